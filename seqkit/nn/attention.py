@@ -1,0 +1,172 @@
+"""Attention over one memory: parameters only, no activation is kept in a module.
+
+Every class has `keys(values_BSD)`, computed once a sentence and carried in the `Memory`, and
+`forward(query_BTQ, memory, previous_BS)`, which returns the contexts (B, T, C) and the weights
+(B, T, S). Weights sum to 1 over real positions and are exactly 0 at padding; over an empty memory the
+context is zero. `memory_dim` is D, `context_dim` is C, `sequential` says that the weights of the
+step before are needed, so that queries must come one at a time.
+
+Additive: Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2. Dot and general: Luong et al. 2015,
+arXiv:1508.04025, equation 8. Scaled dot and multi-head: Vaswani et al. 2017, arXiv:1706.03762,
+section 3.2. Location-aware: Chorowski et al. 2015, arXiv:1506.07503, equation 9.
+
+B batch, T queries, S source positions, D memory width, Q query width, A attention width, C context width,
+N heads.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from seqkit.nn.masks import masked_softmax
+from seqkit.nn.memory import Memory
+
+
+def attend(scores_BTS: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    """Scores to contexts (B, T, D) and weights (B, T, S)."""
+    weights_BTS = masked_softmax(scores_BTS, memory.mask_BS[:, None])
+    return weights_BTS @ memory.values_BSD, weights_BTS
+
+
+class AdditiveAttention(nn.Module):
+    """score = v' tanh(W q + U h + b)."""
+
+    sequential = False
+
+    def __init__(self, memory_dim: int, query_dim: int, attention_dim: int) -> None:
+        super().__init__()
+        self.memory_dim = self.context_dim = memory_dim
+        self.key = nn.Linear(memory_dim, attention_dim, bias=False)
+        self.query = nn.Linear(query_dim, attention_dim)
+        self.score = nn.Linear(attention_dim, 1, bias=False)
+
+    def keys(self, values_BSD: Tensor) -> Tensor:
+        keys_BSA: Tensor = self.key(values_BSD)
+        return keys_BSA
+
+    def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        energy_BTSA = torch.tanh(memory.keys_BSA[:, None] + self.query(query_BTQ)[:, :, None])
+        return attend(self.score(energy_BTSA).squeeze(-1), memory)
+
+
+class LocationAwareAttention(nn.Module):
+    """Additive attention that also sees the weights of the step before, convolved along time.
+
+    `kernel` is odd, in source positions.
+    """
+
+    sequential = True
+
+    def __init__(
+        self, memory_dim: int, query_dim: int, attention_dim: int, *, channels: int = 10, kernel: int = 101
+    ) -> None:
+        super().__init__()
+        if kernel % 2 == 0:
+            raise ValueError(f"`kernel` must be odd, got {kernel}")
+        self.memory_dim = self.context_dim = memory_dim
+        self.key = nn.Linear(memory_dim, attention_dim, bias=False)
+        self.query = nn.Linear(query_dim, attention_dim)
+        self.filters = nn.Conv1d(1, channels, kernel, padding=kernel // 2, bias=False)
+        self.location = nn.Linear(channels, attention_dim, bias=False)
+        self.score = nn.Linear(attention_dim, 1, bias=False)
+
+    def keys(self, values_BSD: Tensor) -> Tensor:
+        keys_BSA: Tensor = self.key(values_BSD)
+        return keys_BSA
+
+    def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        if query_BTQ.shape[1] != 1:
+            raise ValueError(f"`query_BTQ` must hold one query a call, got {query_BTQ.shape[1]}")
+        if not memory.mask_BS.shape[1]:
+            return attend(query_BTQ.new_zeros(len(query_BTQ), 1, 0), memory)
+        location_BSA = self.location(self.filters(previous_BS[:, None]).transpose(1, 2))
+        energy_BSA = torch.tanh(memory.keys_BSA + self.query(query_BTQ) + location_BSA)
+        return attend(self.score(energy_BSA).transpose(1, 2), memory)
+
+
+class DotAttention(nn.Module):
+    """score = q' h, divided by the square root of the width where `scaled`; no parameters, Q = D."""
+
+    sequential = False
+
+    def __init__(self, memory_dim: int, *, scaled: bool = False) -> None:
+        super().__init__()
+        self.memory_dim = self.context_dim = memory_dim
+        self.scale = memory_dim**-0.5 if scaled else 1.0
+
+    def keys(self, values_BSD: Tensor) -> Tensor:
+        return values_BSD
+
+    def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        return attend(query_BTQ @ memory.keys_BSA.transpose(1, 2) * self.scale, memory)
+
+
+class GeneralAttention(nn.Module):
+    """score = q' W h."""
+
+    sequential = False
+
+    def __init__(self, memory_dim: int, query_dim: int) -> None:
+        super().__init__()
+        self.memory_dim = self.context_dim = memory_dim
+        self.key = nn.Linear(memory_dim, query_dim, bias=False)
+
+    def keys(self, values_BSD: Tensor) -> Tensor:
+        keys_BSA: Tensor = self.key(values_BSD)
+        return keys_BSA
+
+    def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        return attend(query_BTQ @ memory.keys_BSA.transpose(1, 2), memory)
+
+
+class MultiHeadAttention(nn.Module):
+    """Scaled dot products in `heads` subspaces; the weights returned are the mean over the heads.
+
+    Keys and projected values are both computed once a sentence and travel together as `keys_BSA`.
+    """
+
+    sequential = False
+
+    def __init__(self, memory_dim: int, query_dim: int, attention_dim: int, *, heads: int) -> None:
+        super().__init__()
+        if attention_dim % heads:
+            raise ValueError(f"`attention_dim` must be a multiple of heads {heads}, got {attention_dim}")
+        self.memory_dim, self.context_dim, self.heads = memory_dim, attention_dim, heads
+        self.key = nn.Linear(memory_dim, attention_dim, bias=False)
+        self.value = nn.Linear(memory_dim, attention_dim, bias=False)
+        self.query = nn.Linear(query_dim, attention_dim, bias=False)
+        self.output = nn.Linear(attention_dim, attention_dim, bias=False)
+
+    def keys(self, values_BSD: Tensor) -> Tensor:
+        return torch.cat([self.key(values_BSD), self.value(values_BSD)], -1)
+
+    def split(self, x_BSA: Tensor) -> Tensor:
+        """(B, S, A) to (B, N, S, A / N)."""
+        return x_BSA.view(*x_BSA.shape[:2], self.heads, -1).transpose(1, 2)
+
+    def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        key_BSA, value_BSA = memory.keys_BSA.chunk(2, -1)
+        query_BNTA, key_BNSA = self.split(self.query(query_BTQ)), self.split(key_BSA)
+        scores_BNTS = query_BNTA @ key_BNSA.transpose(2, 3) * query_BNTA.shape[-1] ** -0.5
+        weights_BNTS = masked_softmax(scores_BNTS, memory.mask_BS[:, None, None])
+        heads_BTA = (weights_BNTS @ self.split(value_BSA)).transpose(1, 2).flatten(2)
+        return self.output(heads_BTA), weights_BNTS.mean(1)
+
+
+def make_attention(kind: str, memory_dim: int, query_dim: int, attention_dim: int, *, heads: int = 1) -> nn.Module:
+    """The attention that goes by `kind`: additive, location, general, multi_head, dot or scaled_dot.
+
+    Raises ValueError for another kind, and for dot products of different widths.
+    """
+    if kind == "additive":
+        return AdditiveAttention(memory_dim, query_dim, attention_dim)
+    if kind == "location":
+        return LocationAwareAttention(memory_dim, query_dim, attention_dim)
+    if kind == "multi_head":
+        return MultiHeadAttention(memory_dim, query_dim, attention_dim, heads=heads)
+    if kind == "general":
+        return GeneralAttention(memory_dim, query_dim)
+    if kind not in ("dot", "scaled_dot"):
+        raise ValueError(f"`kind` must be additive, location, general, multi_head, dot or scaled_dot, got {kind!r}")
+    if memory_dim != query_dim:
+        raise ValueError(f"`query_dim` must be the memory's width {memory_dim} for {kind} attention, got {query_dim}")
+    return DotAttention(memory_dim, scaled=kind == "scaled_dot")

@@ -1,0 +1,166 @@
+"""The one decoder: recurrent layers that attend to none, one or several memories.
+
+Attention *before* the cell: the query is s_{i-1}; the contexts c_i enter the cell and the readout (Bahdanau et
+al. 2015, arXiv:1409.0473, appendix A.1.2; Xu et al. 2015, arXiv:1502.03044). *After* the cell: the query is s_i;
+the contexts c_{i-1} are fed back into the cell, or not (Luong et al. 2015, arXiv:1508.04025; Chung et al. 2017,
+arXiv:1611.05358, equations 6 to 10). Without memory to attend to, it is Sutskever et al. 2014
+(arXiv:1409.3215), with a vector fed before BOS Show and Tell (Vinyals et al. 2015, arXiv:1411.4555, equation 10).
+
+B batch, T target steps, S source positions, D memory width, Z summary width, E embedding, C contexts side by side,
+L layers, H hidden, F features for the readout, V vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seqkit.nn.embedding import Embedding
+from seqkit.nn.masks import mask_from_lengths
+from seqkit.nn.memory import Memory, State, rows
+from seqkit.nn.recurrent import RecurrentStack
+
+WIRINGS = ("before", "after", "after, fed back")
+
+
+def feature_dim(embed_dim: int, hidden_dim: int, context_dims: Sequence[int], wiring: str) -> int:
+    """Width F of what the readout gets: state and contexts, and the embedding where attention comes before the cell."""
+    return hidden_dim + sum(context_dims) + (embed_dim if wiring == "before" else 0)
+
+
+class Decoder(nn.Module):
+    """`embedding` (V, E), `cells`, one attention a memory, `readout` from F to V.
+
+    `bridge` maps the summaries side by side (B, sum of Z) to the first state (B, L * (H + cell_dim)), zeros without it;
+    `prefix` maps them to a vector (B, E) that is fed as the step before BOS. `wiring` is one of WIRINGS. `dropout`
+    acts on embeddings and on the top layer's output.
+    """
+
+    def __init__(
+        self, embedding: Embedding, cells: RecurrentStack, attentions: Sequence[nn.Module], readout: nn.Module, *,
+        wiring: str = "after, fed back", bridge: nn.Module | None = None, prefix: nn.Module | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if wiring not in WIRINGS:
+            raise ValueError(f"`wiring` must be one of {WIRINGS}, got {wiring!r}")
+        self.embedding, self.cells, self.readout = embedding, cells, readout
+        self.attentions = nn.ModuleList(attentions)
+        self.context_dims = tuple(int(attention.context_dim) for attention in attentions)  # type: ignore[arg-type]
+        self.bridge, self.prefix, self.wiring = bridge, prefix, wiring
+        self.dropout = nn.Dropout(dropout)
+
+    @property
+    def fusible(self) -> bool:
+        """Whether no step's input depends on the step before, so that the recurrence can run in one kernel."""
+        no_feeding = self.wiring == "after" or not self.attentions
+        return no_feeding and not any(attention.sequential for attention in self.attentions)
+
+    def remember(self, *streams: tuple[Tensor, Tensor, Tensor]) -> tuple[Memory, ...]:
+        """One (values (B, S, D), lengths (B,), summary (B, Z)) a stream, to memories with their keys computed once.
+
+        A decoder that attends to nothing keeps the summaries alone.
+        """
+        if self.attentions and len(streams) != len(self.attentions):
+            raise ValueError(f"`streams` must be one an attention, {len(self.attentions)}, got {len(streams)}")
+        if not self.attentions:
+            nothing = [values_BSD[:, :0] for values_BSD, _, _ in streams]
+            summaries = [summary_BZ for _, _, summary_BZ in streams]
+            return tuple(Memory(n, n[..., 0].bool(), n, z) for n, z in zip(nothing, summaries, strict=True))
+        memories = []
+        for attention, (values_BSD, lengths_B, summary_BZ) in zip(self.attentions, streams, strict=True):
+            mask_BS = mask_from_lengths(lengths_B, values_BSD.shape[1])
+            keys_BSA: Tensor = attention.keys(values_BSD)  # type: ignore[operator]
+            memories.append(Memory(values_BSD, mask_BS, keys_BSA, summary_BZ))
+        return tuple(memories)
+
+    def start(self, memories: tuple[Memory, ...], batch: int | None = None) -> State:
+        """The state before BOS; `batch` is needed only where there is no memory."""
+        weight = self.embedding.weight
+        like_B = weight.new_empty(rows(memories) if memories else batch or 1)
+        h_BLH, c_BLH = self.cells.zeros(like_B)
+        summary_BZ = torch.cat([memory.summary_BZ for memory in memories], -1) if memories else like_B[:, None]
+        if self.bridge is not None:
+            first_BLX = self.bridge(summary_BZ).unflatten(1, (len(self.cells.layers), -1))
+            h_BLH, c_BLH = first_BLX.split((self.cells.hidden_dim, self.cells.cell_dim), -1)
+        contexts = tuple(like_B.new_zeros(len(like_B), width) for width in self.context_dims)
+        weights = tuple(like_B.new_zeros(m.mask_BS.shape) for m in memories) if self.attentions else ()
+        state = State(h_BLH, c_BLH, contexts, weights)
+        return state if self.prefix is None else self.advance(self.prefix(summary_BZ), memories, state)[1]
+
+    def attend(self, query_BTQ: Tensor, memories: tuple[Memory, ...], state: State) -> list[tuple[Tensor, Tensor]]:
+        """The context (B, T, D) and weights (B, T, S) of each memory."""
+        if not self.attentions:
+            return []
+        together = zip(self.attentions, memories, state.weights, strict=True)
+        return [attention(query_BTQ, memory, previous_BS) for attention, memory, previous_BS in together]
+
+    def attend_once(
+        self, query_BQ: Tensor, memories: tuple[Memory, ...], state: State
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The context (B, D) and weights (B, S) of each memory for one query."""
+        attended = self.attend(query_BQ[:, None], memories, state)
+        return [context[:, 0] for context, _ in attended], [weights[:, 0] for _, weights in attended]
+
+    def advance(self, embedded_BE: Tensor, memories: tuple[Memory, ...], state: State) -> tuple[Tensor, State]:
+        """One step from an embedded token: features (B, F) for the readout, and the next state."""
+        if self.wiring == "before":
+            contexts, weights = self.attend_once(state.h_BLH[:, -1], memories, state)
+            fed, shown = contexts, [embedded_BE]
+        else:
+            fed, shown = list(state.contexts) if self.wiring == "after, fed back" else [], []
+        top_BH, h_BLH, c_BLH = self.cells.step(torch.cat([embedded_BE, *fed], -1), state.h_BLH, state.c_BLH)
+        top_BH = self.dropout(top_BH)
+        if self.wiring != "before":
+            contexts, weights = self.attend_once(top_BH, memories, state)
+        return torch.cat([top_BH, *contexts, *shown], -1), State(h_BLH, c_BLH, tuple(contexts), tuple(weights))
+
+    def step(
+        self, token_B: Tensor, memories: tuple[Memory, ...], state: State
+    ) -> tuple[Tensor, tuple[Tensor, ...], State]:
+        """One token in; logits (B, V), one attention (B, S) a memory, and the next state out."""
+        features_BF, state = self.advance(self.dropout(self.embedding(token_B)), memories, state)
+        return self.readout(features_BF), state.weights, state
+
+    def features(self, inputs_BT: Tensor, memories: tuple[Memory, ...]) -> Tensor:
+        """Teacher forcing as far as the readout: features (B, T, F); in one kernel where the wiring allows it."""
+        state = self.start(memories, len(inputs_BT))
+        embedded_BTE = self.dropout(self.embedding(inputs_BT))
+        if self.fusible:
+            top_BTH = self.dropout(self.cells(embedded_BTE, state.h_BLH, state.c_BLH)[0])
+            contexts = [context_BTD for context_BTD, _ in self.attend(top_BTH, memories, state)]
+            shown = [embedded_BTE] if self.wiring == "before" else []
+            return torch.cat([top_BTH, *contexts, *shown], -1)
+        columns = []
+        for embedded_BE in embedded_BTE.unbind(1):
+            features_BF, state = self.advance(embedded_BE, memories, state)
+            columns.append(features_BF)
+        return torch.stack(columns, 1)
+
+    def forward(
+        self, inputs_BT: Tensor, memories: tuple[Memory, ...], *, sampling: float = 0.0, argmax: bool = True
+    ) -> Tensor:
+        """Logits (B, T, V) of inputs that begin with BOS: `step` over the columns.
+
+        Scheduled sampling (Bengio et al. 2015, arXiv:1506.03099): with probability `sampling`, drawn for each token,
+        the input is the model's own prediction, its `argmax` or a draw, in place of the truth.
+        """
+        if not 0.0 <= sampling <= 1.0:
+            raise ValueError(f"`sampling` must be from 0 to 1, got {sampling}")
+        if sampling == 0.0:
+            logits_BTV: Tensor = self.readout(self.features(inputs_BT, memories))
+            return logits_BTV
+        state, token_B, columns = self.start(memories, len(inputs_BT)), inputs_BT[:, 0], []
+        for truth_B in [*inputs_BT.unbind(1)[1:], None]:
+            logits_BV, _, state = self.step(token_B, memories, state)
+            columns.append(logits_BV)
+            if truth_B is not None:
+                own_B = logits_BV.detach().argmax(-1) if argmax else draw(logits_BV.detach())
+                token_B = torch.where(torch.rand(truth_B.shape, device=truth_B.device) < sampling, own_B, truth_B)
+        return torch.stack(columns, 1)
+
+
+def draw(logits_BV: Tensor) -> Tensor:
+    """One token a row (B,) from softmax(logits), on the device (the Gumbel trick: no waiting for the host)."""
+    uniform_BV = torch.rand_like(logits_BV, dtype=torch.float32).clamp_min(1e-20)
+    return (logits_BV.float() - (-uniform_BV.log()).log()).argmax(-1)

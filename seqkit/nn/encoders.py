@@ -1,0 +1,121 @@
+"""Recurrent encoders over padded batches, packed inside so that padding is never read.
+
+Bidirectional: Schuster and Paliwal 1997. Reversed source: Sutskever et al. 2014, arXiv:1409.3215,
+section 3.3. Pyramid: Chan et al. 2015, arXiv:1508.01211, section 3.1. Residual: Wu et al. 2016,
+arXiv:1609.08144, section 3.1. Variational dropout: Gal and Ghahramani 2016, arXiv:1512.05287.
+
+B batch, T input time, S output time, I input width, D output width, L layers, V vocabulary, E embedding width.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from seqkit.nn.embedding import Embedding
+from seqkit.nn.masks import mask_from_lengths, reverse
+from seqkit.nn.recurrent import recurrent_layer
+
+
+class Encoded(NamedTuple):
+    """A stream as the encoder leaves it; states are those after the last position read, directions side by side."""
+
+    values_BSD: Tensor
+    lengths_B: Tensor
+    h_BLD: Tensor
+    c_BLD: Tensor  # width 0 for layers that keep no second state
+
+
+class VariationalDropout(nn.Module):
+    """Dropout with one mask a sequence, the same at every time step of (B, T, D)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        if not self.training or not self.rate:
+            return x_BTD
+        keep_B1D = torch.rand(len(x_BTD), 1, x_BTD.shape[2], device=x_BTD.device) >= self.rate
+        return x_BTD * keep_B1D / (1 - self.rate)
+
+
+def join_pairs(values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Neighbours in time side by side, (B, ceil(T / 2), 2 I) and ceil(length / 2); an odd last one gets zeros."""
+    mask_BT1 = mask_from_lengths(lengths_B, values_BTI.shape[1])[..., None]
+    even_BTI = nn.functional.pad(values_BTI.masked_fill(~mask_BT1, 0.0), (0, 0, 0, values_BTI.shape[1] % 2))
+    batch, steps, width = even_BTI.shape
+    return even_BTI.reshape(batch, steps // 2, 2 * width), (lengths_B + 1) // 2
+
+
+class RecurrentEncoder(nn.Module):
+    """Layers of `kind` rnn, lstm or gru over sequences of vectors.
+
+    `hidden_dim` is a direction's width, `output_dim` D the width of what comes out. `reverse` reads each sequence
+    from its end; values still come out in the order of the source. The uppermost `pyramid` layers each halve time.
+    `residual` adds a layer's input to its output where the widths agree.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        hidden_dim: int,
+        num_layers: int = 1,
+        *,
+        kind: str = "lstm",
+        bidirectional: bool = False,
+        reverse: bool = False,
+        residual: bool = False,
+        pyramid: int = 0,
+        dropout: float = 0.0,
+        variational: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 <= pyramid < num_layers:
+            raise ValueError(f"`pyramid` must be from 0 to num_layers - 1 = {num_layers - 1}, got {pyramid}")
+        self.output_dim = hidden_dim * (2 if bidirectional else 1)
+        self.kind, self.reverse, self.residual = kind, reverse, residual
+        self.first_halving = num_layers - pyramid
+        self.layers = nn.ModuleList()
+        for i in range(num_layers):
+            below = input_dim if i == 0 else self.output_dim
+            below *= 2 if i >= self.first_halving else 1
+            self.layers.append(recurrent_layer(kind, below, hidden_dim, bidirectional=bidirectional))
+        self.dropout = VariationalDropout(dropout) if variational else nn.Dropout(dropout)
+
+    def forward(self, x_BTI: Tensor, lengths_B: Tensor) -> Encoded:
+        """Sequences of at least one position each. Raises ValueError where a length is below 1."""
+        if lengths_B.device.type == "cpu" and int(lengths_B.min()) < 1:
+            raise ValueError(f"`lengths_B` must be >= 1, got {lengths_B.tolist()}")
+        x = reverse(x_BTI, lengths_B) if self.reverse else x_BTI
+        h, c = [], []
+        for i, layer in enumerate(self.layers):
+            x = self.dropout(x) if i else x
+            if i >= self.first_halving:
+                x, lengths_B = join_pairs(x, lengths_B)
+            y, h_BD, c_BD = self.run(layer, x, lengths_B)
+            h.append(h_BD)
+            c.append(c_BD)
+            x = x + y if self.residual and x.shape[-1] == y.shape[-1] else y
+        return Encoded(reverse(x, lengths_B) if self.reverse else x, lengths_B, torch.stack(h, 1), torch.stack(c, 1))
+
+    def run(self, layer: nn.Module, x_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One layer over a packed batch: values (B, T, D) with zeros at padding, and its final states (B, D)."""
+        packed = pack_padded_sequence(x_BTI, lengths_B.cpu(), batch_first=True, enforce_sorted=False)
+        y, state = layer(packed)
+        values_BTD, _ = pad_packed_sequence(y, batch_first=True, total_length=x_BTI.shape[1])
+        h_GBH, c_GBH = state if self.kind == "lstm" else (state, state[..., :0])
+        return values_BTD, h_GBH.transpose(0, 1).flatten(1), c_GBH.transpose(0, 1).flatten(1)
+
+
+class TextEncoder(nn.Module):
+    """Token ids to an encoder's values: embedding, dropout, `encoder`."""
+
+    def __init__(self, embedding: Embedding, encoder: nn.Module, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.embedding, self.encoder, self.dropout = embedding, encoder, nn.Dropout(dropout)
+
+    def forward(self, tokens_BT: Tensor, lengths_B: Tensor) -> Encoded:
+        encoded: Encoded = self.encoder(self.dropout(self.embedding(tokens_BT)), lengths_B)
+        return encoded

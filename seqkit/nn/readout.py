@@ -1,0 +1,47 @@
+"""From what the decoder knows at a step to one score for each entry of the vocabulary.
+
+Maxout: Goodfellow et al. 2013, arXiv:1302.4389, as in Bahdanau et al. 2015, arXiv:1409.0473, appendix A.2.2.
+Tied embeddings: Press and Wolf 2017, arXiv:1608.05859.
+
+... any leading dimensions, F feature width, R readout width, V vocabulary.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from seqkit.nn.embedding import Embedding
+
+
+class Readout(nn.Module):
+    """tanh or maxout of a linear map to R, dropout, then a linear map to V; with `kind` linear the last map alone.
+
+    `tied` is an embedding (V, R) whose weights the last map shares.
+    """
+
+    def __init__(
+        self, feature_dim: int, readout_dim: int, vocab_size: int, *, kind: str = "tanh", tied: Embedding | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if kind not in ("tanh", "maxout", "linear"):
+            raise ValueError(f"`kind` must be tanh, maxout or linear, got {kind!r}")
+        readout_dim = feature_dim if kind == "linear" else readout_dim
+        if tied is not None and tied.weight.shape != (vocab_size, readout_dim):
+            raise ValueError(f"`tied` must be ({vocab_size}, {readout_dim}), got {tuple(tied.weight.shape)}")
+        self.kind, self.feature_dim = kind, feature_dim
+        width = 2 * readout_dim if kind == "maxout" else readout_dim
+        self.hidden = nn.Identity() if kind == "linear" else nn.Linear(feature_dim, width)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(readout_dim, vocab_size)
+        if tied is not None:
+            self.output.weight = tied.weight
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (..., F) to logits (..., V)."""
+        hidden = self.hidden(features)
+        if self.kind == "tanh":
+            hidden = torch.tanh(hidden)
+        elif self.kind == "maxout":
+            hidden = hidden.unflatten(-1, (-1, 2)).amax(-1)
+        logits: Tensor = self.output(self.dropout(hidden))
+        return logits

@@ -1,0 +1,19 @@
+"""Shared by all tests: one thread (tiny tensors lose by more) and the folder of real corpora."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+DATA = Path(os.environ.get("SEQKIT_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of published corpora; a test that needs it is skipped where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip(f"needs the published corpora in {DATA} (set SEQKIT_DATA)")
+    return DATA
