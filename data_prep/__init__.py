@@ -1,0 +1,1 @@
+"""One script a corpus: published files in, manifests and counts out."""

@@ -1,0 +1,145 @@
+"""Small corpora made by rule, so that every recipe runs with nothing downloaded.
+
+    python data_prep/synthetic.py --task translation --out DIR [--items N] [--seed N]
+
+translation: English into an invented language that no word-by-word model can write. The verb stands last and agrees
+with its subject in number; adjective and numeral follow the noun, the adjective with its gender and number;
+prepositions follow their noun phrase; an adverb of time leaves the front for the place before the verb.
+"""
+
+import hashlib
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from data_prep.parallel import write_stats
+from seqkit.cli import Parser, guarded, parse
+from seqkit.data.manifest import Item, write_manifest
+from seqkit.errors import InputError
+
+NOUNS = [
+    "dog", "cat", "bird", "horse", "boy", "girl", "farmer", "teacher", "singer", "sailor",
+    "tree", "house", "river", "boat", "ball", "book", "hat", "table", "garden", "bridge",
+]
+ADJECTIVES = ["small", "big", "old", "young", "red", "green", "blue", "white", "quiet", "quick", "tired", "happy"]
+VERBS = ["see", "find", "follow", "paint", "like", "help", "lift", "clean", "hear", "pull"]
+PREPOSITIONS = ["near", "behind", "under", "with", "before", "beside"]
+ADVERBS = ["today", "yesterday", "often", "now"]
+NUMERALS = ["two", "three", "four", "five", "six"]
+
+_SYLLABLES = [consonant + vowel for vowel in "aeiou" for consonant in "ptkbdgmnlrsv"]
+# 17 and 60 have no common factor: every word's root begins with another syllable.
+ROOTS = {
+    word: _SYLLABLES[i * 17 % 60] + _SYLLABLES[(i * 23 + 11) % 60][0]
+    for i, word in enumerate([*NOUNS, *ADJECTIVES, *VERBS, *PREPOSITIONS, *ADVERBS, *NUMERALS])
+}
+GENDERS = {noun: "ao"[i % 2] for i, noun in enumerate(NOUNS)}
+
+Phrase = tuple[list[str], list[str]]  # English words, invented words
+
+
+def noun_phrase(rng: random.Random) -> tuple[Phrase, bool]:
+    """`the two old dogs` and its translation; whether it is plural."""
+    noun = rng.choice(NOUNS)
+    adjectives = rng.sample(ADJECTIVES, rng.choices((0, 1, 2), (4, 5, 1))[0])
+    plural, definite = rng.random() < 0.4, rng.random() < 0.5
+    numeral = [rng.choice(NUMERALS)] if plural and rng.random() < 0.6 else []
+    article = ["the"] if definite else [] if plural else ["an" if (adjectives or [noun])[0][0] in "aeiou" else "a"]
+    ending = GENDERS[noun] + "s" * plural
+    english = [*article, *numeral, *adjectives, noun + "s" * plural]
+    invented = ["l" + ending] * definite + [ROOTS[noun] + ending]
+    invented += [ROOTS[adjective] + ending for adjective in adjectives] + [ROOTS[n] + "i" for n in numeral]
+    return (english, invented), plural
+
+
+def clause(rng: random.Random) -> Phrase:
+    """Subject, verb, object, perhaps a place and a time."""
+    (subject, subject_out), plural = noun_phrase(rng)
+    (thing, thing_out), _ = noun_phrase(rng)
+    verb = rng.choice(VERBS)
+    time = [rng.choice(ADVERBS)] if rng.random() < 0.3 else []
+    place, place_out = [], []
+    if rng.random() < 0.4:
+        preposition = rng.choice(PREPOSITIONS)
+        (where, where_out), _ = noun_phrase(rng)
+        place, place_out = [preposition, *where], [*where_out, ROOTS[preposition] + "u"]
+    english = [*time, *subject, verb + "s" * (not plural), *thing, *place]
+    time_out = [ROOTS[word] + "i" for word in time]
+    return english, [*subject_out, *thing_out, *place_out, *time_out, ROOTS[verb] + ("ent" if plural else "et")]
+
+
+def sentence(rng: random.Random) -> tuple[str, str]:
+    """An English sentence of one or two clauses and its one right translation."""
+    clauses = [clause(rng) for _ in range(1 + (rng.random() < 0.25))]
+    english, invented = (joint.join(" ".join(c[side]) for c in clauses) for side, joint in ((0, " and "), (1, ", ke ")))
+    return english.capitalize() + ".", invented.capitalize() + "."
+
+
+def translation(folder: Path, items: int, seed: int) -> None:
+    """`items` training pairs and a twentieth of that, at least 20, for each of val and test; no sentence twice."""
+    rng, seen = random.Random(seed), set[str]()
+
+    def fresh(split: str, count: int) -> Iterator[Item]:
+        number = 0
+        while number < count:
+            source, target = sentence(rng)
+            if source not in seen:
+                seen.add(source)
+                number += 1
+                yield Item(id=f"{split}-{number:05d}", source=source, references=(target,))
+
+    sizes = {"train": items, "val": max(20, items // 20), "test": max(20, items // 20)}
+    for split, count in sizes.items():
+        write_manifest(folder / f"{split}.jsonl", fresh(split, count))
+    write_stats(folder, {split: {"pairs": count, "items": count, "dropped": {}} for split, count in sizes.items()})
+
+
+TASKS: dict[str, Callable[[Path, int, int], None]] = {"translation": translation}
+
+
+def make(task: str, out: Path, *, items: int = 4000, seed: int = 1) -> None:
+    """Writes train, val and test of a task; the same arguments give the same bytes. Raises InputError for bad ones."""
+    if task not in TASKS:
+        raise InputError(f"--task must be one of {', '.join(TASKS)}, got {task}")
+    if items < 1:
+        raise InputError(f"--items must be at least 1, got {items}")
+    TASKS[task](out, items, seed)
+
+
+def cached(task: str, *, items: int = 4000, seed: int = 1) -> Path:
+    """The folder of a corpus that is made on the first call, below $XDG_CACHE_HOME or ~/.cache.
+
+    Another version of this file makes another folder, and any number of processes may call at once: each makes its
+    own, and the first to finish gives it the name.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqkit"
+    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+    folder = cache / f"{task}-{items}-{seed}-{version}"
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{task}-", dir=cache) as scratch:
+        make(task, Path(scratch) / "corpus", items=items, seed=seed)
+        try:
+            (Path(scratch) / "corpus").rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    return folder
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = Parser("synthetic", "A corpus made by rule: nothing to download.")
+    parser.add_argument("--task", required=True, choices=TASKS, help="what the corpus is for")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the manifests and stats.json")
+    parser.add_argument("--items", type=int, default=4000, help="training items; val and test get a twentieth each")
+    parser.add_argument("--seed", type=int, default=1, help="another seed, another corpus (default: 1)")
+    given = parse(parser, argv)
+    make(given.task, given.out, items=given.items, seed=given.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

@@ -1,0 +1,173 @@
+"""Items to padded tensors: the only place that pads, shifts, or adds BOS and EOS.
+
+The order of an epoch is a pure function of (seed, epoch), and the seed of an item's augmentation one of
+(seed, epoch, item). So resuming in the middle of an epoch is slicing its list of batches, and neither the number of
+workers nor of processes changes what is learnt.
+
+B batch, S source positions, T target positions.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqkit.data.vocab import BOS, EOS
+
+T = TypeVar("T")
+Row = Sequence[int] | NDArray[Any] | Tensor  # ids, or an array whose first dimension is its length
+
+
+class Example(NamedTuple):
+    """One item before padding."""
+
+    item: int
+    streams: tuple[Row, ...]
+    target: Sequence[int]  # without BOS and EOS
+
+
+class Stream(NamedTuple):
+    """One source of a batch, padded with zeros, which for ids is PAD."""
+
+    values: Tensor  # (B, S) int64 ids, or (B, S, ...) as the examples had it
+    lengths_B: Tensor
+
+
+class Batch(NamedTuple):
+    items: tuple[int, ...]
+    streams: tuple[Stream, ...]
+    inputs_BT: Tensor  # BOS first
+    targets_BT: Tensor  # EOS last, then PAD
+    lengths_B: Tensor  # of the targets, EOS counted
+
+    def to(self, device: torch.device | str) -> "Batch":
+        streams = tuple(Stream(*(t.to(device, non_blocking=True) for t in stream)) for stream in self.streams)
+        inputs_BT, targets_BT, lengths_B = (t.to(device, non_blocking=True) for t in self[2:])
+        return Batch(self.items, streams, inputs_BT, targets_BT, lengths_B)
+
+
+def pad(rows: Sequence[Row]) -> Stream:
+    """Rows of different length side by side; raises ValueError where they differ in more than length."""
+    arrays = [np.asarray(row, np.int64 if isinstance(row, list | tuple) else None) for row in rows]
+    if len({(array.shape[1:], array.dtype) for array in arrays}) != 1:
+        found = ", ".join(sorted({f"{array.dtype} {array.shape}" for array in arrays}))
+        raise ValueError(f"`rows` must differ in their length alone, got {found}")
+    lengths_B = np.array([len(array) for array in arrays])
+    values = np.zeros((len(arrays), lengths_B.max(), *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, array in zip(values, arrays, strict=True):
+        row[: len(array)] = array
+    return Stream(torch.from_numpy(values), torch.from_numpy(lengths_B))
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """The examples as one batch, in their order. Raises ValueError for none, or for streams that do not match."""
+    if not examples:
+        raise ValueError("`examples` must hold at least one, got none")
+    inputs_BT = pad([[BOS, *example.target] for example in examples]).values
+    targets_BT, lengths_B = pad([[*example.target, EOS] for example in examples])
+    streams = tuple(pad(rows) for rows in zip(*(example.streams for example in examples), strict=True))
+    return Batch(tuple(example.item for example in examples), streams, inputs_BT, targets_BT, lengths_B)
+
+
+class LengthBatches:
+    """Batches of items of like length, within a budget of padded positions."""
+
+    def __init__(
+        self, sizes: Sequence[int] | Sequence[tuple[int, ...]], budget: int, *,
+        seed: int = 0, shuffle: bool = True, max_items: int | None = None, pool: int = 100,
+    ) -> None:
+        """sizes: the length of every item, or of its several sequences. budget: the most of rows x
+        longest sequence in a batch; an item above it is a batch of its own. pool: how many batches' worth of items,
+        at most half of all, are sorted together; more pads less, fewer mixes better. Without shuffle items stay put.
+        """
+        if budget < 1 or (max_items is not None and max_items < 1) or pool < 1:
+            raise ValueError(f"`budget`, `max_items`, `pool` must be at least 1, got {budget}, {max_items}, {pool}")
+        self.sizes_NK = np.asarray(sizes, dtype=np.int64).reshape(len(sizes), -1 if len(sizes) else 1)
+        self.longest_N = self.sizes_NK.max(1, initial=1)
+        self.budget, self.max_items = budget, max_items
+        self.seed, self.shuffle, self.pool = seed, shuffle, pool
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """Every item once: lists of indices into `sizes`, a pure function of (seed, number)."""
+        if not self.shuffle:
+            return self._cut(range(len(self.sizes_NK)))
+        rng = np.random.default_rng((self.seed, number))
+        order_N = rng.permutation(len(self.sizes_NK))
+        usual = max(1, self.budget * len(order_N) // max(1, int(self.longest_N.sum())))  # items of a batch, about
+        width = self.pool * min(usual, self.max_items or usual)
+        pools = np.array_split(order_N, max(2, -(-len(order_N) // width)))  # of one pool, batches would hardly change
+        batches = [batch for pool_N in pools for batch in self._cut(self._sorted(pool_N).tolist())]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def _sorted(self, pool_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        """By the longest sequence, then by how much the first exceeds the last, up and down in turn so that
+        neighbours stay alike. The sort is stable: items of equal sizes stay in random order."""
+        longest_N, sizes_NK = self.longest_N[pool_N], self.sizes_NK[pool_N]
+        turn_N = np.where(longest_N % 2 == 0, 1, -1)
+        return pool_N[np.lexsort((turn_N * (sizes_NK[:, 0] - sizes_NK[:, -1]), longest_N))]
+
+    def _cut(self, order: Iterable[int]) -> list[list[int]]:
+        batches: list[list[int]] = []
+        batch: list[int] = []
+        longest = 0
+        for item in order:
+            longest = max(longest, int(self.longest_N[item]))
+            if batch and ((len(batch) + 1) * longest > self.budget or len(batch) == self.max_items):
+                batches.append(batch)
+                batch, longest = [], int(self.longest_N[item])
+            batch.append(item)
+        return [*batches, batch] if batch else batches
+
+
+def share(batch: Sequence[int], rank: int, world: int) -> list[int]:
+    """The rows of a batch that one of `world` processes takes; the last ranks get none of a batch with fewer rows."""
+    return list(batch[rank::world])
+
+
+def item_seeds(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """A seed below 2**31 for each of `count` items; a larger count leaves those of the first items as they are."""
+    return np.random.default_rng((seed, epoch)).integers(2**31, size=count)
+
+
+class _Loaded(Generic[T]):
+    """Batches that are loaded when they are asked for, here or in a worker process."""
+
+    def __init__(
+        self, load: Callable[[int, int], Example], collate: Callable[[Sequence[Example]], T],
+        batches: Sequence[Sequence[int]], seeds_N: NDArray[np.int64],
+    ) -> None:
+        self.load, self.collate, self.batches, self.seeds_N = load, collate, batches, seeds_N
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> T:
+        return self.collate([self.load(item, int(self.seeds_N[item])) for item in self.batches[number]])
+
+
+def _as_is(batch: T) -> T:
+    return batch
+
+
+def loader(
+    load: Callable[[int, int], Example], collate: Callable[[Sequence[Example]], T],
+    batches: Sequence[Sequence[int]], *, workers: int = 0, seed: int = 0, epoch: int = 0,
+) -> Iterator[T]:
+    """`collate` of the loaded items of every batch, in order.
+
+    load: from an item's index and the seed of its augmentation, new each epoch, to its example. workers: processes
+    that load ahead; 0 loads in this one. Their number changes nothing but the time.
+    """
+    count = 1 + max((item for batch in batches for item in batch), default=-1)
+    loaded: Any = _Loaded(load, collate, batches, item_seeds(seed, epoch, count))
+    if workers == 0:
+        yield from (loaded[number] for number in range(len(batches)))
+        return
+    from torch.utils.data import DataLoader
+
+    # A generator of its own: DataLoader would else draw from the global one, and dropout would depend on `workers`.
+    own = torch.Generator().manual_seed(seed)
+    yield from DataLoader(loaded, batch_size=None, num_workers=workers, collate_fn=_as_is, generator=own)

@@ -1,0 +1,250 @@
+"""`seqkit check DIR`: is everything in a folder of manifests fit to train on?
+
+Problems would stop or spoil training and end the command with status 2; remarks are for a person to judge. Each
+names file, line, id and key, and says what to do.
+"""
+
+import argparse
+import difflib
+import os
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from seqkit.data.files import text_lines
+from seqkit.data.manifest import KEYS, MEDIA, Item, parse_line
+from seqkit.data.text import squeeze
+from seqkit.errors import InputError
+
+LONG = 250  # words; longer texts are remarked on
+SLACK = 1e-3  # seconds by which rounded times may reach past an end
+
+
+class Line(NamedTuple):
+    file: str
+    number: int
+    item: Item
+
+    def at(self, key: str) -> str:
+        return f'{self.file}, line {self.number}, id "{self.item.id}", `{key}`'
+
+
+class Finding(NamedTuple):
+    problem: bool  # else a remark
+    kind: str
+    text: str
+
+
+def check(folder: Path) -> tuple[dict[str, list[Line]], list[Finding]]:
+    """The items of every manifest in `folder`, and all that is wrong or odd. Raises InputError where there is none."""
+    paths = sorted(folder.glob("*.jsonl"))
+    if not paths:
+        raise InputError(f"{folder}: must be a folder with manifests such as train.jsonl, got no *.jsonl in it")
+    findings = [
+        Finding(False, "missing split", f"{folder}: has no {name}, which training needs")
+        for name in ("train.jsonl", "val.jsonl") if not (folder / name).exists()
+    ]
+    files = {path.name: _read(path, findings) for path in paths}
+    lines = [line for file in files.values() for line in file]
+    for rule in (_texts, _characters, _keys, _media, _times, _features, _leaks):
+        findings += rule(lines)
+    return files, findings
+
+
+def _read(path: Path, findings: list[Finding]) -> list[Line]:
+    """The valid lines; `findings` grows by the others."""
+    lines: list[Line] = []
+    first: dict[str, int] = {}
+    try:
+        for number, text in text_lines(path):
+            if not text.strip():
+                continue
+            try:
+                line = Line(path.name, number, parse_line(text, path.parent, f"{path.name}, line {number}"))
+            except InputError as error:
+                findings.append(Finding(True, "not an item", str(error)))
+                continue
+            if line.item.id in first:
+                text = f"{line.at('id')}: line {first[line.item.id]} has it too; rename one of the two"
+                findings.append(Finding(True, "repeated id", text))
+            first.setdefault(line.item.id, number)
+            lines.append(line)
+    except InputError as error:
+        findings.append(Finding(True, "unreadable file", str(error)))
+    if not lines:
+        findings.append(Finding(True, "no items", f"{path.name}: holds no valid item; fill it or remove it"))
+    return lines
+
+
+def texts(item: Item) -> Iterator[tuple[str, str]]:
+    """(key, text) of everything that a model may read or write."""
+    for key, text in (("source", item.source), ("question", item.question)):
+        if text is not None:
+            yield key, text
+    for key, several in (("references", item.references), ("answers", item.answers)):
+        for text in several:
+            yield key, text
+
+
+def _texts(lines: Sequence[Line]) -> Iterator[Finding]:
+    for line in lines:
+        for key, text in texts(line.item):
+            words = len(text.split())
+            if words == 0:
+                fault = f"{line.at(key)}: is empty; fill it in or remove the item"
+                yield Finding(key in ("source", "question"), "empty text", fault)
+            elif words > LONG:
+                yield Finding(False, "long text", f"{line.at(key)}: has {words} words; split it to save memory")
+        if not line.item.references and not line.item.answers:
+            fault = f"{line.at('references')}: is missing; add it, or keep the item out of training and scoring"
+            yield Finding(line.file == "train.jsonl", "no reference", fault)
+
+
+def _characters(lines: Sequence[Line]) -> Iterator[Finding]:
+    """Characters that tend to be accidents: control, private, unassigned, invisible, or the mark of a lost one."""
+    names = {"Cc": "control", "Co": "private", "Cn": "unassigned", "Cf": "invisible"}
+    meant = set("\t\n\u200c\u200d")  # the last two spell words in some scripts
+    for line in lines:
+        for key, text in texts(line.item):
+            for char in sorted(set(text) - meant):
+                name = "lost" if char == "\ufffd" else names.get(unicodedata.category(char))
+                if name:
+                    fault = f"{line.at(key)}: holds U+{ord(char):04X}, {name} character; remove it if not meant"
+                    yield Finding(False, "unusual character", fault)
+
+
+def _keys(lines: Sequence[Line]) -> Iterator[Finding]:
+    """Keys that look misspelt, and inputs that some items of a file have and others have not."""
+    inputs = ("source", "question", *MEDIA)
+    counts = Counter((line.file, key) for line in lines for key in inputs if getattr(line.item, key) is not None)
+    sizes = Counter(line.file for line in lines)
+    for line in lines:
+        for key in line.item.extra:
+            for near in difflib.get_close_matches(key, KEYS, n=1, cutoff=0.8):
+                yield Finding(False, "unknown key", f"{line.at(key)}: is not read; rename it if you meant `{near}`")
+        for key in inputs:
+            if getattr(line.item, key) is None and counts[line.file, key]:
+                others = f"{counts[line.file, key]} of {sizes[line.file]} items have it"
+                yield Finding(False, "uneven keys", f"{line.at(key)}: is missing, {others}; a recipe needs it in all")
+
+
+def _media(lines: Sequence[Line]) -> Iterator[Finding]:
+    for line in lines:
+        for key in MEDIA:
+            path: Path | None = getattr(line.item, key)
+            if path is not None and not path.is_file():
+                yield Finding(True, "missing file", f"{line.at(key)}: no file {path}; put it there or remove the item")
+            elif path is not None and path.stat().st_size == 0:
+                yield Finding(True, "empty file", f"{line.at(key)}: {path} is empty; replace it or remove the item")
+
+
+def _times(lines: Sequence[Line]) -> Iterator[Finding]:
+    """Cuts that reach past `seconds`, and words outside their cut."""
+    for line in lines:
+        item = line.item
+        length = float("inf") if item.seconds is None else item.seconds
+        for key, time in (("start", item.start), ("end", item.end)):
+            if time is not None and time > length + SLACK:
+                fault = f"{line.at(key)}: is {time:g}, past `seconds` ({length:g}); correct one of them"
+                yield Finding(True, "beyond the end", fault)
+        first, last = item.start or 0.0, length if item.end is None else item.end
+        for word, start, end in item.words:
+            if start < first - SLACK or end > last + SLACK:
+                fault = f"{line.at('words')}: {word!r} at {start:g} to {end:g} seconds is outside the item; correct it"
+                yield Finding(False, "word outside", fault)
+
+
+def _features(lines: Sequence[Line]) -> Iterator[Finding]:
+    """Arrays that are none, of another width than the first, or shorter than their cut."""
+    first: tuple[int, str] | None = None
+    for line in lines:
+        path, rows, place = line.item.features, line.item.rows, line.at("features")
+        if path is None or not path.is_file():
+            continue
+        try:
+            shape = np.load(path, mmap_mode="r").shape
+        except (ValueError, OSError, EOFError):
+            shape = ()
+        if len(shape) != 2 or 0 in shape:
+            fault = f"shape {shape}" if shape else "no array"
+            yield Finding(True, "features", f"{place}: {path} must hold (time, width), got {fault}; write it anew")
+            continue
+        first = first or (shape[1], place)
+        if shape[1] != first[0]:
+            fault = f"{place}: has width {shape[1]}, but {first[1]} has {first[0]}; compute all of them alike"
+            yield Finding(True, "features", fault)
+        if rows and rows[1] > shape[0]:
+            fault = f"{line.at('rows')}: ends at {rows[1]}, past the {shape[0]} rows of {path}; correct the cut"
+            yield Finding(True, "beyond the end", fault)
+
+
+def _leaks(lines: Sequence[Line]) -> Iterator[Finding]:
+    """What stands in two manifests, so that a score on one says little after training on the other."""
+    first: dict[Hashable, Line] = {}
+    for line in lines:
+        for key, value in _identity(line.item):
+            other = first.setdefault((key, value), line)
+            if other.file != line.file:
+                fault = f"{line.at(key)}: {other.file}, line {other.number} has the same; keep it in one of them"
+                yield Finding(False, f"same {key} in two files", fault)
+
+
+def _identity(item: Item) -> Iterator[tuple[str, Hashable]]:
+    """(key, value) that no item of another split should share."""
+    yield "id", item.id
+    media = [key for key in MEDIA if getattr(item, key) is not None]
+    for key in media:
+        yield key, (os.path.abspath(getattr(item, key)), item.start, item.end, item.rows)
+    if item.source and not media:
+        yield "source", squeeze(item.source)
+
+
+def summary(file: str, lines: Sequence[Line]) -> Iterator[str]:
+    """Counts and lengths of one manifest, for people."""
+    items = [line.item for line in lines]
+    counts = Counter(key for item in items for key in MEDIA if getattr(item, key) is not None)
+    counts["speakers"] = len({item.speaker for item in items} - {None})
+    counts = Counter(items=len(items), references=sum(len(item.references) for item in items)) + counts
+    yield f"{file}: " + ", ".join(f"{number} {name}" for name, number in counts.items())
+    lengths: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for item in items:
+        for key, text in texts(item):
+            lengths[key].append((len(text.split()), len(text)))
+    spans = (item.seconds if item.end is None else item.end - (item.start or 0.0) for item in items)
+    seconds = [span for span in spans if span is not None]
+    if seconds:
+        yield f"  seconds: {_spread(seconds)}, {sum(seconds) / 3600:.2f} hours in all"
+    for key, pairs in lengths.items():
+        words, characters = zip(*pairs, strict=True)
+        yield f"  {key}: words {_spread(words)}; characters {_spread(characters)}"
+
+
+def _spread(values: Iterable[float]) -> str:
+    low, middle, high, most = np.quantile(np.array(list(values)), (0, 0.5, 0.99, 1), method="higher")
+    return f"{low:g} to {most:g}, median {middle:g}, 99 percent at most {high:g}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the manifests, *.jsonl")
+    parser.add_argument("--show", type=int, default=10, metavar="N", help="findings of one kind to list [10]")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints counts, problems and remarks. Raises InputError where there are problems."""
+    files, findings = check(arguments.folder)
+    for file, lines in files.items():
+        print(*summary(file, lines), sep="\n")
+    for problem, title in ((True, "problems, to be put right before training"), (False, "remarks")):
+        kinds: dict[str, list[str]] = defaultdict(list)
+        for finding in (found for found in findings if found.problem == problem):
+            kinds[finding.kind].append(finding.text)
+        print(f"\n{title}: {sum(map(len, kinds.values())) or 'none'}")
+        for kind, faults in kinds.items():
+            more = [f"and {len(faults) - arguments.show} more (--show lists more)"] * (len(faults) > arguments.show)
+            print(f"  {kind} ({len(faults)})", *faults[: arguments.show], *more, sep="\n    ")
+    if problems := sum(finding.problem for finding in findings):
+        raise InputError(f"{arguments.folder}: {problems} problems, listed above; put them right and check again")

@@ -1,0 +1,244 @@
+"""Text to ids and back: characters, words or subwords, behind one protocol.
+
+Protocol: `encode(text)` to ids without BOS and EOS; `decode(ids)` to text; `tokens(text)`, the pieces that `encode`
+numbers; `join(tokens)` to text; `token(id)`; `len()`; `train(texts, ...)`; `save(folder, name)`. Ids 0 to 3 are PAD,
+BOS, EOS and UNK in every vocabulary. `decode` leaves out PAD, BOS and EOS, and shows UNK as ⁇ as sentencepiece
+does: an unknown token is a fault of the text, and hiding it would flatter a score.
+
+Subwords: BPE (Sennrich et al. 2016, arXiv:1508.07909) or unigram (Kudo 2018, arXiv:1804.10959) by sentencepiece;
+sampled encodings are BPE-dropout (Provilkov et al. 2020, arXiv:1910.13267) or subword regularisation (Kudo).
+"""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from seqkit.data.files import atomic
+from seqkit.data.text import join_words, squeeze, words
+from seqkit.errors import InputError
+
+PAD, BOS, EOS, UNK = 0, 1, 2, 3
+SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
+UNKNOWN = "⁇"  # how UNK reads in decoded text
+
+
+class _Table:
+    """Whole tokens and their ids, the specials first."""
+
+    def __init__(self, kind: str, tokens: Sequence[str]) -> None:
+        self.kind = kind
+        self.tokens = (*SPECIALS, *tokens)
+        self.ids = {token: i for i, token in enumerate(self.tokens)}
+
+    def save(self, folder: Path, name: str) -> None:
+        content = {"kind": self.kind, "tokens": self.tokens[len(SPECIALS) :]}
+        _write(Path(folder), name, ".json", json.dumps(content, ensure_ascii=False, indent=0).encode())
+
+    def text(self, ids: Iterable[int]) -> list[str]:
+        """The tokens of `ids` that are part of the text."""
+        return [UNKNOWN if i == UNK else self.tokens[i] for i in ids if i not in (PAD, BOS, EOS)]
+
+
+def _counted(counts: Counter[str], min_count: int, max_size: int | None) -> list[str]:
+    """Frequent first, ties by code point, so that the order of the texts does not matter."""
+    if max_size is not None and max_size <= len(SPECIALS):
+        raise InputError(f"`max_size` must be above {len(SPECIALS)}, the special tokens, got {max_size}")
+    kept = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
+    kept = kept if max_size is None else kept[: max_size - len(SPECIALS)]
+    if not kept:
+        raise InputError(f"`texts` must hold a token {min_count} times, got {len(counts)} different tokens, all rarer")
+    return kept
+
+
+class CharVocab:
+    """One id a character of the squeezed text (NFC, single spaces)."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        """`tokens` are the characters in the order of their ids, from 4 on."""
+        self._table = _Table("characters", tokens)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], *, min_count: int = 1, max_size: int | None = None) -> "CharVocab":
+        """Characters seen `min_count` times; `max_size` counts the specials. Raises InputError where none is."""
+        return cls(_counted(Counter(c for text in texts for c in squeeze(text)), min_count, max_size))
+
+    def __len__(self) -> int:
+        return len(self._table.tokens)
+
+    def tokens(self, text: str) -> list[str]:
+        return list(squeeze(text))
+
+    def join(self, tokens: Iterable[str]) -> str:
+        return "".join(tokens)
+
+    def token(self, id: int) -> str:
+        return self._table.tokens[id]
+
+    def encode(self, text: str) -> list[int]:
+        return [self._table.ids.get(c, UNK) for c in squeeze(text)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return "".join(self._table.text(ids))
+
+    def save(self, folder: Path, name: str) -> None:
+        self._table.save(folder, name)
+
+
+class WordVocab:
+    """One id a word or mark of punctuation; `join` puts spaces back where they were."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        """`tokens` are the words in the order of their ids, from 4 on."""
+        self._table = _Table("words", tokens)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], *, min_count: int = 1, max_size: int | None = None) -> "WordVocab":
+        """Words seen `min_count` times; `max_size` counts the specials. Raises InputError where none is."""
+        return cls(_counted(Counter(w for text in texts for w in words(text)), min_count, max_size))
+
+    def __len__(self) -> int:
+        return len(self._table.tokens)
+
+    def tokens(self, text: str) -> list[str]:
+        return words(text)
+
+    def join(self, tokens: Iterable[str]) -> str:
+        return join_words(tokens)
+
+    def token(self, id: int) -> str:
+        return self._table.tokens[id]
+
+    def encode(self, text: str) -> list[int]:
+        return [self._table.ids.get(w, UNK) for w in words(text)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return join_words(self._table.text(ids))
+
+    def save(self, folder: Path, name: str) -> None:
+        self._table.save(folder, name)
+
+
+class SubwordVocab:
+    """Pieces of words learnt by sentencepiece; a piece that starts a word starts with ▁."""
+
+    def __init__(self, model: bytes) -> None:
+        """`model` is a serialised sentencepiece model. Raises InputError where it is not, or its specials differ."""
+        import sentencepiece
+
+        self._model = model
+        try:
+            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError:
+            raise InputError("`model` must be a serialised sentencepiece model, got other bytes") from None
+        got = (self._pieces.pad_id(), self._pieces.bos_id(), self._pieces.eos_id(), self._pieces.unk_id())
+        if got != (PAD, BOS, EOS, UNK):
+            raise InputError(f"`model` must have pad, bos, eos, unk = 0, 1, 2, 3, got {got}; train it with these ids")
+
+    @classmethod
+    def train(
+        cls, texts: Iterable[str], size: int, *, kind: str = "bpe", character_coverage: float = 1.0
+    ) -> "SubwordVocab":
+        """At most `size` pieces, fewer where the texts are too few; the same texts give the same pieces.
+
+        kind: bpe or unigram. character_coverage: the share of all characters that get a piece; the rest is UNK.
+        Raises InputError for no text, or a `size` that cannot hold the characters.
+        """
+        import sentencepiece
+
+        if kind not in ("bpe", "unigram"):
+            raise InputError(f"`kind` must be bpe or unigram, got {kind!r}")
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(map(squeeze, texts)), model_writer=model, model_type=kind, vocab_size=size,
+                character_coverage=character_coverage, pad_id=PAD, bos_id=BOS, eos_id=EOS, unk_id=UNK,
+                hard_vocab_limit=False,  # a small corpus has fewer pieces than asked for
+                normalization_rule_name="identity", max_sentence_length=1 << 20, num_threads=1, minloglevel=2,
+            )
+        except RuntimeError as error:
+            reason = str(error).rpartition("] ")[2] or "no text to learn from"
+            raise InputError(f"`size` {size} and `texts` must fit each other, sentencepiece says: {reason}") from None
+        return cls(model.getvalue())
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def tokens(self, text: str) -> list[str]:
+        pieces: list[str] = self._pieces.encode(squeeze(text), out_type=str)
+        return pieces
+
+    def join(self, tokens: Iterable[str]) -> str:
+        return "".join(tokens).replace("▁", " ").removeprefix(" ")
+
+    def token(self, id: int) -> str:
+        piece: str = self._pieces.id_to_piece(id)
+        return piece
+
+    def encode(self, text: str, *, sample: float = 0.0, seed: int = 0) -> list[int]:
+        """Ids of the best split, or with `sample` above 0 of a random one, a pure function of text, sample and seed.
+
+        For bpe `sample` is the probability that a merge is left out (0.1 in the paper), for unigram the sharpness
+        of the distribution over splits (0.2 in the paper; less is more random).
+        """
+        text = squeeze(text)
+        if sample > 0:
+            import sentencepiece
+
+            sentencepiece.set_random_generator_seed(seed)
+            ids: list[int] = self._pieces.encode(text, enable_sampling=True, alpha=sample, nbest_size=-1)
+        else:
+            ids = self._pieces.encode(text)
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return self.join(UNKNOWN if i == UNK else self.token(i) for i in ids if i not in (PAD, BOS, EOS))
+
+    def save(self, folder: Path, name: str) -> None:
+        _write(Path(folder), name, ".model", self._model)
+
+
+Vocab = CharVocab | WordVocab | SubwordVocab
+KINDS: dict[str, Callable[[list[str]], CharVocab | WordVocab]] = {"characters": CharVocab, "words": WordVocab}
+
+
+def train_vocab(units: str, texts: Sequence[str], size: int) -> Vocab:
+    """A vocabulary of `units` subwords, words or characters, of at most `size` entries but for characters."""
+    if units == "subwords":
+        return SubwordVocab.train(texts, size)
+    if units == "words":
+        return WordVocab.train(texts, max_size=size)
+    if units != "characters":
+        raise InputError(f"`units` must be subwords, words or characters, got {units!r}")
+    return CharVocab.train(texts)
+
+
+def load_vocab(folder: Path, name: str) -> Vocab:
+    """What `save(folder, name)` wrote. Raises InputError for a missing or broken file."""
+    table, model = Path(folder) / f"{name}.json", Path(folder) / f"{name}.model"
+    if model.is_file():
+        try:
+            return SubwordVocab(model.read_bytes())
+        except InputError as error:
+            raise InputError(f"{model}: {error}") from None
+    if not table.is_file():
+        raise InputError(f"{folder}: must hold the vocabulary {name}.json or {name}.model, got neither")
+    try:
+        content = json.loads(table.read_bytes())
+        kind, tokens = content["kind"], content["tokens"]
+        valid = kind in KINDS and isinstance(tokens, list) and len(set(tokens)) == len(tokens)
+        valid = valid and all(isinstance(token, str) for token in tokens)
+    except (ValueError, KeyError, TypeError):
+        valid = False
+    if not valid:
+        raise InputError(f"{table}: must be a vocabulary with `kind` and different `tokens`, got a broken file")
+    return KINDS[kind](tokens)
+
+
+def _write(folder: Path, name: str, suffix: str, content: bytes) -> None:
+    """One vocabulary a name: a file of the other kind from an earlier save goes."""
+    with atomic(folder / (name + suffix)) as file:
+        file.write(content)
+    other = {".json": ".model", ".model": ".json"}[suffix]
+    (folder / (name + other)).unlink(missing_ok=True)
