@@ -1,0 +1,1 @@
+"""From texts to figures that can be trusted: metrics, intervals, tests, reports and `seqkit score`."""

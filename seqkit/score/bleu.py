@@ -1,0 +1,115 @@
+"""BLEU, chrF and TER by sacrebleu (Post 2018, arXiv:1804.08771), equal to its own figures to the last digit.
+
+Its settings for a corpus are kept, and named in the signature:
+- `bleu` (Papineni et al. 2002): n-grams of up to four words, tokenizer 13a, case kept, exponential smoothing of
+  orders without a match, closest reference length, and no effective order (`eff:no`): a corpus in which no
+  hypothesis reaches four words scores 0, perfect or not.
+- `bleu1` to `bleu4`: the same with n-grams of up to that many words; uniform weights and the brevity penalty in
+  each. `bleu4` is `bleu`. (`bleu1` is the unigram BLEU of Chung et al. 2017.)
+- `chrf` (Popovic 2015): chrF2 of characters up to six; of several references the best of each item.
+- `ter` (Snover et al. 2006): lower case, fewest edits over the mean length of an item's references.
+
+The number of references may vary from item to item. N items, K counts an item, R corpora.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import zip_longest
+
+import numpy as np
+from sacrebleu.metrics.base import Metric as SacreMetric
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+
+from seqkit.score.metric import Array, Metric, References, TextOptions
+
+TOKENIZERS = ("13a", "intl", "char", "zh", "none")  # those of sacrebleu that need no further download
+MAX_ORDER = 4
+
+
+def _bleu(options: TextOptions) -> BLEU:
+    return BLEU(tokenize=options.tokenizer, lowercase=options.lowercase)
+
+
+def _chrf(options: TextOptions) -> CHRF:
+    return CHRF(lowercase=options.lowercase)
+
+
+def _ter(_: TextOptions) -> TER:
+    return TER()
+
+
+def _counted(scorer: SacreMetric, references: References, hypotheses: Sequence[str]) -> Array:
+    """(N, K) by the method on which sacrebleu's own significance tests stand."""
+    streams = list(zip_longest(*references))  # None where another item has more references
+    return np.array(scorer._extract_corpus_statistics(hypotheses, streams), dtype=np.float64)
+
+
+def _bleu_statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
+    return _counted(_bleu(options), references, hypotheses)
+
+
+def _chrf_statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
+    return _counted(_chrf(options), references, hypotheses)
+
+
+def _ter_statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
+    return _counted(_ter(options), references, hypotheses)
+
+
+def _bleu_value(sums_RK: Array, *, order: int) -> Array:
+    values = []
+    for hypothesis_length, reference_length, *counts in sums_RK.tolist():
+        correct, total = counts[:order], counts[MAX_ORDER : MAX_ORDER + order]
+        lengths = int(hypothesis_length), int(reference_length)
+        values.append(BLEU.compute_bleu(correct, total, *lengths, smooth_method="exp", max_ngram_order=order).score)
+    return np.array(values)
+
+
+def _chrf_value(sums_RK: Array) -> Array:
+    scorer = CHRF()
+    return np.array([scorer._compute_f_score(sums) for sums in sums_RK.tolist()])
+
+
+def _ter_value(sums_R2: Array) -> Array:
+    edits_R, length_R = sums_R2.T
+    rate_R: Array = np.divide(edits_R, length_R, out=np.minimum(edits_R, 1.0), where=length_R > 0)
+    return 100 * rate_R
+
+
+def _settings(scorer: SacreMetric, references: str) -> dict[str, str]:
+    scorer.num_refs = -1 if references == "var" else int(references)
+    settings = dict(pair.split(":", 1) for pair in scorer.get_signature().format().split("|"))
+    return settings | {"punct": "yes", "library": "sacrebleu"}
+
+
+def _bleu_settings(references: str, options: TextOptions, *, order: int) -> dict[str, str]:
+    return _settings(_bleu(options), references) | {"order": str(order)}
+
+
+def _chrf_settings(references: str, options: TextOptions) -> dict[str, str]:
+    return _settings(_chrf(options), references)
+
+
+def _ter_settings(references: str, options: TextOptions) -> dict[str, str]:
+    return _settings(_ter(options), references)
+
+
+def _up_to(order: int) -> Metric:
+    counts = (
+        "hypothesis_length", "reference_length",
+        *(f"matches_{n}" for n in range(1, MAX_ORDER + 1)), *(f"ngrams_{n}" for n in range(1, MAX_ORDER + 1)),
+    )
+    return Metric(_bleu_statistics, partial(_bleu_value, order=order), partial(_bleu_settings, order=order), counts)
+
+
+_CHRF_KINDS = ("hypothesis_ngrams", "reference_ngrams", "matches")
+_CHRF_COUNTS = tuple(f"{what}_{n}" for n in range(1, CHRF.CHAR_ORDER + 1) for what in _CHRF_KINDS)
+
+BLEU_METRICS: dict[str, Metric] = {
+    "bleu": _up_to(MAX_ORDER),
+    "chrf": Metric(_chrf_statistics, _chrf_value, _chrf_settings, _CHRF_COUNTS),
+    "ter": Metric(_ter_statistics, _ter_value, _ter_settings, ("edits", "reference_length"), lower_is_better=True),
+    **{f"bleu{order}": _up_to(order) for order in range(1, MAX_ORDER + 1)},
+}

@@ -1,0 +1,124 @@
+"""`seqkit score`: anybody's hypotheses against references, as a table or as JSON."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seqkit.errors import InputError
+from seqkit.score.bleu import TOKENIZERS
+from seqkit.score.confidence import LEVEL, RESAMPLES, Difference
+from seqkit.score.error_rate import align, errors
+from seqkit.score.evaluate import METRICS, Tally, differences, scores, tally, worst_first
+from seqkit.score.metric import Score, TextOptions, normalise
+from seqkit.score.terminal import columns, figure, side_by_side
+from seqkit.score.texts import FORMATS, Corpus, read_corpus
+
+EDITS = ("substitutions", "deletions", "insertions", "hits", "reference_length")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what `run` reads."""
+    add = parser.add_argument
+    add("references", metavar="REFERENCES", type=Path,
+        help="plain lines, Kaldi's `id text`, or .jsonl with `references`")
+    add("hypotheses", metavar="HYPOTHESES", type=Path, nargs="+",
+        help="a file a system, .jsonl with `hypothesis`; each further one is tested against the first")
+    add("--metric", metavar="NAMES", default="wer,cer,bleu", help=f"of {' '.join(METRICS)} [wer,cer,bleu]")
+    add("--references", metavar="FILE", type=Path, action="append", default=[], dest="more",
+        help="a further file of references for the same items; may be repeated")
+    add("--format", choices=FORMATS, default="auto",
+        help="of all the files; auto: .jsonl by its name, `id text` where all lines begin with a word like utt1 [auto]")
+    add("--lowercase", action="store_true", help="compare in lower case")
+    add("--no-punctuation", action="store_true", help="compare without characters of the Unicode categories P*")
+    add("--tokenize", choices=TOKENIZERS, default="13a", help="of BLEU, as sacrebleu names them [13a]")
+    add("--resamples", metavar="N", type=int, default=RESAMPLES, help=f"for intervals and tests [{RESAMPLES}]")
+    add("--seed", metavar="N", type=int, default=0, help="of the resamples [0]")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    output.add_argument("--details", metavar="N", type=int, default=0,
+                        help="also print the N worst items of every system by the first metric, aligned")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Prints every system's scores and, of several systems, each one's differences from the first.
+
+    Raises InputError for files that do not belong together and for values out of range.
+    """
+    for name, least in (("resamples", 1), ("seed", 0), ("details", 0)):
+        if getattr(arguments, name) < least:
+            raise InputError(f"`--{name}` must be at least {least}, got {getattr(arguments, name)}")
+    names = [name.strip() for name in arguments.metric.split(",")]
+    corpus = read_corpus([arguments.references, *arguments.more], arguments.hypotheses, arguments.format)
+    options = TextOptions(arguments.lowercase, not arguments.no_punctuation, arguments.tokenize)
+    tallies = [tally(names, corpus.references, system, options) for system in corpus.systems]
+    draws = {"resamples": arguments.resamples, "seed": arguments.seed}
+    systems = [scores(found, **draws) for found in tallies]
+    pairs = [differences(tallies[0], other, **draws) for other in tallies[1:]]
+    files = [str(path) for path in arguments.hypotheses]
+    if arguments.json:
+        print(json.dumps(_as_json(files, systems, pairs), indent=1, allow_nan=False))
+        return
+    print(f"{len(corpus.ids)} items, matched {corpus.matched}; in brackets {LEVEL:g} % intervals\n")
+    print(_table(files, systems, pairs))
+    for file, system, found in zip(files, corpus.systems, tallies, strict=True):
+        if arguments.details:
+            print(f"\nworst of {file} by {names[0]}\n")
+            print(_details(corpus, system, names[0], found[names[0]], options, arguments.details))
+
+
+def _as_json(
+    files: Sequence[str], systems: Sequence[Mapping[str, Score]], pairs: Sequence[Mapping[str, Difference]]
+) -> dict[str, object]:
+    return {
+        "systems": [
+            {"file": file, "metrics": {name: score._asdict() for name, score in found.items()}}
+            for file, found in zip(files, systems, strict=True)
+        ],
+        "pairs": [
+            {
+                "baseline": files[0], "file": file,
+                "metrics": {
+                    name: {"difference": d.value, "low": d.low, "high": d.high, "p_value": d.p_value}
+                    for name, d in found.items()
+                },
+            }
+            for file, found in zip(files[1:], pairs, strict=True)
+        ],
+    }
+
+
+def _table(
+    files: Sequence[str], systems: Sequence[Mapping[str, Score]], pairs: Sequence[Mapping[str, Difference]]
+) -> str:
+    """One row a metric and system, its difference from the first system at the end; then edits; then signatures."""
+    rows = [["metric", "system", "value", *(["less the first"] if pairs else [])]]
+    edits = [["edits", "system", *(key.replace("_", " ") for key in EDITS)]]
+    for name in systems[0]:
+        for place, (file, found) in enumerate(zip(files, systems, strict=True)):
+            tested = [_tested(pairs[place - 1][name]) if place else ""] if pairs else []
+            rows.append([name, file, figure(found[name]), *tested])
+            if name in ("wer", "cer"):
+                edits.append([name, file, *(str(found[name].counts[key]) for key in EDITS)])
+    tables = [rows, edits] if len(edits) > 1 else [rows]
+    signatures = "\n".join(score.signature for score in systems[0].values())
+    return "\n\n".join([*(columns(table, left=2) for table in tables), signatures])
+
+
+def _tested(difference: Difference) -> str:
+    value, low, high, p_value = difference
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}] p {p_value:.3f}"
+
+
+def _details(
+    corpus: Corpus, system: Sequence[str], name: str, tallied: Tally, options: TextOptions, number: int
+) -> str:
+    references = [[normalise(text, options) for text in texts] for texts in corpus.references]
+    hypotheses = [normalise(text, options) for text in system]
+    value_N = tallied.metric.value(tallied.statistics_NK)
+    shown = []
+    for item in worst_first(tallied, references, hypotheses)[:number]:
+        pairs = align(references[item], hypotheses[item], "character" if name == "cer" else "word")
+        heading = f"{corpus.ids[item]}  {name} {value_N[item]:.2f}  {errors(pairs)} edits"
+        shown.append(f"{heading}\n{side_by_side(pairs)}")
+    return "\n\n".join(shown)

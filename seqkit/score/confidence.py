@@ -1,0 +1,107 @@
+"""How far a figure can be trusted: bootstrap intervals, and a paired test between two systems on the same items.
+
+Everything works on the items' counts, which add up over a corpus, and on a function from sums to values, so
+that a resample costs one row of a matrix product. Draws depend on the seed and the number of items alone: two
+systems resampled with one seed are resampled alike.
+
+Sources: Efron and Tibshirani 1993, chapter 13 (percentile interval); Koehn 2004 (bootstrap of test sets);
+Noreen 1989 and Riezler and Maxwell 2005 (approximate randomisation).
+
+N items, K counts an item, R resamples, B resamples drawn at once.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from seqkit.score.metric import Array
+
+Value = Callable[[Array], Array]  # sums (R, K) to values (R,)
+
+RESAMPLES = 1000
+LEVEL = 95.0  # per cent
+_ENTRIES = 2**21  # of the random matrix (B, N) held at once
+
+
+class Difference(NamedTuple):
+    """The second system less the first, the bounds of its bootstrap interval, and the two-sided p-value."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
+def resampled_sums(statistics_NK: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
+    """(R, K): the counts of `resamples` corpora of N items drawn with replacement.
+
+    Raises ValueError for no items or no resamples.
+    """
+    items, generator = len(statistics_NK), np.random.default_rng(seed)
+    sums = [np.zeros((0, statistics_NK.shape[1]))]
+    for block in _blocks(items, resamples):
+        drawn_BN = generator.integers(items, size=(block, items)) + np.arange(block)[:, None] * items
+        times_BN = np.bincount(drawn_BN.ravel(), minlength=block * items).reshape(block, items)
+        sums.append(times_BN.astype(np.float64) @ statistics_NK)
+    return np.concatenate(sums)
+
+
+def swapped_sums(
+    first_NK: Array, second_NK: Array, *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[Array, Array]:
+    """Twice (R, K): the two systems' counts after each item changed sides with probability one half."""
+    items, generator = len(first_NK), np.random.default_rng(seed)
+    excess_NK, sums = second_NK - first_NK, [np.zeros((0, first_NK.shape[1]))]
+    for block in _blocks(items, resamples):
+        swapped_BN = generator.integers(2, size=(block, items), dtype=np.int8)
+        sums.append(swapped_BN.astype(np.float64) @ excess_NK)
+    moved_RK = np.concatenate(sums)
+    return first_NK.sum(0) + moved_RK, second_NK.sum(0) - moved_RK
+
+
+def interval(values_R: Array, level: float = LEVEL) -> tuple[float, float]:
+    """The percentiles between which the middle `level` per cent of the values lie."""
+    low, high = np.percentile(values_R, [(100 - level) / 2, (100 + level) / 2])
+    return float(low), float(high)
+
+
+def bootstrap(statistics_NK: Array, value: Value, *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+    """The 95 % percentile interval of `value` over resampled corpora."""
+    return interval(value(resampled_sums(statistics_NK, resamples=resamples, seed=seed)))
+
+
+def paired_test(
+    first_NK: Array, second_NK: Array, value: Value, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Difference:
+    """Two systems on the same items, in the same order.
+
+    The interval is that of a paired bootstrap. The p-value, of approximate randomisation, is the share of random
+    exchanges of the two systems' items that differ at least as much as the systems do (the systems themselves
+    counted among them): 1 for a system against itself, never below 1 / (resamples + 1).
+    Raises ValueError when the systems have not the same number of items.
+    """
+    if first_NK.shape != second_NK.shape:
+        raise ValueError(f"`second_NK` must be of shape {first_NK.shape} as `first_NK`, got {second_NK.shape}")
+    pair_RK = value(np.stack([total(first_NK), total(second_NK)]))
+    observed = float(pair_RK[1] - pair_RK[0])
+    resampled = [value(resampled_sums(counts, resamples=resamples, seed=seed)) for counts in (first_NK, second_NK)]
+    swapped = [value(sums) for sums in swapped_sums(first_NK, second_NK, resamples=resamples, seed=seed)]
+    rounding = 1e-9 * max(1.0, abs(observed))
+    as_large = np.abs(swapped[1] - swapped[0]) >= abs(observed) - rounding
+    p_value = (1 + int(as_large.sum())) / (1 + resamples)
+    return Difference(observed, *interval(resampled[1] - resampled[0]), p_value)
+
+
+def total(statistics_NK: Array) -> Array:
+    """(K,): the sums over items, added in their order as sacrebleu does, so that fractions agree to the last digit."""
+    sums_K: Array = np.cumsum(statistics_NK, axis=0)[-1]
+    return sums_K
+
+
+def _blocks(items: int, resamples: int) -> Iterator[int]:
+    if items < 1 or resamples < 1:
+        raise ValueError(f"items and `resamples` must be at least 1, got {items} and {resamples}")
+    size = max(1, _ENTRIES // items)
+    for first in range(0, resamples, size):
+        yield min(size, resamples - first)

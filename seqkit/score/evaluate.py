@@ -1,0 +1,102 @@
+"""Every metric by name, and a corpus scored by several of them with one set of resamples.
+
+N items, K counts an item, R corpora.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqkit.errors import InputError
+from seqkit.score.bleu import BLEU_METRICS, TOKENIZERS
+from seqkit.score.confidence import RESAMPLES, Difference, interval, paired_test, resampled_sums, total
+from seqkit.score.error_rate import ERROR_RATES, edit_counts
+from seqkit.score.metric import AS_IT_IS, Array, Metric, References, Score, TextOptions, normalise, signature
+
+METRICS: dict[str, Metric] = ERROR_RATES | BLEU_METRICS
+
+
+class Tally(NamedTuple):
+    """One metric's counts of every item."""
+
+    metric: Metric
+    statistics_NK: Array
+    signature: str
+
+
+def tally(
+    names: Sequence[str], references: References, hypotheses: Sequence[str], options: TextOptions = AS_IT_IS
+) -> dict[str, Tally]:
+    """The counts of every metric named; metrics that share their counts have them taken once.
+
+    Raises InputError for an unknown metric or tokenizer; ValueError for no items, for an item without a
+    reference, and for references and hypotheses of different number.
+    """
+    for name in names:
+        if name not in METRICS:
+            raise InputError(f"a metric must be one of {' '.join(METRICS)}, got {name!r}")
+    if options.tokenizer not in TOKENIZERS:
+        raise InputError(f"the tokenizer must be one of {' '.join(TOKENIZERS)}, got {options.tokenizer!r}")
+    if not hypotheses or len(references) != len(hypotheses):
+        raise ValueError(f"`hypotheses` must be one an item of {len(references)} items, got {len(hypotheses)}")
+    if not all(references):
+        raise ValueError("`references` must hold at least one text an item, got an item with none")
+    references = [[normalise(text, options) for text in texts] for texts in references]
+    hypotheses = [normalise(text, options) for text in hypotheses]
+    metrics = {name: METRICS[name] for name in names}
+    counters = {metric.statistics for metric in metrics.values()}
+    counts = {counter: counter(references, hypotheses, options) for counter in counters}
+    return {
+        name: Tally(metric, counts[metric.statistics], signature(name, metric, references, options))
+        for name, metric in metrics.items()
+    }
+
+
+def values(tallies: Mapping[str, Tally]) -> dict[str, float]:
+    """Every metric over all items, without intervals: what validation during training needs."""
+    return {name: float(metric.value(total(counts)[None])[0]) for name, (metric, counts, _) in tallies.items()}
+
+
+def scores(
+    tallies: Mapping[str, Tally], rows: NDArray[np.intp] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Score]:
+    """Every metric over all items, or over the items of `rows` alone, with its 95 % bootstrap interval."""
+    if rows is not None:
+        tallies = {name: t._replace(statistics_NK=t.statistics_NK[rows]) for name, t in tallies.items()}
+    counts = {name: t.statistics_NK for name, t in tallies.items()}
+    sums_RK = resampled_sums(np.concatenate(list(counts.values()), axis=1), resamples=resamples, seed=seed)
+    ends = np.cumsum([statistics_NK.shape[1] for statistics_NK in counts.values()])
+    resampled = dict(zip(counts, np.split(sums_RK, ends[:-1], axis=1), strict=True))
+    found = {}
+    for name, value in values(tallies).items():
+        metric, statistics_NK, text = tallies[name]
+        sums = {key: _plain(number) for key, number in zip(metric.counts, total(statistics_NK), strict=True)}
+        low, high = interval(metric.value(resampled[name]))
+        found[name] = Score(value, low, high, text, {"items": len(statistics_NK)} | sums)
+    return found
+
+
+def differences(
+    first: Mapping[str, Tally], second: Mapping[str, Tally], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Difference]:
+    """The second system less the first by every metric, tested on the items they share."""
+    found = {}
+    for name, (metric, first_NK, _) in first.items():
+        second_NK = second[name].statistics_NK
+        found[name] = paired_test(first_NK, second_NK, metric.value, resamples=resamples, seed=seed)
+    return found
+
+
+def worst_first(tallied: Tally, references: References, hypotheses: Sequence[str]) -> NDArray[np.intp]:
+    """(N,): the items from worst to best by their own values; of equals those with more wrong words first."""
+    metric, statistics_NK, _ = tallied
+    value_N = metric.value(statistics_NK)
+    edits_N = edit_counts(references, hypotheses, "word")[:, :3].sum(1)
+    return np.lexsort((-edits_N, -value_N if metric.lower_is_better else value_N))
+
+
+def _plain(number: float) -> float:
+    """A count as an int, as JSON should show it; a mean reference length may have a fraction."""
+    return int(number) if number == int(number) else float(number)

@@ -1,0 +1,68 @@
+"""What a metric is: counts of every item that add up over a corpus, and a function from their sums to the value.
+
+Because the counts add up, a resampled corpus is scored by summing counts again, never by comparing texts
+again. N items, K counts an item, R corpora scored at once (one, or one a resample).
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqkit import __version__
+
+Array = NDArray[np.float64]
+References = Sequence[Sequence[str]]  # of every item its one or more references
+
+
+class TextOptions(NamedTuple):
+    """What is done to references and hypotheses alike before they are compared; all of it is in the signature."""
+
+    lowercase: bool = False
+    punctuation: bool = True  # False removes every character of the Unicode categories P*
+    tokenizer: str = "13a"  # of BLEU only; one of `seqkit.score.bleu.TOKENIZERS`
+
+
+AS_IT_IS = TextOptions()
+
+
+class Metric(NamedTuple):
+    """Four functions and facts; the table of them all is `seqkit.score.evaluate.METRICS`."""
+
+    statistics: Callable[[References, Sequence[str], TextOptions], Array]  # (N, K)
+    value: Callable[[Array], Array]  # sums (R, K) to values (R,), on 0 to 100 where 100 is all right or all wrong
+    settings: Callable[[str, TextOptions], dict[str, str]]  # number of references ("var": it varies) to signature
+    counts: tuple[str, ...]  # the names of the K sums
+    lower_is_better: bool = False
+
+
+class Score(NamedTuple):
+    """One corpus by one metric; `low` and `high` bound its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    signature: str
+    counts: dict[str, float]
+
+
+def normalise(text: str, options: TextOptions) -> str:
+    """The text as it will be compared; without punctuation, runs of white space become one space."""
+    if options.lowercase:
+        text = text.lower()
+    if not options.punctuation:
+        text = "".join(character for character in text if not unicodedata.category(character).startswith("P"))
+        text = " ".join(text.split())
+    return text
+
+
+def signature(name: str, metric: Metric, references: References, options: TextOptions) -> str:
+    """All that must be equal for two figures to be comparable, as `name|key:value|...` in sacrebleu's manner."""
+    numbers = {len(texts) for texts in references}
+    settings = metric.settings(str(*numbers) if len(numbers) == 1 else "var", options)
+    if not options.punctuation:
+        settings["punct"] = "no"
+    settings["seqkit"] = __version__
+    return "|".join([name, *(f"{key}:{value}" for key, value in settings.items())])

@@ -1,0 +1,127 @@
+"""The report as one page of HTML that needs nothing but itself, in light or dark as the reader's system is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from seqkit.score.error_rate import Pair, Unit, errors
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d2430; --paper: #fbfbfa; --line: #dcdfe4; --faint: #667085; --bar: #4c7dc4;
+  --lost: #b42318; --lostbg: #fde8e6; --new: #116b3c; --newbg: #dff5e8 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e7ec; --paper: #14171c; --line: #323842; --faint: #98a2b3;
+  --bar: #6f9fe0; --lost: #ff9c92; --lostbg: #47211e; --new: #7fe0a7; --newbg: #16382a } }
+body { margin: 2.5rem auto; max-width: 62rem; padding: 0 1.2rem; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, sans-serif }
+h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.2rem 0 .5rem }
+p { color: var(--faint); margin: .3rem 0 }
+.wide { overflow-x: auto } table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+th { font-weight: 600; color: var(--faint) }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
+small, code { color: var(--faint); font-size: .8rem; overflow-wrap: anywhere }
+meter { width: 9rem; height: .7rem } .text { overflow-wrap: anywhere; white-space: pre-wrap }
+del { color: var(--lost); background: var(--lostbg) }
+ins { color: var(--new); background: var(--newbg); text-decoration: none }
+del, ins { border-radius: 3px; padding: 0 .15em }
+"""
+
+
+class Difference(NamedTuple):
+    """One item as the page shows it: its own value of the first metric, and its alignment."""
+
+    id: str
+    value: float
+    pairs: Sequence[Pair]
+    unit: Unit
+
+
+def render(report: Mapping[str, Any], worst: Sequence[Difference]) -> str:
+    """The whole page; `report` is what `report.json` holds."""
+    title = escape(f"{report['recipe']}, {report['split']}")
+    parts = [f"<h1>{title}</h1>", f"<p>{report['items']} items, decoded on {escape(report['device'])}</p>"]
+    parts += ["<h2>Scores</h2>", _scores(report["metrics"])]
+    for name, groups in report["by"].items():
+        parts += [f"<h2>By {escape(name)}</h2>", _breakdown(name, groups)]
+    parts += ["<h2>Decoding</h2>", _facts(report["decode"])]
+    parts += [f"<h2>The {len(worst)} worst items by {escape(next(iter(report['metrics'])))}</h2>", _items(worst)]
+    origin = {key: report[key] for key in ("data_sha256", "commit", "command")} | report["versions"]
+    parts += ["<h2>Origin</h2>", _facts(origin)]
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+    start = f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>'
+    return "\n".join([start, *parts, "</body></html>\n"])
+
+
+def _scores(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        f"<tr><td>{escape(name)}<br><small>{escape(metric['signature'])}</small></td>"
+        f'<td class="number">{metric["value"]:.2f}</td>'
+        f'<td class="number">{metric["low"]:.2f} to {metric["high"]:.2f}</td>'
+        f'<td><meter min="0" max="100" value="{metric["value"]:.2f}"></meter></td></tr>'
+        for name, metric in metrics.items()
+    ]
+    heading = '<th>metric</th><th class="number">value</th><th class="number">95 % interval</th><th>0 to 100</th>'
+    return _table(heading, rows)
+
+
+def _breakdown(name: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
+    metrics = list(next(iter(groups.values()), {}))
+    heading = "".join(f'<th class="number">{escape(metric)}</th>' for metric in ("items", *metrics))
+    rows = []
+    for group, found in groups.items():
+        items = found[metrics[0]]["counts"]["items"]
+        cells = "".join(
+            f'<td class="number">{found[metric]["value"]:.2f}<br>'
+            f"<small>{found[metric]['low']:.2f} to {found[metric]['high']:.2f}</small></td>"
+            for metric in metrics
+        )
+        rows.append(f'<tr><td>{escape(group)}</td><td class="number">{items}</td>{cells}</tr>')
+    return _table(f"<th>{escape(name)}</th>{heading}", rows)
+
+
+def _items(worst: Sequence[Difference]) -> str:
+    rows = [
+        f'<tr><td><code>{escape(item.id)}</code></td><td class="number">{item.value:.2f}</td>'
+        f'<td class="number">{errors(item.pairs)}</td><td class="text" dir="auto">{_marked(item)}</td></tr>'
+        for item in worst
+    ]
+    legend = "<p><del>only in the reference</del> <ins>only in the hypothesis</ins></p>"
+    heading = '<th>id</th><th class="number">value</th><th class="number">edits</th><th>reference and hypothesis</th>'
+    return legend + _table(heading, rows)
+
+
+def _marked(item: Difference) -> str:
+    """The closest reference with what the hypothesis left out struck and what it put in its place beside it."""
+    space = " " if item.unit == "word" else ""
+    return space.join(_runs(item.pairs, space))
+
+
+def _runs(pairs: Sequence[Pair], space: str) -> Iterator[str]:
+    for equal, run in groupby(pairs, lambda pair: pair[0] == pair[1]):
+        reference, hypothesis = (space.join(t for t in tokens if t is not None) for tokens in zip(*run, strict=True))
+        if equal:
+            yield escape(reference)
+            continue
+        if reference:
+            yield f"<del>{escape(reference)}</del>"
+        if hypothesis:
+            yield f"<ins>{escape(hypothesis)}</ins>"
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    rows = [
+        f"<tr><td>{escape(key.replace('_', ' '))}</td><td><code>{escape(shown(value))}</code></td></tr>"
+        for key, value in facts.items()
+    ]
+    return _table("", rows)
+
+
+def shown(value: Any) -> str:
+    """A fact as people read it."""
+    return f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+def _table(heading: str, rows: Sequence[str]) -> str:
+    head = f"<thead><tr>{heading}</tr></thead>" if heading else ""
+    return f'<div class="wide"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'

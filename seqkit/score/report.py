@@ -1,0 +1,190 @@
+"""What an evaluation leaves behind: `report.json` for programs, `report.html` for eyes, `hypotheses.jsonl` for both.
+
+Values are on a 0 to 100 scale; times are in seconds. N items.
+"""
+
+import hashlib
+import json
+import math
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from seqkit import __version__
+from seqkit.data.files import atomic
+from seqkit.score.error_rate import Unit, align
+from seqkit.score.evaluate import Tally, scores, tally, worst_first
+from seqkit.score.metric import AS_IT_IS, Score, TextOptions, normalise
+from seqkit.score.page import Difference, render, shown
+from seqkit.score.terminal import columns, grouped
+
+WORST = 100  # items shown on the page
+REPEATS = 3  # times in a row that make repeated words a loop
+PACKAGES = ("torch", "numpy", "jiwer", "sacrebleu")
+
+
+class Evaluated(NamedTuple):
+    """One item after decoding."""
+
+    id: str
+    references: Sequence[str]
+    hypothesis: str
+    logprob: float | None = None  # natural log, of the model alone
+    score: float | None = None  # what the search ranked by
+    cut: bool = False  # ended by the maximum length and not by the model
+
+
+class Provenance(NamedTuple):
+    """Where the hypotheses come from."""
+
+    recipe: str
+    split: str
+    manifest: Path | None  # its bytes are `data_sha256`
+    device: str
+    decode: Mapping[str, Any]  # as it was searched: "beam", and "seconds" that decoding took
+
+
+def write_report(
+    folder: Path,
+    items: Sequence[Evaluated],
+    metrics: Sequence[str],
+    about: Provenance,
+    *,
+    by: Mapping[str, Sequence[str | None]] | None = None,
+    conditions: Mapping[str, Mapping[str, Sequence[Evaluated]]] | None = None,
+    options: TextOptions = AS_IT_IS,
+) -> dict[str, Any]:
+    """Scores the items, writes the three files to `folder`, and returns what `report.json` holds.
+
+    `by` breaks the items down: under a breakdown's name, the group of every item (None: of no group).
+    `conditions` does it with other hypotheses than `items`, such as those from noisy input: under a breakdown's
+    name, every group's own items.
+    Raises InputError for an unknown metric; ValueError for no items and for a breakdown of another number of items.
+    """
+    tallies = _tallied(items, metrics, options)
+    breakdowns = {name: _split(tallies, groups, name) for name, groups in (by or {}).items()}
+    for name, groups in (conditions or {}).items():
+        others = {group: scores(_tallied(other, metrics, options)) for group, other in groups.items()}
+        breakdowns[name] = breakdowns.get(name, {}) | others
+    report = {
+        "recipe": about.recipe,
+        "split": about.split,
+        "items": len(items),
+        "metrics": _plain(scores(tallies)),
+        "by": {name: {group: _plain(found) for group, found in groups.items()} for name, groups in breakdowns.items()},
+        "decode": _decode_facts(items, about.decode),
+        "data_sha256": hashlib.sha256(about.manifest.read_bytes()).hexdigest() if about.manifest else None,
+        "commit": commit(Path(sys.argv[0])) or commit(Path(__file__)),
+        "device": about.device,
+        "versions": versions(),
+        "command": shlex.join(["python", *sys.argv]),
+    }
+    page = render(report, _differences(items, tallies[metrics[0]], metrics[0], options))
+    for name, text in (
+        ("hypotheses.jsonl", "".join(f"{_json_line(item)}\n" for item in items)),
+        ("report.html", page),
+        ("report.json", json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False) + "\n"),
+    ):
+        with atomic(folder / name) as file:
+            file.write(text.encode())
+    return report
+
+
+def format_table(report: Mapping[str, Any]) -> str:
+    """The report as a terminal shows it."""
+    metrics, decode = _scores(report["metrics"]), report["decode"]
+    rows = [["metric", "value", "low", "high"]]
+    rows += [[name, *(f"{number:.2f}" for number in score[:3])] for name, score in metrics.items()]
+    parts = [f"{report['recipe']}, {report['split']}: {report['items']} items", columns(rows)]
+    for name, groups in report["by"].items():
+        parts += [grouped({group: _scores(found) for group, found in groups.items()}, name)] if groups else []
+    parts.append("\n".join(score.signature for score in metrics.values()))
+    facts = "  ".join(f"{key} {shown(value)}" for key, value in decode.items())
+    return "\n\n".join([*parts, facts])
+
+
+def has_loop(words: Sequence[str], repeats: int = REPEATS) -> bool:
+    """Whether any run of words, of whatever length, stands `repeats` times in a row."""
+    for length in range(1, len(words) // repeats + 1):
+        agreeing = 0  # words in a row that equal the word `length` before them
+        for earlier, later in zip(words, words[length:], strict=False):
+            agreeing = agreeing + 1 if earlier == later else 0
+            if agreeing == (repeats - 1) * length:
+                return True
+    return False
+
+
+def commit(file: Path) -> str | None:
+    """The commit checked out where `file` is under version control; None where it is not."""
+    git = ["git", "-C", str(file.parent)]
+    try:
+        subprocess.run([*git, "ls-files", "--error-unmatch", file.name], capture_output=True, check=True)
+        found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, check=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Of everything that moves a figure."""
+    return {"seqkit": __version__, "python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES}
+
+
+def _tallied(items: Sequence[Evaluated], metrics: Sequence[str], options: TextOptions) -> dict[str, Tally]:
+    return tally(metrics, [item.references for item in items], [item.hypothesis for item in items], options)
+
+
+def _split(tallies: Mapping[str, Tally], groups: Sequence[str | None], name: str) -> dict[str, dict[str, Score]]:
+    items = len(next(iter(tallies.values())).statistics_NK)
+    if len(groups) != items:
+        raise ValueError(f"`by[{name!r}]` must hold the group of each of {items} items, got {len(groups)}")
+    present = sorted({group for group in groups if group is not None}, key=_natural)
+    return {group: scores(tallies, np.flatnonzero([g == group for g in groups])) for group in present}
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """A sort key that puts 9 before 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+
+
+def _decode_facts(items: Sequence[Evaluated], decode: Mapping[str, Any]) -> dict[str, Any]:
+    facts = dict(decode)
+    if decode.get("seconds"):
+        facts["items_per_second"] = len(items) / decode["seconds"]
+    facts["cut_at_maximum_length"] = sum(item.cut for item in items)
+    facts["repetition_loops"] = sum(has_loop(item.hypothesis.split()) for item in items)
+    return facts
+
+
+def _differences(items: Sequence[Evaluated], tallied: Tally, name: str, options: TextOptions) -> list[Difference]:
+    """The worst items by their own value of one metric, aligned with their closest references."""
+    references = [[normalise(text, options) for text in item.references] for item in items]
+    hypotheses = [normalise(item.hypothesis, options) for item in items]
+    unit: Unit = "character" if name == "cer" else "word"
+    value_N = tallied.metric.value(tallied.statistics_NK)
+    return [
+        Difference(items[n].id, float(value_N[n]), align(references[n], hypotheses[n], unit), unit)
+        for n in worst_first(tallied, references, hypotheses)[:WORST]
+    ]
+
+
+def _json_line(item: Evaluated) -> str:
+    logprob, score = (None if x is None or not math.isfinite(x) else float(x) for x in (item.logprob, item.score))
+    known = {"id": item.id, "references": list(item.references), "hypothesis": item.hypothesis}
+    return json.dumps(known | {"logprob": logprob, "score": score}, ensure_ascii=False)
+
+
+def _plain(found: Mapping[str, Score]) -> dict[str, dict[str, Any]]:
+    return {name: score._asdict() for name, score in found.items()}
+
+
+def _scores(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Score]:
+    return {name: Score(**metric) for name, metric in metrics.items()}

@@ -1,0 +1,53 @@
+"""Scores and alignments in fixed-width columns, for a terminal."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from seqkit.score.error_rate import Pair
+from seqkit.score.metric import Score
+
+
+def columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """The rows' cells under one another, two spaces apart; the first `left` columns to the left, the others right."""
+    widths = [max(map(width, cells)) for cells in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        lines.append("  ".join(_padded(cell, size, right=n >= left) for n, (cell, size) in enumerate(cells)).rstrip())
+    return "\n".join(lines)
+
+
+def figure(score: Score) -> str:
+    """Value and interval as a table shows them."""
+    return f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]"
+
+
+def grouped(groups: Mapping[str, Mapping[str, Score]], heading: str) -> str:
+    """One row a group, one column a metric."""
+    names = list(next(iter(groups.values())))
+    rows = [[heading, *names]]
+    rows += [[group, *(figure(metrics[name]) for name in names)] for group, metrics in groups.items()]
+    return columns(rows)
+
+
+def side_by_side(pairs: Sequence[Pair]) -> str:
+    """Three lines: reference, hypothesis, and under each difference S, D or I; a missing partner is dots."""
+    lines: tuple[list[str], ...] = (["REF"], ["HYP"], ["   "])
+    for reference, hypothesis in pairs:
+        mark = "I" if reference is None else "D" if hypothesis is None else "" if reference == hypothesis else "S"
+        size = max(width(reference or ""), width(hypothesis or ""), 1)
+        cells = ("." * size if token is None else _padded(token, size) for token in (reference, hypothesis))
+        for line, cell in zip(lines, (*cells, _padded(mark, size)), strict=True):
+            line.append(cell)
+    return "\n".join(" ".join(line).rstrip() for line in lines)
+
+
+def width(text: str) -> int:
+    """How many columns a terminal gives the text: two to East Asian wide characters, none to combining ones."""
+    sizes = (0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(sizes)
+
+
+def _padded(text: str, size: int, *, right: bool = False) -> str:
+    space = " " * (size - width(text))
+    return space + text if right else text + space

@@ -1,0 +1,152 @@
+"""References and hypotheses from files, brought into one order: plain lines, Kaldi's `id text`, or JSON lines.
+
+A name ending in `.jsonl` means JSON lines: `id`, and `references` (a list of texts) or `hypothesis` (a text), so
+that a manifest and an evaluation's `hypotheses.jsonl` can be given as they are. What the other files are is read off
+the first of them: Kaldi's when each of its lines begins with a likely id, which is a word with a digit or `_` in it
+that is no number as people write them (`utt1`, `spk-03_b` and `007`, not `12` or `1.`), or when at least half begin
+with an id of a `.jsonl` file given too; else plain lines. Two files with ids are matched by id, others line by line.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from seqkit.data.files import text_lines
+from seqkit.errors import InputError
+
+Format = Literal["auto", "plain", "kaldi", "jsonl"]
+FORMATS: tuple[Format, ...] = ("auto", "plain", "kaldi", "jsonl")
+_ID = re.compile(r"(?!([1-9][\d.,:]*|0([.,]\d*)?)[.,:)]?$)(?=.*[\d_])\S+")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: JSON can spell it, no terminal can show it
+_SHOWN = 10  # ids in a message
+
+
+class Corpus(NamedTuple):
+    """Items in the order of the first file of references."""
+
+    ids: list[str]  # line numbers from 1 where the files have no ids
+    references: list[list[str]]  # of every item
+    systems: list[list[str]]  # of every file of hypotheses, one an item
+    matched: str  # "by id" or "line by line"
+
+
+class _File(NamedTuple):
+    path: Path
+    ids: list[str] | None
+    texts: list[list[str]]  # of every item its references, or its one hypothesis
+
+
+def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Format = "auto") -> Corpus:
+    """The items of the files; several files of references each add theirs.
+
+    Raises InputError, naming file and line, for a file that cannot be read, is empty or has an id twice, and for files
+    that have not the same ids or, where they have none, the same number of lines.
+    """
+    places = [(path, "references") for path in references] + [(path, "hypothesis") for path in hypotheses]
+    lines = {path: list(text_lines(path)) for path, _ in places}
+    for path in lines:
+        if not lines[path]:
+            raise InputError(f"{path}: must hold at least one line, got an empty file")
+    forms = _formats(places, lines) if form == "auto" else dict.fromkeys(lines, form)
+    files = [PARSERS[forms[path]](path, lines[path], key) for path, key in places]
+    matched = [_matched(files[0], file) for file in files]
+    targets = [[text for texts in item for text in texts] for item in zip(*matched[: len(references)], strict=True)]
+    systems = [[text for (text,) in texts] for texts in matched[len(references) :]]
+    ids = files[0].ids or [str(number) for number in range(1, len(targets) + 1)]
+    return Corpus(ids, targets, systems, "by id" if all(file.ids for file in files) else "line by line")
+
+
+def _formats(places: Sequence[tuple[Path, str]], lines: Mapping[Path, Sequence[tuple[int, str]]]) -> dict[Path, Format]:
+    json_files = [_parse_json(path, lines[path], key) for path, key in places if path.suffix == ".jsonl"]
+    known = set[str]().union(*(file.ids or () for file in json_files))
+    others = [path for path in lines if path.suffix != ".jsonl"]
+    rest: Format = "kaldi" if others and _has_ids([line for _, line in lines[others[0]]], known) else "plain"
+    return {path: "jsonl" if path.suffix == ".jsonl" else rest for path in lines}
+
+
+def _has_ids(lines: Sequence[str], known: set[str]) -> bool:
+    words = [_id_and_text(line)[0] for line in lines if line.strip()]
+    likely = all(_ID.fullmatch(word) for word in words) or 2 * sum(word in known for word in words) >= len(words)
+    return bool(words) and likely
+
+
+def _id_and_text(line: str) -> tuple[str, str]:
+    name, *text = re.split("[ \t]+", line.strip(" \t"), maxsplit=1)
+    return name, "".join(text)
+
+
+def _parse_plain(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File:
+    return _File(path, None, [[line] for _, line in lines])
+
+
+def _parse_kaldi(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File:
+    items: dict[str, list[str]] = {}
+    for number, line in lines:
+        name, text = _id_and_text(line)
+        if not name:
+            raise InputError(f"{path}, line {number}: must be an id and a text, got an empty line")
+        _add(items, name, [text], f"{path}, line {number}")
+    return _File(path, list(items), list(items.values()))
+
+
+def _parse_json(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File:
+    items: dict[str, list[str]] = {}
+    for number, line in lines:
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            fault = f"a fault at column {error.colno}: {error.msg}"
+            raise InputError(f"{place}: must be one JSON object, got {fault}") from None
+        name = values.get("id") if isinstance(values, dict) else None
+        if not isinstance(name, str) or not _is_text(name):
+            raise InputError(f"{place}: must be a JSON object with a text as `id`, got {line[:60]}")
+        texts = values.get(key) if key == "references" else [values.get(key)]
+        if not isinstance(texts, list) or not texts or not all(map(_is_text, texts)):
+            wanted = "a list of at least one text" if key == "references" else "a text"
+            raise InputError(f'{place}, id "{name}": `{key}` must be {wanted}, got {json.dumps(values.get(key))[:60]}')
+        _add(items, name, texts, place)
+    if not items:
+        raise InputError(f"{path}: must hold at least one item, got only empty lines")
+    return _File(path, list(items), list(items.values()))
+
+
+PARSERS: dict[str, Callable[[Path, Sequence[tuple[int, str]], str], _File]] = {
+    "plain": _parse_plain, "kaldi": _parse_kaldi, "jsonl": _parse_json,
+}
+
+
+def _add(items: dict[str, list[str]], name: str, texts: list[str], place: str) -> None:
+    if name in items:
+        raise InputError(f'{place}: every id must come once, got "{name}" again')
+    items[name] = texts
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not _SURROGATE.search(value)
+
+
+def _matched(first: _File, other: _File) -> list[list[str]]:
+    """The texts of `other` in the order of the items of `first`."""
+    if first.ids is None or other.ids is None:
+        if len(first.texts) != len(other.texts):
+            must = f"must have as many lines as {first.path}, {len(first.texts)}"
+            raise InputError(f"{other.path}: {must}, got {len(other.texts)}")
+        return other.texts
+    texts = dict(zip(other.ids, other.texts, strict=True))
+    missing = [name for name in first.ids if name not in texts]
+    extra = sorted(texts.keys() - set(first.ids))
+    if missing or extra:
+        lists = {"missing": missing, "extra": extra}
+        faults = "; ".join(f"{what} {_listed(names)}" for what, names in lists.items() if names)
+        raise InputError(f"{other.path}: must have the ids of {first.path}, got {faults}")
+    return [texts[name] for name in first.ids]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
