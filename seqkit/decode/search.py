@@ -1,0 +1,205 @@
+"""What greedy search, beam search and sampling share: options, one step of a batch of prefixes, the end of a sentence.
+
+A model is anything with `start` and `step`; a scorer adds to its log-probabilities. No tensor goes to the host
+for a token: prefixes, sums and finished hypotheses stay on the device, and every few steps one look tells which
+sentences are closed; they leave the batch. What a sentence gets does not depend on its neighbours.
+
+Scores, natural logarithm, where `total` is the log-probability plus all weighted bonuses and `length` counts EOS:
+none     total
+average  total / length
+wu       total / ((5 + length) / 6) ** alpha    (Wu et al. 2016, arXiv:1609.08144, equation 14, left term)
+
+B sentences, K hypotheses a sentence, N = B * K rows of the model's batch, V vocabulary, T tokens so far, C candidates,
+G groups.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from seqkit.nn.memory import repeat, rows
+
+NEVER = float("-inf")
+GROUP = 64  # columns whose maximum is looked at first: an exact top-k that reads the vocabulary once
+CHECK_EVERY = 8  # steps between two looks from the host on an accelerator; on the CPU a look costs nothing
+LEAVE_SHARE = 1 / 8  # of the sentences; fewer closed ones are not worth a copy of the batch
+
+
+class Hypothesis(NamedTuple):
+    """One decoded sentence. `len(tokens)` equals the maximum length exactly where it was cut there."""
+
+    tokens: list[int]  # without BOS and EOS
+    logprob: float  # natural log, the model alone, EOS included
+    score: float  # what the ranking used: bonuses and length penalty included
+
+
+NOTHING = Hypothesis([], NEVER, NEVER)  # where the options leave nothing to say
+
+
+class Model(Protocol):
+    """A decoder: `memories` and states are nested tuples of tensors with the batch at dimension 0."""
+
+    def start(self, memories: Any) -> Any:
+        """The state before the first token."""
+
+    def step(self, token_B: Tensor, memories: Any, state: Any) -> tuple[Tensor, tuple[Tensor, ...], Any]:
+        """Logits (B, V), attention weights (B, S) a memory, and the next state."""
+
+
+class Scorer(Protocol):
+    """Adds to the ranking, never to `logprob`; its state is a nested tuple of tensors, the batch at dimension 0."""
+
+    def start(self, rows: int, device: torch.device) -> Any:
+        """The state before the first token of `rows` prefixes."""
+
+    def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: Any) -> tuple[Tensor, Any]:
+        """After the previous token went in and the model attended: bonus (N, V), or (N, 1) for any next token."""
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The options of every search; plain values, checked when made."""
+
+    beam: int = 5
+    """Hypotheses kept open a sentence, and finished ones that close it (beam search only)."""
+    max_len: int | Tensor = 100
+    """Steps at most, EOS counted; or int64 (B,), one a sentence. Hypotheses still open there are kept, cut."""
+    min_len: int = 0
+    """Tokens at least, EOS not counted."""
+    length_penalty: Literal["none", "average", "wu"] = "none"
+    """How a score makes up for length; formulas in the module's docstring."""
+    alpha: float = 0.6
+    """Exponent of `wu`, at least 0; 0 is no penalty."""
+    no_repeat_ngram: int = 0
+    """No n tokens in a row occur twice in a hypothesis; 0 allows all."""
+    nbest: int = 1
+    """Hypotheses returned a sentence, at most `beam` (beam search only)."""
+    forbid: Sequence[int] = (0, 1)
+    """Tokens never produced: PAD and BOS; add UNK where a known word must stand."""
+    bos: int = 1
+    eos: int = 2
+
+    def __post_init__(self) -> None:
+        if self.beam < 1:
+            raise ValueError(f"`beam` must be at least 1, got {self.beam}")
+        if not 1 <= self.nbest <= self.beam:
+            raise ValueError(f"`nbest` must be from 1 to `beam` = {self.beam}, got {self.nbest}")
+        if torch.as_tensor(self.max_len).min() < 1:
+            raise ValueError(f"`max_len` must be at least 1, got {torch.as_tensor(self.max_len).min()}")
+        if self.length_penalty not in ("none", "average", "wu"):
+            raise ValueError(f"`length_penalty` must be none, average or wu, got {self.length_penalty!r}")
+        if self.alpha < 0:
+            raise ValueError(f"`alpha` must be at least 0, got {self.alpha}")
+        if self.eos in self.forbid:
+            raise ValueError(f"`forbid` must not hold `eos` = {self.eos}, got {tuple(self.forbid)}")
+
+    def score(self, total: Tensor, length: int | Tensor) -> Tensor:
+        """Of hypotheses of `length` tokens, EOS counted, a float64 if a tensor."""
+        if self.length_penalty == "average":
+            return total / length
+        return total / ((5 + length) / 6) ** self.alpha if self.length_penalty == "wu" else total
+
+
+class Prefixes(NamedTuple):
+    """What the rows of the model's batch carry from one step to the next."""
+
+    tokens_NT: Tensor  # BOS first
+    state: Any
+    scorers: tuple[Any, ...]  # the state of each
+
+
+Scorers = Sequence[tuple[Scorer, float]]  # with their weights
+
+
+def begin(model: Model, memories: Any, state: Any, search: Search, scorers: Scorers, copies: int
+          ) -> tuple[Any, Prefixes, Tensor]:
+    """Memories and prefixes of `copies` rows a sentence, neighbours together, and the maximum length of each row."""
+    state = model.start(memories) if state is None else state
+    batch, device = rows((memories, state)), next(tensors((memories, state))).device
+    max_len = torch.as_tensor(search.max_len, device=device)
+    if max_len.shape not in ((), (batch,)):
+        raise ValueError(f"`max_len` must be one number or one a sentence, ({batch},), got {tuple(max_len.shape)}")
+    tokens_NT = torch.full((batch * copies, 1), search.bos, device=device)
+    started = tuple(scorer.start(batch * copies, device) for scorer, _ in scorers)
+    prefixes = Prefixes(tokens_NT, repeat(state, copies), started)
+    return repeat(memories, copies), prefixes, max_len.expand(batch).repeat_interleave(copies)
+
+
+def tensors(tree: Any) -> Iterator[Tensor]:
+    """Every tensor of nested tuples, in order."""
+    if isinstance(tree, Tensor):
+        yield tree
+    else:
+        for part in tree:
+            yield from tensors(part)
+
+
+def advance(model: Model, memories: Any, prefixes: Prefixes, search: Search, scorers: Scorers
+            ) -> tuple[Tensor, Tensor, Prefixes]:
+    """One step: log-probabilities (N, V); the same with bonuses, -inf for what may not come next; the new states.
+
+    The softmax is over the whole vocabulary: what may not come next keeps its share of it.
+    """
+    token_N = prefixes.tokens_NT[:, -1]
+    logits_NV, weights, state = model.step(token_N, memories, prefixes.state)
+    logprob_NV = rank_NV = log_softmax(logits_NV)
+    scored = []
+    for (scorer, weight), before in zip(scorers, prefixes.scorers, strict=True):
+        bonus_NV, after = scorer.step(token_N, weights, before)
+        rank_NV = rank_NV + weight * bonus_NV.to(rank_NV.dtype)
+        scored.append(after)
+    block(rank_NV, prefixes.tokens_NT, search)
+    return logprob_NV, rank_NV, Prefixes(prefixes.tokens_NT, state, tuple(scored))
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """Over the last dimension, in float32 at least."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+
+
+def block(rank_NV: Tensor, tokens_NT: Tensor, search: Search) -> None:
+    """-inf, in place, for the tokens that may not come next."""
+    for token in search.forbid:
+        rank_NV[:, token] = NEVER
+    size = tokens_NT.shape[1]  # the next token's place, BOS counted
+    if size <= search.min_len:
+        rank_NV[:, search.eos] = NEVER
+    n = search.no_repeat_ngram
+    if 0 < n < size:
+        grams_NTn = tokens_NT[:, 1:].unfold(1, n, 1)
+        seen_NT = (grams_NTn[..., :-1] == tokens_NT[:, None, size - n + 1:]).all(-1)
+        barred_NT = torch.where(seen_NT, NEVER, -NEVER).to(rank_NV.dtype)
+        rank_NV.scatter_reduce_(1, grams_NTn[..., -1], barred_NT, "amin")
+
+
+def top(rank_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` best columns of each row and their values, in the order of the columns: (N, C), (N, C).
+
+    The best columns lie in the groups with the best maxima, so only those are sorted.
+    """
+    groups = rank_NV.shape[1] // GROUP
+    if groups <= 2 * count:
+        values_NC, columns_NC = rank_NV.topk(min(count, rank_NV.shape[1]), -1)
+    else:
+        rank_NGg = rank_NV[:, :groups * GROUP].view(-1, groups, GROUP)
+        group_NC1 = rank_NGg.amax(-1).topk(count, -1).indices[..., None]
+        column_NCg = group_NC1 * GROUP + torch.arange(GROUP, device=rank_NV.device)
+        tail = torch.arange(groups * GROUP, rank_NV.shape[1], device=rank_NV.device)
+        among_NM = torch.cat([column_NCg.flatten(1), tail.expand(len(rank_NV), -1)], 1)
+        values_NC, place_NC = rank_NV.gather(1, among_NM).topk(count, -1)
+        columns_NC = among_NM.gather(1, place_NC)
+    columns_NC, order_NC = columns_NC.sort(-1)
+    return values_NC.gather(1, order_NC), columns_NC
+
+
+def leaving(closed_B: Tensor, step: int, last: bool) -> tuple[Tensor, Tensor] | None:
+    """The sentences that leave the batch and those that stay; None where it is not time to look or to copy."""
+    if not last and closed_B.device.type != "cpu" and step % CHECK_EVERY:
+        return None
+    leave_N = closed_B.nonzero()[:, 0]
+    if len(leave_N) < max(1.0, LEAVE_SHARE * len(closed_B)):
+        return None
+    return leave_N, (~closed_B).nonzero()[:, 0]
