@@ -1,0 +1,1 @@
+"""One file a model family, each read from top to bottom like its paper."""

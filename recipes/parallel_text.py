@@ -1,0 +1,98 @@
+"""Parallel text for the translation recipe: pairs of sentences to vocabularies, examples and batches."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
+from seqkit.data.manifest import Item, read_manifest
+from seqkit.data.vocab import Vocab, load_vocab, train_vocab
+from seqkit.errors import InputError
+from seqkit.train.fit import Data, say
+
+
+@dataclass(frozen=True)
+class Text:
+    """From text to ids."""
+
+    units: Literal["subwords", "words", "characters"] = "subwords"
+    """what one token is (both papers: words)"""
+    vocab_size: int = 6000
+    """most entries of a vocabulary; characters are all kept (Bahdanau: 30000; Sutskever: 160000 and 80000)"""
+    joint: bool = True
+    """one vocabulary for both languages"""
+    merge_dropout: float = 0.0
+    """probability that a subword merge is left out in training, a new split every epoch (Provilkov et al. 2020: 0.1)"""
+    max_tokens: int = 100
+    """longer training pairs are left out and counted (Bahdanau: 50)"""
+    batch_tokens: int = 1500
+    """a batch's pairs times its longest sentence, at most"""
+
+
+class Vocabs(NamedTuple):
+    """The two languages' vocabularies, the same one where they are joint."""
+
+    source: Vocab
+    target: Vocab
+
+    def save(self, folder: Path) -> None:
+        self.source.save(folder, "source")
+        self.target.save(folder, "target")
+
+
+def load_vocabs(folder: Path, *, joint: bool) -> Vocabs:
+    target = load_vocab(folder, "target")
+    return Vocabs(target if joint else load_vocab(folder, "source"), target)
+
+
+def train_vocabs(text: Text, items: Sequence[Item]) -> Vocabs:
+    sources, targets = [item.source for item in items], [item.references[0] for item in items]
+    if text.joint:
+        both = train_vocab(text.units, [*sources, *targets], text.vocab_size)
+        return Vocabs(both, both)
+    return Vocabs(*(train_vocab(text.units, texts, text.vocab_size) for texts in (sources, targets)))
+
+
+def read_pairs(data: Path, split: str) -> list[Item]:
+    """The items of one split; InputError names the first without `source` or `references`."""
+    path = data / f"{split}.jsonl"
+    items = read_manifest(path)
+    for item in items:
+        if item.source is None or not item.references:
+            key = "source" if item.source is None else "references"
+            raise InputError(f'{path}, id "{item.id}": `{key}` must be given to learn or score translation, got none')
+    return items
+
+
+def train_data(text: Text, vocabs: Vocabs, items: Sequence[Item], seed: int) -> Data:
+    """Pairs in batches of like length; with merge dropout every epoch splits the words anew."""
+    def ids(vocab: Vocab, words: str, rng: np.random.Generator | None) -> list[int]:
+        if rng is None or not text.merge_dropout:
+            return vocab.encode(words)
+        return vocab.encode(words, sample=text.merge_dropout, seed=int(rng.integers(1 << 31)))
+
+    def load(number: int, rng: np.random.Generator | None = None) -> Example:
+        item = items[number]
+        source, target = ids(vocabs.source, item.source, rng), ids(vocabs.target, item.references[0], rng)
+        return Example(number, (source,), target)
+
+    examples = [load(number) for number in range(len(items))]
+    sizes = [(len(example.streams[0]), len(example.target) + 1) for example in examples]
+    kept = [number for number, size in enumerate(sizes) if min(size) > 0 and max(size) <= text.max_tokens]
+    if not kept:
+        raise InputError(f"training pairs must have 1 to {text.max_tokens} tokens a side, got none of {len(items)}")
+    say(f"{len(kept):,} training pairs, {len(items) - len(kept):,} left out for more than {text.max_tokens} tokens")
+    batches = LengthBatches([sizes[number] for number in kept], text.batch_tokens, seed=seed)
+
+    def epoch(number: int) -> list[list[int]]:
+        return [[kept[place] for place in batch] for batch in batches.epoch(number)]
+
+    def read(batches: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
+        if text.merge_dropout:
+            return loader(load, collate, batches, seed=seed, epoch=epoch)
+        return (collate([examples[number] for number in batch]) for batch in batches)
+
+    return Data(epoch, read)

@@ -1,0 +1,185 @@
+"""Frozen dataclasses to flags, to YAML and back: one flat namespace of fields, whatever their nesting.
+
+A config may hold other configs (`search: Search`); every innermost field keeps its own name, is one flag (`--beam`)
+and one key of `config.yaml` (`beam: 5`), so a name may occur once only. A string below a field is its documentation:
+unit and source. Values are read by jsonargparse, for which `1e-3` is a number and a list is a tuple where a tuple is
+asked for.
+"""
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import os
+import textwrap
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from seqkit.errors import InputError
+
+ConfigT = TypeVar("ConfigT")
+
+HEADER = ("recipe", "data")  # keys of config.yaml that say where a run came from and are no fields
+
+
+class Leaf(NamedTuple):
+    """One innermost field: the attributes that lead to it, its type, and the string written below it."""
+
+    path: tuple[str, ...]
+    type: Any
+    doc: str
+
+
+def leaves(cls: type[Any]) -> dict[str, Leaf]:
+    """Every innermost field of dataclass `cls` by name, in the order of definition; TypeError where a name is twice."""
+    found: dict[str, Leaf] = {}
+    hints, docs = get_type_hints(cls), _documentation(cls)
+    for field in dataclasses.fields(cls):
+        kind = hints[field.name]
+        nested = leaves(kind) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else {}
+        own = nested or {field.name: Leaf((), kind, docs.get(field.name, ""))}
+        for name, leaf in own.items():
+            path = (field.name, *leaf.path)
+            if name in found or name in HEADER:
+                taken = ".".join(found[name].path) if name in found else "the header of config.yaml"
+                raise TypeError(f"`{name}` must name one field of {cls.__name__}, got {'.'.join(path)} and {taken}")
+            found[name] = leaf._replace(path=path)
+    return found
+
+
+def flat(config: Any) -> dict[str, Any]:
+    """The value of every innermost field by name."""
+    values = {}
+    for name, leaf in leaves(type(config)).items():
+        values[name] = config
+        for attribute in leaf.path:
+            values[name] = getattr(values[name], attribute)
+    return values
+
+
+def replace(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
+    """`config` with fields set by flat name, text or YAML values turned into the fields' types.
+
+    Raises InputError for a name that is no field (with the nearest that is) and for a value of another type.
+    """
+    known = leaves(type(config))
+    for name in values:
+        if name not in known:
+            raise InputError(f"`{name}` must be a field of the config{nearest(name, known)}")
+    typed = {known[name].path: typed_value(name, known[name].type, value) for name, value in values.items()}
+    try:
+        changed: ConfigT = _set(config, typed)
+        return changed
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def typed_value(name: str, kind: Any, value: Any) -> Any:
+    """`value`, or the text that stands for it, as an instance of `kind`; raises InputError where it is none."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=kind)
+    if isinstance(value, str) and get_origin(kind) in (tuple, list) and not value.startswith("["):
+        value = f"[{value}]"
+    try:
+        return parser.parse_object({"value": value}).value
+    except ArgumentError:
+        raise InputError(f"`{name}` must be {notation(kind)}, got {value!r}") from None
+
+
+def notation(kind: Any) -> str:
+    """A type as help and errors write it: `int`, `lstm|gru`, `float|null`, `[int, ...]`."""
+    arguments = get_args(kind)
+    if get_origin(kind) is Literal:
+        return "|".join(map(str, arguments))
+    if get_origin(kind) in (Union, types.UnionType):
+        return "|".join(map(notation, arguments))
+    if get_origin(kind) in (tuple, list):
+        return f"[{', '.join(map(notation, arguments))}]"
+    names = {bool: "true|false", str: "text", type(None): "null", Ellipsis: "...", Path: "path"}
+    return names.get(kind) or str(getattr(kind, "__name__", kind))
+
+
+def yaml_text(value: Any) -> str:
+    """A field's value in one line of YAML: `0.1`, `true`, `null`, `[0.9, 0.98]`."""
+    import yaml
+
+    plain = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+    text: str = yaml.safe_dump([plain], default_flow_style=True, allow_unicode=True, width=1 << 20)
+    return text.strip()[1:-1]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` where one of `known` is close to `name`, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def save_config(config: Any, path: Path, **header: str) -> None:
+    """Write every field to the YAML file `path`, whole or not at all, with `recipe` and `data` of `header` on top."""
+    lines, section, values = [f"{name}: {yaml_text(value)}" for name, value in header.items()], None, flat(config)
+    for name, leaf in leaves(type(config)).items():
+        if leaf.path[:-1] != section:
+            section = leaf.path[:-1]
+            lines += ["", f"# {' '.join(section) or 'model'}"]
+        lines.append(f"{name}: {yaml_text(values[name])}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The mapping of a YAML file, header included; raises InputError where the file is no mapping of names."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_bytes()) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: must be YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise InputError(f"{path}: must map names of fields to values, as `beam: 5`")
+    return values
+
+
+def load_config(cls: type[ConfigT], path: Path) -> ConfigT:
+    """The config saved at `path`, fields it does not name at their defaults; InputError names file and bad key."""
+    return update(cls(), path, read_values(path))
+
+
+def update(config: ConfigT, path: Path, values: Mapping[str, Any]) -> ConfigT:
+    """`config` with the `values` read from file `path`, which every error names; header keys are passed over."""
+    try:
+        return replace(config, {name: value for name, value in values.items() if name not in HEADER})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _set(config: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
+    """`config` with values set by path; dataclasses on the way are rebuilt once each."""
+    changes: dict[str, Any] = {}
+    for first in dict.fromkeys(path[0] for path in values):
+        inner = {path[1:]: value for path, value in values.items() if path[0] == first}
+        changes[first] = inner[()] if () in inner else _set(getattr(config, first), inner)
+    return dataclasses.replace(config, **changes)
+
+
+def _documentation(cls: type[Any]) -> dict[str, str]:
+    """The string written below each field of `cls` and of the dataclasses it extends."""
+    docs = {}
+    for base in reversed([base for base in cls.__mro__ if dataclasses.is_dataclass(base)]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, below in zip(body.body, body.body[1:], strict=False):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    docs[name] = " ".join(text.split())
+    return docs

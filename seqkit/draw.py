@@ -1,0 +1,144 @@
+"""Pictures: what a decoder attended to, and how a training run went. The only place that imports matplotlib.
+
+Figures are made object by object, without pyplot, so nothing here holds state or opens a window; the ending of the
+file's name chooses the format (png, pdf, svg).
+
+T target tokens, S source positions, H and W pixels, h and w cells of an attention grid.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from seqkit.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, RULE = "#1f2933", "#d9dee3"
+LINES = ("#2563a8", "#c2571a", "#2f7d4f", "#7a4fa3", "#8a6d1f")
+LONGEST = 24  # characters of a label, beyond which it is cut
+
+
+def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str], path: Path, title: str = "") -> None:
+    """Attention as a grid: source tokens across the top, a row for every target token, darker for more weight.
+
+    weights_TS holds probabilities, rows summing to 1. Raises ValueError unless T and S count the tokens.
+    """
+    grid_TS = np.asarray(weights_TS, dtype=float)
+    if grid_TS.shape != (len(target), len(source)) or not grid_TS.size:
+        raise ValueError(f"`weights_TS` must be ({len(target)}, {len(source)}), a weight for every pair of tokens, "
+                         f"got {grid_TS.shape}")
+    cell = float(np.clip(14 / max(grid_TS.shape), 0.17, 0.34))  # inches; a page's width where that can be read
+    size = float(np.clip(30 * cell, 5.5, 10))  # points
+    figure, axes = _figure(cell * len(source), cell * len(target))
+    axes.set_xlim(0, len(source))
+    axes.set_ylim(len(target), 0)
+    axes.pcolormesh(grid_TS, cmap="Blues", vmin=0, vmax=1, edgecolors=RULE, linewidth=cell)
+    axes.xaxis.tick_top()
+    labels = [_label(token) for token in source]
+    upright = {"ha": "center"} if max(map(len, labels)) < 3 else {"rotation": 60, "ha": "left"}
+    axes.set_xticks(np.arange(len(source)) + 0.5, labels, parse_math=False, fontsize=size, va="bottom",
+                    rotation_mode="anchor", **upright)
+    axes.set_yticks(np.arange(len(target)) + 0.5, [_label(token) for token in target], parse_math=False, fontsize=size)
+    axes.tick_params(length=0, pad=4, labeltop=True)
+    if title:
+        axes.set_title(title, loc="left", pad=10, parse_math=False, fontsize=size + 1, color=INK)
+    _save(figure, path)
+
+
+def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
+    """A panel for each of `names` over the steps of training, by default for every number that `log.jsonl` holds.
+
+    A line of the log is an object with `step`; a number in an inner object is named after both, as `validation/bleu`.
+    Raises InputError where the log has none of them.
+    """
+    series: dict[str, list[tuple[float, float]]] = {}
+    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = dict(_numbers(json.loads(line)))
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{log}, line {number}: must be a JSON object, got {line[:40]!r}") from error
+        for name in record.keys() - {"step", "epoch", "seconds"} if "step" in record else ():
+            series.setdefault(name, []).append((record["step"], record[name]))
+    shown = [name for name in names or sorted(series) if name in series]
+    if not shown:
+        raise InputError(f"{log}: must have {', '.join(names) or 'a number'} beside `step` in some line, got none")
+    figure, first = _figure(6.4, 1.9, rows=len(shown))
+    for axes, name, colour in zip(first.figure.axes, shown, LINES * len(shown), strict=False):
+        steps, values = zip(*series[name], strict=True)
+        axes.plot(steps, values, color=colour, linewidth=1.6, marker="o" if len(steps) < 40 else "", markersize=3.5)
+        axes.set_title(name.replace("_", " "), loc="left", fontsize=10, color=INK)
+        axes.grid(axis="y", color=RULE, linewidth=0.8)
+        axes.tick_params(length=3, color=RULE, labelsize=8.5)
+        axes.margins(x=0.02)
+    axes.tick_params(labelbottom=True)
+    axes.set_xlabel("step", fontsize=9, color=INK)
+    _save(figure, path)
+
+
+def heat_map(image_HW3: ArrayLike, weights_hw: ArrayLike, path: Path, title: str = "") -> None:
+    """A picture with the attention of one step over it: clear where the weight is, veiled where it is not.
+
+    image_HW3 is uint8, or floats on 0..1; weights_hw, of any size, is stretched over it, its largest value clear.
+    """
+    image, weights_hw = np.asarray(image_HW3), np.asarray(weights_hw, dtype=float)
+    if image.ndim != 3 or image.shape[2] != 3 or weights_hw.ndim != 2:
+        raise ValueError(f"`image_HW3` must be (H, W, 3) and `weights_hw` (h, w), "
+                         f"got {image.shape}, {weights_hw.shape}")
+    height, width = image.shape[:2]
+    figure, axes = _figure(4.0, 4.0 * height / width)
+    frame = (0, width, height, 0)
+    axes.imshow(image, extent=frame, interpolation="bilinear")
+    veil_hw4 = np.zeros((*weights_hw.shape, 4))
+    veil_hw4[..., 3] = 0.75 * (1 - weights_hw / max(weights_hw.max(), np.finfo(float).tiny))
+    axes.imshow(veil_hw4, extent=frame, interpolation="bicubic")
+    axes.set_axis_off()
+    axes.set_title(title, loc="left", parse_math=False, fontsize=11, color=INK)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float, rows: int = 1) -> tuple["Figure", "Axes"]:
+    """Axes of `width` by `height` inches, one above the other, without spines; the figure and the first of them."""
+    from matplotlib.figure import Figure
+
+    gap, first = 0.4, None
+    total = rows * height + (rows - 1) * gap
+    figure = Figure(figsize=(width, total))
+    for row in range(rows):
+        axes = figure.add_axes((0, 1 - (row * (height + gap) + height) / total, 1, height / total), sharex=first)
+        first = first or axes
+        axes.spines[:].set_visible(False)
+        axes.tick_params(labelcolor=INK, labelbottom=False)
+    return figure, figure.axes[0]
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    """Write the figure, cut to what is drawn; a character that no font has is a box, and no warning."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(path, dpi=160, bbox_inches="tight", pad_inches=0.15, facecolor="white")
+
+
+def _label(token: str) -> str:
+    """A token as a label: visible where it is blank, and cut where it is long."""
+    shown = "".join(char if char.isprintable() else "·" for char in token) if token.strip() else "␣"
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+
+
+def _numbers(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    """Every number of an object and of the objects in it, named by the way to it."""
+    found = []
+    for name, value in record.items():
+        if isinstance(value, dict):
+            found += _numbers(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append((prefix + name, float(value)))
+    return found

@@ -1,0 +1,105 @@
+"""Flags in, an exit status out: what every command of the project does alike, whatever it is about.
+
+A mistake of the caller's is one line on standard error and exit status 2; a traceback and status 1 mean a bug.
+Nothing here imports torch before a command is known to be well formed, so `--help` and misspelt flags answer at once.
+"""
+
+import argparse
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from seqkit import __version__
+from seqkit.config import nearest
+from seqkit.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+CALLERS = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY,
+           errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG)  # a path or disk, not a bug
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises InputError, and shows help in columns wide enough for whole sentences."""
+
+    def __init__(self, prog: str, description: str, **others: Any) -> None:
+        columns = functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=32)
+        super().__init__(prog, description=description, allow_abbrev=False, formatter_class=columns, **others)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+    """The flags of `argv`, with `--learning-rate` read as `--learning_rate`; InputError names a misspelt one."""
+    known, spelt = parser._option_string_actions, list(argv)
+    for index, word in enumerate(argv):
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        if name.startswith("--") and " " not in name:
+            spelt[index] = name if name in known else "--" + name[2:].replace("-", "_")
+            if spelt[index] not in known:
+                raise InputError(f"`{name}` must be a flag of {parser.prog}{nearest(name, known)}")
+            spelt[index] += equals + value
+    return parser.parse_intermixed_args(spelt)
+
+
+def guarded(main: Callable[[list[str]], object], argv: Sequence[str] | None = None) -> int:
+    """The exit status of `main(argv)`, with `sys.argv` unless given: 2 and one line for a mistake of the caller's.
+
+    Errors of the file system that a caller can put right (no such file, no room left) count as theirs; an interrupt
+    is status 130; a reader that stops reading ours ends the command quietly with 141, as `| head` does to any.
+    """
+    try:
+        status = main(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return int(status) if isinstance(status, int) else 0
+    except InputError as error:
+        return _complain(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if error.errno not in CALLERS:
+            raise
+        return _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def pick_device(name: str) -> "torch.device":
+    """The GPU for `auto` where there is one and for `cuda`, else the CPU; InputError for `cuda` where there is none."""
+    import torch
+
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError("`--device` must be auto or cpu on this machine, got cuda, and torch finds no GPU to use")
+    return torch.device("cuda")
+
+
+def dispatch(prog: str, commands: Mapping[str, tuple[str, Callable[[list[str]], object]]], argv: list[str]) -> object:
+    """Run the command that `argv` begins with; help and the version are answered here."""
+    first = argv[0] if argv else ""
+    if first in ("-h", "--help"):
+        lines = (f"  {name:<10}{about}" for name, (about, _) in commands.items())
+        print(f"usage: {prog} COMMAND …\n", *lines, f"\n`{prog} COMMAND --help` lists its flags.", sep="\n")
+        return 0
+    if first == "--version":
+        print(f"seqkit {__version__}")
+        return 0
+    if first not in commands:
+        found = f"`{first}`{nearest(first, commands)}" if first else "nothing"
+        raise InputError(f"{prog}: the first word must be {', '.join(commands)} or --help, got {found}")
+    return commands[first][1](argv[1:])
+
+
+def _complain(line: str) -> int:
+    print("error:", " ".join(line.splitlines()), file=sys.stderr)
+    return 2

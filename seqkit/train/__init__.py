@@ -1,0 +1,1 @@
+"""Training: one function, `fit.fit`, and the named pieces it calls."""

@@ -1,0 +1,97 @@
+"""One training run on several processes, as `torchrun` starts them: gloo between CPUs, nccl between GPUs.
+
+Every process computes the gradient of its own batches; the sums are added up before they are divided by the count of
+all, so n processes with a batch each do what one does with n. The addition runs after the backward pass and does not
+overlap with it. Decisions and texts travel over gloo whatever the device, so that they never wait for a GPU's queue.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=12)  # the others wait while the first process validates
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[torch.device]:
+    """Join the processes that torchrun started, if it did, and leave them at the end.
+
+    Gives the device of this process: with several GPUs in the machine, its own.
+    """
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def world() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def add_up(tensors: Sequence[Tensor]) -> None:
+    """Replace every tensor by its sum over the processes, in one message a dtype."""
+    if world() == 1:
+        return
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        same = [tensor for tensor in tensors if tensor.dtype == dtype]
+        flat = torch.cat([tensor.flatten() for tensor in same])
+        dist.all_reduce(flat)
+        for tensor, part in zip(same, torch.split(flat, [tensor.numel() for tensor in same]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+
+@torch.no_grad()
+def copy_first(model: nn.Module) -> None:
+    """Give every process the first one's parameters and buffers."""
+    if world() > 1:
+        for tensor in [*model.parameters(), *model.buffers()]:
+            dist.broadcast(tensor.data, 0)
+
+
+def from_first(make: Callable[[], T]) -> T:
+    """What `make` returns in the first process, in all of them; the others do not call it."""
+    if world() == 1:
+        return make()
+    box: list[Any] = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(box, 0, device=torch.device("cpu"))
+    return cast(T, box[0])
+
+
+def collect(value: Any) -> list[Any]:
+    """The `value` of every process, in the order of their ranks, in all of them."""
+    values: list[Any] = [value] * world()
+    if world() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
+def any_of(flags: Iterable[bool]) -> list[bool]:
+    """For every flag, whether it is set in at least one process."""
+    flags = list(flags)
+    if world() == 1:
+        return flags
+    votes = torch.tensor(flags, dtype=torch.int32)
+    dist.all_reduce(votes, dist.ReduceOp.MAX)
+    return [bool(vote) for vote in votes.tolist()]
