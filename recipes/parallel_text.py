@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.errors import InputError
-from seqkit.train.fit import Data, say
+from seqkit.train.fit import say
+from seqkit.train.step import Data
 
 
 @dataclass(frozen=True)
@@ -69,15 +68,14 @@ def read_pairs(data: Path, split: str) -> list[Item]:
 
 def train_data(text: Text, vocabs: Vocabs, items: Sequence[Item], seed: int) -> Data:
     """Pairs in batches of like length; with merge dropout every epoch splits the words anew."""
-    def ids(vocab: Vocab, words: str, rng: np.random.Generator | None) -> list[int]:
-        if rng is None or not text.merge_dropout:
-            return vocab.encode(words)
-        return vocab.encode(words, sample=text.merge_dropout, seed=int(rng.integers(1 << 31)))
+    if text.merge_dropout and text.units != "subwords":
+        raise InputError(f"`merge_dropout` must be 0 for {text.units}, got {text.merge_dropout}: it splits subwords")
 
-    def load(number: int, rng: np.random.Generator | None = None) -> Example:
+    def load(number: int, seed: int | None = None) -> Example:
         item = items[number]
-        source, target = ids(vocabs.source, item.source, rng), ids(vocabs.target, item.references[0], rng)
-        return Example(number, (source,), target)
+        sampled = {} if seed is None else {"sample": text.merge_dropout, "seed": seed}
+        source = vocabs.source.encode(item.source, **sampled)
+        return Example(number, (source,), vocabs.target.encode(item.references[0], **sampled))
 
     examples = [load(number) for number in range(len(items))]
     sizes = [(len(example.streams[0]), len(example.target) + 1) for example in examples]

@@ -154,6 +154,8 @@ def _evaluate(recipe: Recipe, argv: list[str]) -> object:
     parser.add_argument("--split", metavar="NAME", required=True, help="the manifest to score, without .jsonl")
     args = parse(parser, argv)
     config, values = _stored(recipe, args)
+    if not args.data and "data" not in values:
+        raise InputError(f"`--data` must be a folder of manifests; {args.run}/config.yaml names none")
     data = args.data or Path(values["data"])
     return recipe.evaluate(config, args.run, data, args.split, device=pick_device(args.device))
 
@@ -199,9 +201,9 @@ def _lines() -> list[str]:
     """Standard input, one input a line; InputError where nobody pipes anything in or a line is not UTF-8."""
     if sys.stdin.isatty():
         raise InputError("`INPUT` must be given, or piped in on standard input, got neither")
-    lines = sys.stdin.buffer.read().removesuffix(b"\n").split(b"\n")
-    texts = []
-    for number, line in enumerate(lines if lines != [b""] else [], 1):
+    sent = sys.stdin.buffer.read()
+    lines, texts = sent.removesuffix(b"\n").split(b"\n") if sent else [], []
+    for number, line in enumerate(lines, 1):
         try:
             texts.append(line.decode().removesuffix("\r"))
         except UnicodeDecodeError as error:

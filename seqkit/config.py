@@ -9,6 +9,7 @@ asked for.
 import ast
 import dataclasses
 import difflib
+import functools
 import inspect
 import os
 import textwrap
@@ -78,16 +79,23 @@ def replace(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
 
 def typed_value(name: str, kind: Any, value: Any) -> Any:
     """`value`, or the text that stands for it, as an instance of `kind`; raises InputError where it is none."""
-    from jsonargparse import ArgumentError, ArgumentParser
+    from jsonargparse import ArgumentError
 
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--value", type=kind)
     if isinstance(value, str) and get_origin(kind) in (tuple, list) and not value.startswith("["):
         value = f"[{value}]"
     try:
-        return parser.parse_object({"value": value}).value
+        return _parser(kind).parse_object({"value": value}).value
     except ArgumentError:
         raise InputError(f"`{name}` must be {notation(kind)}, got {value!r}") from None
+
+
+@functools.cache
+def _parser(kind: Any) -> Any:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=kind)
+    return parser
 
 
 def notation(kind: Any) -> str:

@@ -104,9 +104,16 @@ def test_the_decoder_is_searched(wiring: str, streams: int) -> None:
 
 
 def test_a_sentence_closes_as_soon_as_its_result_is_known() -> None:
-    model, memories = Table(9, seed=8), source(8, 4, seed=8)
+    model, memories = Table(9, seed=8, sharpness=3.0), source(8, 4, seed=8)
     model.logits_RV[:, 2] += 3
-    greedy(model, memories, Search(max_len=50))
+    short = beam(model, memories, Search(beam=40, max_len=9))
     steps = len(model.rows_seen)
-    beam(model, memories, Search(beam=5, max_len=50))
-    assert len(model.rows_seen) - steps <= steps + 2
+    assert [row[:1] for row in beam(model, memories, Search(beam=40, nbest=40, max_len=9))] == short
+    assert steps < len(model.rows_seen) - steps
+
+
+def test_with_bonuses_a_later_hypothesis_can_still_win() -> None:
+    search, scorers = Search(beam=3, max_len=8), [(LengthBonus(), 4.0)]
+    model, memories = Table(9, seed=8), source(8, 4, seed=8)
+    for row, found in enumerate(beam(model, memories, search, scorers=scorers)):
+        assert_same(found, slow_beam(next_tokens(model, one(memories, row), search, scorers), search, 8), 1e-5)

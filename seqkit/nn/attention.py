@@ -141,7 +141,8 @@ class MultiHeadAttention(nn.Module):
 
     def split(self, x_BSA: Tensor) -> Tensor:
         """(B, S, A) to (B, N, S, A / N)."""
-        return x_BSA.view(*x_BSA.shape[:2], self.heads, -1).transpose(1, 2)
+        batch, steps, width = x_BSA.shape
+        return x_BSA.reshape(batch, steps, self.heads, width // self.heads).transpose(1, 2)
 
     def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
         key_BSA, value_BSA = memory.keys_BSA.chunk(2, -1)

@@ -1,0 +1,96 @@
+"""Target tokens a second in training, and sentences a second in beam search, of the translation recipe.
+
+    python recipes/benchmarks/translation_speed.py --data DIR [--preset small] [--batches 40] [--threads 2]
+
+The rates are also given as a share of what the machine's own matrix multiplication reaches at the same time, counting
+the multiplications of every linear map that a target token needs. The sizes of preset `peer` are those of the JoeyNMT
+configuration that the figures of RESULTS.md were measured against: embeddings 256, bidirectional LSTM 256, LSTM 512
+with additive attention and input feeding, 8,000 subwords, 128 sentences a batch.
+"""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from recipes import translation
+from recipes.parallel_text import read_pairs, train_data, train_vocabs
+from recipes.translation import Config, System, make_loss, make_model
+from seqkit.cli import Parser, guarded, parse
+from seqkit.train.average import Average
+from seqkit.train.optimizer import make_optimizer
+from seqkit.train.state import Training, Window
+from seqkit.train.step import update
+
+
+def peer() -> Config:
+    """The peer's sizes; its batches of 128 sentences hold as many real target tokens as ours at this budget."""
+    config = Config()
+    return dataclasses.replace(
+        config, text=dataclasses.replace(config.text, vocab_size=8000, batch_tokens=1900),
+        network=dataclasses.replace(config.network, encoder_layers=1, readout_dim=512, tied=False),
+        plan=dataclasses.replace(config.plan, ema=0.0),
+    )
+
+
+def multiply_rate(seconds: float = 2.0) -> float:
+    """Floating-point operations a second of float32 matrix multiplication, 1024 square, on the threads in use."""
+    a, b = torch.randn(2, 1024, 1024).unbind(0)
+    done, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        torch.mm(a, b)
+        done += 1
+    return done * 2 * 1024**3 / (time.perf_counter() - began)
+
+
+def operations_a_token(model: translation.Translator, source_share: float) -> float:
+    """Of forward and backward: 6 for each weight and token, the encoder's counted for `source_share` source tokens."""
+    def weights(part: nn.Module) -> int:
+        return sum(p.numel() for p in part.parameters() if p.dim() > 1)
+
+    decoder = model.decoder
+    return 6 * (source_share * weights(model.encoder.encoder) + weights(decoder.cells) + weights(decoder.attentions)
+                + weights(decoder.readout))
+
+
+def main(argv: Sequence[str]) -> None:
+    presets = translation.RECIPE.presets | {"peer": peer}
+    parser = Parser("translation_speed", "Training and decoding speed of the translation recipe.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of train.jsonl and val.jsonl")
+    parser.add_argument("--preset", choices=presets, default="peer", help="sizes (default: peer)")
+    parser.add_argument("--batches", type=int, default=40, help="batches timed (default: 40)")
+    parser.add_argument("--sentences", type=int, default=200, help="validation sentences decoded (default: 200)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
+    given = parse(parser, list(argv))
+    torch.set_num_threads(given.threads)
+    config, items = presets[given.preset](), read_pairs(given.data, "train")
+    vocabs = train_vocabs(config.text, items)
+    model = make_model(config, vocabs)
+    data, loss = train_data(config.text, vocabs, items, seed=1), make_loss(model, config.objective)
+    batches = list(data.load(data.epoch(0)[: given.batches + 3], 0))
+    training = Training(model, make_optimizer(model.parameters(), config.plan), Average(model), Window())
+    peak = multiply_rate()
+    for step, batch in enumerate(batches):
+        if step == 3:  # the first ones warm caches up
+            began = time.perf_counter()
+        update(training, loss, [batch], step)
+    seconds, timed = time.perf_counter() - began, batches[3:]
+    tokens = sum(int(batch.lengths_B.sum()) for batch in timed)
+    source = sum(int(batch.streams[0].lengths_B.sum()) for batch in timed)
+    share = tokens / seconds * operations_a_token(model, source / tokens) / ((peak + multiply_rate()) / 2)
+    print(f"training: {tokens / seconds:,.0f} target tokens a second, {len(timed) / seconds:.2f} batches a second, "
+          f"{100 * share:.0f} % of the matrix-multiply rate")
+    sources = [item.source for item in read_pairs(given.data, "val")[: given.sentences]]
+    began = time.perf_counter()
+    System((model.eval(),), vocabs).translate(sources, config.search)
+    seconds = time.perf_counter() - began
+    print(f"beam {config.search.beam}: {len(sources) / seconds:,.1f} sentences a second (untrained weights: every "
+          "sentence runs to its maximum length, so a trained model is faster)")
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
