@@ -230,8 +230,9 @@ def _add_fields(parser: Parser, recipe: Recipe, only: str | None = None) -> None
     for section, fields in itertools.groupby(wanted, key=lambda field: field[0]):
         group = parser.add_argument_group(" ".join(section) or recipe.name)
         for _, name, leaf in fields:
+            shown = yaml_text(defaults[name])
             group.add_argument(f"--{name}", metavar=notation(leaf.type), default=argparse.SUPPRESS,
-                               help=f"{leaf.doc} [{yaml_text(defaults[name])}]".replace("%", "%%"))
+                               help=f"{leaf.doc} {shown if shown[0] == '[' else f'[{shown}]'}".replace("%", "%%"))
 
 
 def _presets(recipe: Recipe) -> str:

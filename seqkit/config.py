@@ -115,8 +115,7 @@ def yaml_text(value: Any) -> str:
     """A field's value in one line of YAML: `0.1`, `true`, `null`, `[0.9, 0.98]`."""
     import yaml
 
-    plain = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-    text: str = yaml.safe_dump([plain], default_flow_style=True, allow_unicode=True, width=1 << 20)
+    text: str = yaml.safe_dump([_plain(value)], default_flow_style=True, allow_unicode=True, width=1 << 20)
     return text.strip()[1:-1]
 
 
@@ -178,6 +177,13 @@ def _set(config: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
         inner = {path[1:]: value for path, value in values.items() if path[0] == first}
         changes[first] = inner[()] if () in inner else _set(getattr(config, first), inner)
     return dataclasses.replace(config, **changes)
+
+
+def _plain(value: Any) -> Any:
+    """Paths as text and tuples as lists, at any depth: what YAML has no word for."""
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _documentation(cls: type[Any]) -> dict[str, str]:

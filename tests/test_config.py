@@ -46,11 +46,13 @@ class Config:
     """text"""
     table: Path | None = None
     """file of vectors"""
+    others: tuple[Path, ...] = ()
+    """runs"""
     plan: Plan = field(default_factory=Plan)
     search: Search = field(default_factory=Search)
 
 
-NAMES = ["hidden", "dropout", "tied", "name", "table", "rate", "betas", "beam", "kind"]
+NAMES = ["hidden", "dropout", "tied", "name", "table", "others", "rate", "betas", "beam", "kind"]
 number = st.floats(allow_nan=False, allow_infinity=False)
 plain = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12)
 
@@ -93,6 +95,7 @@ def test_a_name_in_two_places_is_refused_at_definition() -> None:
     ("tied", "true", True), ("tied", "false", False), ("betas", "[0.8, 1e-1]", (0.8, 0.1)), ("name", "1e-3", "1e-3"),
     ("betas", "0.8,0.9", (0.8, 0.9)), ("kind", "none", "none"), ("table", "a/b.vec", Path("a/b.vec")),
     ("name", "true", "true"), ("name", "", ""), ("betas", [0.5, 0.25], (0.5, 0.25)), ("rate", 2, 2.0),
+    ("others", "a,b/c", (Path("a"), Path("b/c"))), ("others", "a", (Path("a"),)),
 ])
 def test_text_becomes_the_fields_type(name: str, text: object, value: object) -> None:
     found = config.flat(config.replace(Config(), {name: text}))
@@ -126,7 +129,7 @@ def test_a_saved_config_is_read_back_exactly(
     betas: tuple[float, float], beam: int,
 ) -> None:
     path = tmp_path_factory.mktemp("run") / "config.yaml"
-    saved = Config(hidden, dropout, tied, name, None, Plan(rate, betas), Search(beam))
+    saved = Config(hidden, dropout, tied, name, None, (Path("a b"), Path("c,d")), Plan(rate, betas), Search(beam))
     with mock.patch("os.fsync"):
         config.save_config(saved, path, recipe="r", data="/some: where # é")
     assert config.load_config(Config, path) == saved
@@ -135,9 +138,9 @@ def test_a_saved_config_is_read_back_exactly(
 
 
 def test_the_file_is_one_field_a_line_under_its_section(tmp_path: Path) -> None:
-    config.save_config(Config(table=Path("x.vec")), tmp_path / "c.yaml", recipe="r")
+    config.save_config(Config(table=Path("x.vec"), others=(Path("a"),)), tmp_path / "c.yaml", recipe="r")
     assert (tmp_path / "c.yaml").read_text() == (
-        "recipe: r\n\n# model\nhidden: 512\ndropout: null\ntied: false\nname: a\ntable: x.vec\n"
+        "recipe: r\n\n# model\nhidden: 512\ndropout: null\ntied: false\nname: a\ntable: x.vec\nothers: [a]\n"
         "\n# plan\nrate: 0.001\nbetas: [0.9, 0.999]\n\n# search\nbeam: 5\nkind: wu\n"
     )
 

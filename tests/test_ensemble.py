@@ -24,6 +24,9 @@ def test_an_ensemble_of_one_is_the_model(search, mean) -> None:
     scorers = [(Coverage(), 0.2)]
     found = search(Ensemble([model], mean=mean), (memories,), SEARCH, scorers=scorers)
     assert found == search(model, memories, SEARCH, scorers=scorers)
+    ensemble, token_B = Ensemble([model], mean=mean), torch.full((5,), 4)
+    logits_BV = ensemble.step(token_B, (memories,), ensemble.start((memories,)))[0]
+    assert torch.equal(logits_BV, model.step(token_B, memories, model.start(memories))[0])
 
 
 @pytest.mark.parametrize("mean", ["probability", "log_probability"])

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,15 @@ def test_signals_save_and_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert signal.getsignal(number) is before
 
 
-def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """SIGINT as a process in the foreground has it; started in the background of a script, it would be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_interrupt_ends_at_once(tmp_path: Path, interrupts: None) -> None:
     def hook(step: int) -> None:
         if step == 2:
             signal.raise_signal(signal.SIGINT)

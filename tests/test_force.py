@@ -48,6 +48,8 @@ def test_a_state_may_be_given_and_memory_left_out() -> None:
     assert forced.weights == ()
     given = force(model, (), INPUTS_BT, TARGETS_BT, LENGTHS_B, state=(torch.ones(3, dtype=torch.int64),))
     assert torch.equal(forced.total_B, given.total_B)
+    other = force(model, (), INPUTS_BT, TARGETS_BT, LENGTHS_B, state=(torch.full((3,), 5),))
+    assert not torch.equal(forced.total_B, other.total_B)
 
 
 def test_half_precision_is_summed_in_double() -> None:

@@ -134,7 +134,9 @@ def test_the_ends_of_the_unit_interval_draw_possible_tokens() -> None:
 
 
 def test_scramble_is_split_mix_and_uniform() -> None:
-    assert [int(scramble(torch.tensor(1234567))) % 2**64] == [6457827717110365317]
+    first_five = scramble(1234567 + torch.arange(5) * (0x9E3779B97F4A7C15 - 2**64))
+    assert [int(x) % 2**64 for x in first_five] == [
+        6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
     drawn = uniform(torch.arange(20000))
     assert drawn.min() >= 0 and drawn.max() < 1
     count = torch.histc(drawn.float(), 50, 0, 1).double()

@@ -60,7 +60,7 @@ def test_cosine_falls_from_one_after_warmup_to_the_floor_at_the_end() -> None:
 @given(st.lists(st.integers(0, 6), max_size=40), st.integers(0, 3), st.sampled_from(["min", "max"]))
 def test_plateau_is_torchs(scores: list[int], patience: int, goal: str) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
-    torchs = ReduceLROnPlateau(optimizer, goal, 0.5, patience, threshold=0.0)  # type: ignore[arg-type]
+    torchs = ReduceLROnPlateau(optimizer, goal, 0.5, patience, threshold=0.0, eps=0.0)  # type: ignore[arg-type]
     for score in scores:
         torchs.step(score)
     assert schedule.plateau(scores, patience=patience, decay=0.5, goal=goal) == optimizer.param_groups[0]["lr"]

@@ -24,7 +24,7 @@ from seqkit.cli import Parser, guarded, parse
 from seqkit.train.average import Average
 from seqkit.train.optimizer import make_optimizer
 from seqkit.train.state import Training, Window
-from seqkit.train.step import update
+from seqkit.train.step import measure, update
 
 
 def peer() -> Config:
@@ -72,7 +72,8 @@ def main(argv: Sequence[str]) -> None:
     model = make_model(config, vocabs)
     data, loss = train_data(config.text, vocabs, items, seed=1), make_loss(model, config.objective)
     batches = list(data.load(data.epoch(0)[: given.batches + 3], 0))
-    training = Training(model, make_optimizer(model.parameters(), config.plan), Average(model), Window())
+    optimizer = make_optimizer(model.parameters(), config.plan)
+    training = Training(config.plan, measure(data, config.plan), model, optimizer, Average(model), Window())
     peak = multiply_rate()
     for step, batch in enumerate(batches):
         if step == 3:  # the first ones warm caches up

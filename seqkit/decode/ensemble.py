@@ -3,7 +3,6 @@
 M models, B rows, S source positions, V vocabulary.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -16,8 +15,8 @@ from seqkit.decode.search import Model, log_softmax
 class Ensemble:
     """`models` over one vocabulary; `memories` is a tuple of each member's memories, a state of each one's state.
 
-    `mean` is taken of the members' probabilities or of their log-probabilities (then up to a constant: the geometric
-    mean). Attention weights are the members' mean where all members have the same shapes, none otherwise.
+    `mean` is taken of the members' probabilities or of their log-probabilities (then the geometric mean). Attention
+    weights are the members' mean where all members have the same shapes, none otherwise.
     """
 
     def __init__(self, models: Sequence[Model], *, mean: Literal["probability", "log_probability"] = "probability"
@@ -32,13 +31,12 @@ class Ensemble:
         return tuple(model.start(memory) for model, memory in zip(self.models, memories, strict=True))
 
     def step(self, token_B: Tensor, memories: Any, state: Any) -> tuple[Tensor, tuple[Tensor, ...], tuple[Any, ...]]:
-        """Logits (B, V), the attention weights, and the next state."""
+        """Logits (B, V), up to a constant the logarithm of the mean; the attention weights; the next state."""
         members = zip(self.models, memories, state, strict=True)
         logits, weights, states = zip(*(model.step(token_B, *own) for model, *own in members), strict=True)
         if len(logits) == 1:
             return logits[0], weights[0], states
         logprob_MBV = torch.stack([log_softmax(logits_BV) for logits_BV in logits])
-        mean_BV = (logprob_MBV.logsumexp(0) - math.log(len(logits)) if self.mean == "probability"
-                   else logprob_MBV.mean(0))
+        mean_BV = logprob_MBV.logsumexp(0) if self.mean == "probability" else logprob_MBV.mean(0)
         same = len({tuple(w.shape for w in own) for own in weights}) == 1
         return mean_BV, tuple(sum(w) / len(w) for w in zip(*weights, strict=True)) if same else (), states
