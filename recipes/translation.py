@@ -7,7 +7,7 @@
 
 Items need `source` and `references`; the first reference is the training target.
 
-B batch, S source tokens, T target tokens, D encoder width, Z summary width, F decoder features, N real target tokens.
+B batch, T target tokens, F decoder features, N real target tokens, V vocabulary, S source tokens.
 """
 
 import dataclasses
@@ -16,29 +16,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from data_prep import synthetic
 from recipes.parallel_text import Text, Vocabs, load_vocabs, read_pairs, train_data, train_vocabs
+from recipes.translator import Decoding, Network, System, Translator, make_model
 from seqkit.cli import Recipe, print_answers, run_recipe
 from seqkit.config import load_config
-from seqkit.data.batch import Batch, Example, LengthBatches, Stream, collate, pad
-from seqkit.data.vocab import UNK
-from seqkit.decode import Ensemble, Hypothesis, Search, beam, force
+from seqkit.data.batch import Batch
 from seqkit.errors import InputError
-from seqkit.nn import initialise
-from seqkit.nn.attention import make_attention
-from seqkit.nn.bridge import Start, make_bridge, summarise
-from seqkit.nn.decoder import Decoder, feature_dim
-from seqkit.nn.embedding import Embedding
-from seqkit.nn.encoders import RecurrentEncoder, TextEncoder
 from seqkit.nn.losses import cross_entropy, real_tokens
-from seqkit.nn.memory import Memory, State
-from seqkit.nn.readout import Readout
-from seqkit.nn.recurrent import RecurrentStack
 from seqkit.score.evaluate import tally, values
 from seqkit.score.report import Evaluated, Provenance, format_table, write_report
 from seqkit.train import checkpoint
@@ -49,53 +38,6 @@ from seqkit.train.schedule import linear_ramp
 
 METRICS = ("bleu", "chrf", "ter")
 LENGTHS = (10, 15, 20, 30, 40, 50)  # words of the source: the bounds of the breakdown by length
-
-
-@dataclass(frozen=True)
-class Network:
-    """Sizes and wiring."""
-
-    cell: Literal["lstm", "gru", "rnn"] = "lstm"
-    """recurrent cell of encoder and decoder (Sutskever: lstm; Bahdanau: gru)"""
-    embed_dim: int = 256
-    """embedding width (Sutskever: 1000; Bahdanau: 620)"""
-    encoder_dim: int = 256
-    """encoder width a direction (both papers: 1000)"""
-    encoder_layers: int = 2
-    """encoder layers (Sutskever: 4; Bahdanau: 1)"""
-    bidirectional: bool = True
-    """read the source in both directions (Bahdanau: true)"""
-    reverse_source: bool = False
-    """read the source from its end (Sutskever: true)"""
-    decoder_dim: int = 512
-    """decoder width (both papers: 1000)"""
-    decoder_layers: int = 1
-    """decoder layers (Sutskever: 4; Bahdanau: 1)"""
-    attention: Literal["none", "additive", "dot", "scaled_dot", "general", "multi_head", "location"] = "additive"
-    """how a source position is scored (Sutskever: none; Bahdanau: additive)"""
-    attention_dim: int = 512
-    """attention width, unused by dot, scaled_dot and general (Bahdanau: 1000)"""
-    heads: int = 8
-    """heads of multi_head attention (Vaswani et al. 2017: 8)"""
-    wiring: Literal["before", "after", "after, fed back"] = "after, fed back"
-    """attend before the cell (Bahdanau), after it, or after it with the context fed to the next step (Luong)"""
-    begin: Start = "mean"
-    """first decoder state: none, from the mean of the memory, from the encoder's last state, from its backward state at
-    the first word (Bahdanau), or a copy of every layer's last state (Sutskever)"""
-    readout: Literal["tanh", "maxout", "linear"] = "tanh"
-    """layer below the softmax (Bahdanau: maxout; Sutskever: linear)"""
-    readout_dim: int = 256
-    """width below the softmax, unused by linear (Bahdanau: 500)"""
-    tied: bool = True
-    """embeddings and softmax share their weights; with a joint vocabulary the source's embeddings too"""
-    residual: bool = False
-    """add a layer's input to its output where widths agree (Wu et al. 2016)"""
-    dropout: float = 0.3
-    """rate on embeddings, between layers and below the softmax"""
-    variational: bool = False
-    """one dropout mask a sentence between encoder layers (Gal and Ghahramani 2016)"""
-    initialiser: Literal["modern", "uniform", "bahdanau"] = "modern"
-    """Glorot and orthogonal, U(-0.08, 0.08) (Sutskever), or Bahdanau's"""
 
 
 @dataclass(frozen=True)
@@ -113,26 +55,6 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """Search, when evaluating and predicting; validation during training is greedy."""
-
-    beam: int = 5
-    """hypotheses kept open (Sutskever: 12)"""
-    length_penalty: Literal["none", "average", "wu"] = "average"
-    """how a score makes up for length (Bahdanau: average)"""
-    alpha: float = 0.6
-    """exponent of the wu penalty (Wu et al. 2016: 0.6 to 0.7)"""
-    length_ratio: float = 2.0
-    """longest translation, in tokens for each source token, plus 10"""
-    no_repeat_ngram: int = 0
-    """no n tokens in a row twice; 0: allowed"""
-    ensemble: tuple[Path, ...] = ()
-    """further runs over the same vocabulary, whose probabilities are averaged with this run's"""
-    batch: int = 64
-    """sentences decoded together"""
-
-
-@dataclass(frozen=True)
 class Config:
     """A translation run."""
 
@@ -144,57 +66,6 @@ class Config:
         metric="bleu", goal="max",
     ))
     search: Decoding = field(default_factory=Decoding)
-
-
-class Translator(nn.Module):
-    """Source ids to the memories that `decoder` attends to or starts from; `start` and `step` for the search."""
-
-    def __init__(self, n: Network, source_size: int, target_size: int, *, shared: bool) -> None:
-        super().__init__()
-        target = Embedding(target_size, n.embed_dim, scaled=n.tied)
-        source = target if shared and n.tied else Embedding(source_size, n.embed_dim, scaled=n.tied)
-        encoder = RecurrentEncoder(
-            n.embed_dim, n.encoder_dim, n.encoder_layers, kind=n.cell, bidirectional=n.bidirectional,
-            reverse=n.reverse_source, residual=n.residual, dropout=n.dropout, variational=n.variational,
-        )
-        memory_dim = encoder.output_dim
-        attentions = [] if n.attention == "none" else [
-            make_attention(n.attention, memory_dim, n.decoder_dim, n.attention_dim, heads=n.heads)
-        ]
-        contexts = [attention.context_dim for attention in attentions]
-        fed = 0 if n.wiring == "after" else sum(contexts)
-        cells = RecurrentStack(
-            n.cell, n.embed_dim + fed, n.decoder_dim, n.decoder_layers, dropout=n.dropout, residual=n.residual
-        )
-        readout = Readout(
-            feature_dim(n.embed_dim, n.decoder_dim, contexts, n.wiring), n.readout_dim, target_size, kind=n.readout,
-            tied=target if n.tied else None, dropout=n.dropout,
-        )
-        bridge = make_bridge(n.begin, memory_dim, n.encoder_layers, cells)
-        self.begin = n.begin
-        self.encoder = TextEncoder(source, encoder, dropout=n.dropout)
-        self.decoder = Decoder(target, cells, attentions, readout, wiring=n.wiring, bridge=bridge, dropout=n.dropout)
-        getattr(initialise, n.initialiser)(self)
-
-    def remember(self, source: Stream) -> tuple[Memory, ...]:
-        encoded = self.encoder(source.values, source.lengths_B)
-        return self.decoder.remember((encoded.values_BSD, encoded.lengths_B, summarise(encoded, self.begin)))
-
-    def start(self, memories: tuple[Memory, ...]) -> State:
-        return self.decoder.start(memories)
-
-    def step(
-        self, token_B: Tensor, memories: tuple[Memory, ...], state: State
-    ) -> tuple[Tensor, tuple[Tensor, ...], State]:
-        return self.decoder.step(token_B, memories, state)
-
-
-def make_model(config: Config, vocabs: Vocabs) -> Translator:
-    try:
-        sizes = len(vocabs.source), len(vocabs.target)
-        return Translator(config.network, *sizes, shared=config.text.joint)
-    except ValueError as error:  # sizes that do not fit each other
-        raise InputError(str(error)) from error
 
 
 def make_loss(model: Translator, objective: Objective) -> Loss:
@@ -220,7 +91,7 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
         last = checkpoint.find(out / "last") if resume else None
         vocabs = load_vocabs(last, joint=config.text.joint) if last else train_vocabs(config.text, items)
         torch.manual_seed(config.plan.seed)
-        model = make_model(config, vocabs).to(device)
+        model = make_model(config.network, vocabs).to(device)
         say(f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabularies of "
             f"{len(vocabs.source):,} and {len(vocabs.target):,}")
         if init:
@@ -235,76 +106,6 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
         fit(model, make_loss(model, config.objective), order, validate, config.plan, Run(out, resume, vocabs.save))
 
 
-class Translation(NamedTuple):
-    """One way to say a source sentence in the target language."""
-
-    text: str
-    hypothesis: Hypothesis
-    cut: bool  # ended by the maximum length and not by the model
-
-
-class System(NamedTuple):
-    """What turns source text into target text: one model, or several that average their predictions."""
-
-    models: tuple[Translator, ...]
-    vocabs: Vocabs
-
-    def translate(self, sources: Sequence[str], decoding: Decoding, nbest: int = 1) -> list[list[Translation]]:
-        """The `nbest` translations of every source, best first; sources of like length are decoded together."""
-        ids = [self.vocabs.source.encode(source) or [UNK] for source in sources]
-        order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
-        lengths = [len(ids[number]) for number in order]
-        batches = LengthBatches(lengths, 1 << 30, shuffle=False, max_items=decoding.batch)
-        found: dict[int, list[Translation]] = {}
-        for batch in batches.epoch(0):
-            numbers = [order[place] for place in batch]
-            translations = self.search([ids[n] for n in numbers], [sources[n] for n in numbers], decoding, nbest)
-            found |= zip(numbers, translations, strict=True)
-        return [found[number] for number in range(len(ids))]
-
-    @torch.no_grad()
-    def search(
-        self, ids: Sequence[Sequence[int]], sources: Sequence[str], decoding: Decoding, nbest: int
-    ) -> list[list[Translation]]:
-        source = Stream(*(t.to(next(self.models[0].parameters()).device) for t in pad(ids)))
-        max_len_B = (source.lengths_B * decoding.length_ratio).long() + 10
-        search = Search(
-            beam=max(decoding.beam, nbest), nbest=nbest, max_len=max_len_B, length_penalty=decoding.length_penalty,
-            alpha=decoding.alpha, no_repeat_ngram=decoding.no_repeat_ngram,
-        )
-        memories = tuple(model.remember(source) for model in self.models)
-        found = beam(Ensemble(self.models), memories, search)
-        return [
-            [Translation(self.text(h, source), h, len(h.tokens) >= longest) for h in hypotheses]
-            for hypotheses, source, longest in zip(found, sources, max_len_B.tolist(), strict=True)
-        ]
-
-    def text(self, hypothesis: Hypothesis, source: str) -> str:
-        """The hypothesis as text; an unknown word becomes the source word that it attends to most (Luong et al. 2015,
-        arXiv:1410.8206, section 4.3, with attention in the place of alignment).
-        """
-        target = self.vocabs.target
-        if UNK not in hypothesis.tokens:
-            return target.decode(hypothesis.tokens)
-        weights_TS, words = self.attention(hypothesis.tokens, source)
-        if not words:
-            return target.decode(hypothesis.tokens)
-        best_T = weights_TS.argmax(-1).tolist()
-        pairs = zip(hypothesis.tokens, best_T, strict=False)  # the weights have a last row for the end
-        return target.join(words[s] if i == UNK else target.token(i) for i, s in pairs)
-
-    @torch.no_grad()
-    def attention(self, tokens: Sequence[int], source: str) -> tuple[Tensor, list[str]]:
-        """The first model's weights (T + 1, S) from each target token and the end to the source, and the source's
-        tokens; no tokens where that model does not attend.
-        """
-        model, words = self.models[0], self.vocabs.source.tokens(source)
-        batch = collate([Example(0, (self.vocabs.source.encode(source) or [UNK],), tokens)])
-        batch = batch.to(next(model.parameters()).device)
-        forced = force(model, model.remember(batch.streams[0]), batch.inputs_BT, batch.targets_BT, batch.lengths_B)
-        return (forced.weights[0][0].cpu(), words) if forced.weights else (torch.zeros(0), [])
-
-
 def load_system(config: Config, run: Path, device: torch.device) -> System:
     """The best model of `run`, with those of the ensemble that the config names."""
     runs = [run, *config.search.ensemble]
@@ -315,7 +116,7 @@ def load_system(config: Config, run: Path, device: torch.device) -> System:
         vocabs.append(load_vocabs(folder, joint=own.text.joint))
         if entries(vocabs[-1]) != entries(vocabs[0]):
             raise InputError(f"`ensemble` must hold runs over the vocabularies of {run}, got {path}, which has others")
-        models.append(make_model(own, vocabs[-1]).to(device).eval())
+        models.append(make_model(own.network, vocabs[-1]).to(device).eval())
         checkpoint.load_weights(models[-1], path / "best")
     return System(tuple(models), vocabs[0])
 

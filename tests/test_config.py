@@ -1,5 +1,6 @@
 """Dataclasses to flat fields, YAML and back."""
 
+import os
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from pathlib import Path
@@ -152,6 +153,9 @@ def test_a_save_that_fails_leaves_the_old_file_alone(tmp_path: Path, monkeypatch
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
+    with path.open() as reader:
+        config.save_config(Config(), path)
+        assert reader.read() == path.read_text() and path.stat().st_ino != os.fstat(reader.fileno()).st_ino
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         config.save_config(changed(Config(), hidden=1), path)

@@ -23,7 +23,7 @@ WIDTHS = ((), (4,), (4, 3))  # memories attended to: none, one, two
 BOS, EOS = 1, 2
 
 
-def make(wiring="after, fed back", cell="lstm", widths=(4,), *, layers=2, kind="additive", readout="tanh", prefix=False,
+def make(wiring="input_feeding", cell="lstm", widths=(4,), *, layers=2, kind="additive", readout="tanh", prefix=False,
          seed=0, dropout=0.0) -> Decoder:
     torch.manual_seed(seed)
     attentions = [make_attention(kind, width, H, 4) for width in widths]
@@ -76,8 +76,8 @@ def test_forward_is_step_for_every_attention(kind, wiring):
 
 
 def test_the_fused_path_is_taken_exactly_where_no_step_feeds_the_next():
-    assert make("after").fusible and make("before", widths=()).fusible and make("after, fed back", widths=()).fusible
-    assert not make("before").fusible and not make("after, fed back").fusible
+    assert make("after").fusible and make("before", widths=()).fusible and make("input_feeding", widths=()).fusible
+    assert not make("before").fusible and not make("input_feeding").fusible
     assert not make("after", kind="location").fusible
 
 
@@ -106,7 +106,7 @@ def test_what_comes_later_in_the_target_changes_nothing_before():
     assert not torch.allclose(decoder(other_BT, memories)[:, 2:], decoder(tokens_BT, memories)[:, 2:])
 
 
-@pytest.mark.parametrize("wiring", ["before", "after, fed back"])
+@pytest.mark.parametrize("wiring", ["before", "input_feeding"])
 def test_contexts_matter_where_they_are_wired(wiring):
     """Before the cell the first context moves the first state; fed back it moves the second state alone."""
     decoder = make(wiring, layers=1)

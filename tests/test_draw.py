@@ -17,7 +17,7 @@ def weights(rows: int, columns: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("source", "target"), [
     (["▁Two", "▁men", "</s>"], ["Zwei", "Männer", ".", "</s>"]),
-    (["$x$", "a_b^c", "\\frac", "%"], ["$", "{", "#"]),
+    (["$x$", "a_b^c", "$\\frac$", "%"], ["$_$", "{", "#"]),
     (["中文", "\U0001f600", "\u0000"], [" ", "", "\t"]),
     (list("a b c"), ["x" * 300]),
     (["a"], ["b"]),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes import translation
+from recipes import translation, translator
 from recipes.parallel_text import Text, Vocabs, train_data
 from seqkit.cli import run_recipe
 from seqkit.data.batch import Stream, pad
@@ -118,12 +118,12 @@ def test_an_item_without_a_source_is_named(tmp_path, capsys):
     assert 'train.jsonl, id "a": `source` must be given' in capsys.readouterr().err
 
 
-def word_system() -> translation.System:
+def word_system() -> translator.System:
     torch.manual_seed(0)
     vocabs = Vocabs(WordVocab(["a", "dog"]), WordVocab(["ein", "Hund"]))
-    network = translation.Network(embed_dim=8, encoder_dim=8, decoder_dim=8, attention_dim=8, readout_dim=8)
-    model = translation.Translator(network, len(vocabs.source), len(vocabs.target), shared=False)
-    return translation.System((model.eval(),), vocabs)
+    network = translator.Network(embed_dim=8, encoder_dim=8, decoder_dim=8, attention_dim=8, readout_dim=8)
+    model = translator.Translator(network, len(vocabs.source), len(vocabs.target), shared=False)
+    return translator.System((model.eval(),), vocabs)
 
 
 def test_an_unknown_word_becomes_the_source_word_attended_to_most():
@@ -137,9 +137,9 @@ def test_an_unknown_word_becomes_the_source_word_attended_to_most():
 
 def test_a_translation_does_not_depend_on_its_neighbours():
     system, sources = word_system(), ["dog a dog a", "a", "", "a dog", "dog"]
-    together = system.translate(sources, translation.Decoding(batch=2))
+    together = system.translate(sources, translator.Decoding(batch=2))
     for source, (found, *_) in zip(sources, together, strict=True):
-        (alone, *_), = system.translate([source], translation.Decoding())
+        (alone, *_), = system.translate([source], translator.Decoding())
         assert alone.text == found.text
         assert alone.hypothesis.logprob == pytest.approx(found.hypothesis.logprob, abs=1e-5)
 
@@ -168,15 +168,13 @@ def test_long_pairs_are_left_out_and_counted(capsys):
 def test_the_papers_sizes_are_the_papers():
     sutskever, bahdanau = translation.sutskever(), translation.bahdanau()
     with torch.device("meta"):
-        deep = translation.Translator(sutskever.network, 160000, 80000, shared=False)
-        search = translation.Translator(bahdanau.network, 30000, 30000, shared=False)
+        deep = translator.Translator(sutskever.network, 160000, 80000, shared=False)
+        search = translator.Translator(bahdanau.network, 30000, 30000, shared=False)
     recurrent = sum(p.numel() for p in [*deep.encoder.encoder.parameters(), *deep.decoder.cells.parameters()])
     assert recurrent == 2 * 4 * (4 * 1000 * (1000 + 1000) + 2 * 4 * 1000)  # 64 M, as section 3.4 says, and biases
     assert search.encoder.encoder.output_dim == 2000 and search.decoder.readout.hidden.out_features == 1000
     with pytest.raises(InputError, match="`start` must not be copy"):
-        translation.make_model(
-            translation.Config(network=translation.Network(begin="copy")), Vocabs(WordVocab(["a"]), WordVocab(["b"]))
-        )
+        translator.make_model(translator.Network(begin="copy"), Vocabs(WordVocab(["a"]), WordVocab(["b"])))
 
 
 def test_first_state_starts_from_the_summary():

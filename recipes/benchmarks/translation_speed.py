@@ -19,7 +19,8 @@ from torch import nn
 
 from recipes import translation
 from recipes.parallel_text import read_pairs, train_data, train_vocabs
-from recipes.translation import Config, System, make_loss, make_model
+from recipes.translation import Config, make_loss
+from recipes.translator import System, Translator, make_model
 from seqkit.cli import Parser, guarded, parse
 from seqkit.train.average import Average
 from seqkit.train.optimizer import make_optimizer
@@ -47,7 +48,7 @@ def multiply_rate(seconds: float = 2.0) -> float:
     return done * 2 * 1024**3 / (time.perf_counter() - began)
 
 
-def operations_a_token(model: translation.Translator, source_share: float) -> float:
+def operations_a_token(model: Translator, source_share: float) -> float:
     """Of forward and backward: 6 for each weight and token, the encoder's counted for `source_share` source tokens."""
     def weights(part: nn.Module) -> int:
         return sum(p.numel() for p in part.parameters() if p.dim() > 1)
@@ -69,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
     torch.set_num_threads(given.threads)
     config, items = presets[given.preset](), read_pairs(given.data, "train")
     vocabs = train_vocabs(config.text, items)
-    model = make_model(config, vocabs)
+    model = make_model(config.network, vocabs)
     data, loss = train_data(config.text, vocabs, items, seed=1), make_loss(model, config.objective)
     batches = list(data.load(data.epoch(0)[: given.batches + 3], 0))
     optimizer = make_optimizer(model.parameters(), config.plan)

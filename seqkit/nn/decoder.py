@@ -20,7 +20,7 @@ from seqkit.nn.masks import mask_from_lengths
 from seqkit.nn.memory import Memory, State, rows
 from seqkit.nn.recurrent import RecurrentStack
 
-WIRINGS = ("before", "after", "after, fed back")
+WIRINGS = ("before", "after", "input_feeding")
 
 
 def feature_dim(embed_dim: int, hidden_dim: int, context_dims: Sequence[int], wiring: str) -> int:
@@ -38,7 +38,7 @@ class Decoder(nn.Module):
 
     def __init__(
         self, embedding: Embedding, cells: RecurrentStack, attentions: Sequence[nn.Module], readout: nn.Module, *,
-        wiring: str = "after, fed back", bridge: nn.Module | None = None, prefix: nn.Module | None = None,
+        wiring: str = "input_feeding", bridge: nn.Module | None = None, prefix: nn.Module | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Decoder(nn.Module):
             contexts, weights = self.attend_once(state.h_BLH[:, -1], memories, state)
             fed, shown = contexts, [embedded_BE]
         else:
-            fed, shown = list(state.contexts) if self.wiring == "after, fed back" else [], []
+            fed, shown = list(state.contexts) if self.wiring == "input_feeding" else [], []
         top_BH, h_BLH, c_BLH = self.cells.step(torch.cat([embedded_BE, *fed], -1), state.h_BLH, state.c_BLH)
         top_BH = self.dropout(top_BH)
         if self.wiring != "before":
