@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import Tiny, differences, forked, rows_of, state_of, train
+from tiny_training import Tiny, differences, forked, order, rows_of, state_of, train
 from torch import nn
 
 from seqkit.train import checkpoint, distributed
 from seqkit.train.distributed import processes
-from seqkit.train.fit import Plan
+from seqkit.train.fit import Data, Plan
+from seqkit.train.state import Progress
+from seqkit.train.step import _gradients, feed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 CPU = torch.device("cpu")
@@ -72,7 +74,7 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, accumulate
     def plan(accumulate: int) -> Plan:
         return Plan(optimizer="sgd", learning_rate=0.5, steps=9, clip=0.3, log_every=2, accumulate=accumulate, ema=0.5)
 
-    assert together(2, lambda rank: train(tmp_path / "two", plan(accumulate), dropout=0) and None) == [0, 0]
+    assert together(2, lambda rank: train(tmp_path / "two", plan(accumulate), dropout=0, seed=rank) and None) == [0, 0]
     train(tmp_path / "one", plan(2 * accumulate), dropout=0)
     one, two = (checkpoint.read_weights(tmp_path / name / "best") for name in ("one", "two"))
     one.pop("steps"), two.pop("steps")  # counts forward passes, of which each process does half
@@ -86,6 +88,7 @@ def test_two_processes_resume_as_if_never_stopped(tmp_path: Path) -> None:
 
     def stopped(rank: int) -> None:
         def hook(step: int) -> None:
+            (tmp_path / f"seed{rank}").write_text(str(torch.initial_seed()))
             if rank == 1 and step == 5:  # one of them is told; both must stop at the same step
                 signal.raise_signal(signal.SIGTERM)
 
@@ -97,8 +100,17 @@ def test_two_processes_resume_as_if_never_stopped(tmp_path: Path) -> None:
     assert train_alone(tmp_path / "cut", plan) == "must be resumed by 2 processes, got 1"
     assert together(2, lambda rank: train(tmp_path / "cut", plan, resume=True) and None) == [0, 0]
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "cut")) == []
-    randoms = torch.load(tmp_path / "cut" / "last" / "training.pt", weights_only=True)["random"]
-    assert not torch.equal(randoms[0]["torch"], randoms[1]["torch"])  # each has dropout of its own
+    assert (tmp_path / "seed0").read_text() != (tmp_path / "seed1").read_text()  # each has dropout of its own
+
+
+def test_every_batch_goes_to_one_process(tmp_path: Path) -> None:
+    def work(rank: int) -> None:
+        stream = feed(Data(order, lambda batches, epoch: iter(batches)), Plan(accumulate=2), Progress(batch=1))
+        shares = [share for _, share in (next(stream), next(stream))]  # 7 batches, the first behind us
+        batches = order(0)
+        assert shares == [[batches[1 + rank], batches[3 + rank]], [batches[5 + rank]]]
+
+    assert together(2, work) == [0, 0]
 
 
 def train_alone(folder: Path, plan: Plan) -> str:
@@ -108,8 +120,6 @@ def train_alone(folder: Path, plan: Plan) -> str:
 
 
 def test_parameters_that_took_no_part_do_not_stop_the_others() -> None:
-    from seqkit.train.step import _gradients
-
     model = nn.ModuleList([nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)])
     model[0](torch.ones(1, 1)).sum().backward()
     gradients = _gradients(torch.optim.SGD(model.parameters(), 1.0))

@@ -1,6 +1,7 @@
 """The train loop: exact gradients, validation, endings, log."""
 
 import errno
+import itertools
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +31,7 @@ from torch import nn
 
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, state
+from seqkit.train import fit as fit_module
 from seqkit.train.fit import Data, Plan, Run, fit
 from seqkit.train.log import Log, duration
 from seqkit.train.optimizer import make_optimizer
@@ -51,15 +54,16 @@ def test_accumulating_k_batches_of_n_is_one_of_kn(tmp_path: Path, accumulate: in
         assert one.get("loss", 0) == pytest.approx(many.get("loss", 0), rel=1e-5)
 
 
-def test_one_step_is_the_mean_gradient_clipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("clip", [0.05, 50.0, 0.0])
+def test_one_step_is_the_mean_gradient_clipped(tmp_path: Path, clip: float) -> None:
     model, twin, (batch,) = Tiny(0.0), Tiny(0.0), make_data().load(order(0)[:1], 0)
     total, count = make_loss(twin, noisy=False)(batch, 0)
     (total / count).backward()
-    norm = nn.utils.clip_grad_norm_(twin.parameters(), 0.05)
+    norm = nn.utils.clip_grad_norm_(twin.parameters(), clip or math.inf)
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter -= 0.5 * parameter.grad
-    plan = Plan(optimizer="sgd", learning_rate=0.5, steps=1, clip=0.05, log_every=1)
+    plan = Plan(optimizer="sgd", learning_rate=0.5, steps=1, clip=clip, log_every=1)
     fit(model, make_loss(model, noisy=False), make_data(), make_validate(model), plan, Run(tmp_path))
     for one, other in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(one, other)
@@ -113,6 +117,14 @@ def test_best_holds_the_very_weights_that_were_validated(tmp_path: Path, average
     with torch.no_grad():
         assert make_validate(model.eval())()["loss"] == wanted
     assert (tmp_path / "best" / "vocab.txt").read_text() == (tmp_path / "last" / "vocab.txt").read_text() == "a b c"
+
+
+def test_best_holds_the_average_and_last_the_weights(tmp_path: Path) -> None:
+    model, _ = train(tmp_path, Plan(steps=1, ema=0.9, **QUICK))
+    decay = 2 / 11  # of the first step
+    want = decay * Tiny().embed.weight + (1 - decay) * model.embed.weight
+    torch.testing.assert_close(checkpoint.read_weights(tmp_path / "best")["embed.weight"], want.detach())
+    assert torch.equal(checkpoint.read_weights(tmp_path / "last")["embed.weight"], model.embed.weight)
 
 
 def test_last_holds_the_raw_weights(tmp_path: Path) -> None:
@@ -266,16 +278,20 @@ def test_patience_and_minutes_end_a_run(tmp_path: Path) -> None:
     assert train(tmp_path / "minutes", short, resume=True)[1].ending == "already finished"
 
 
-def test_checkpoints_by_the_clock(tmp_path: Path) -> None:
-    plan = Plan(steps=4, checkpoint_minutes=1e-9, **QUICK)
-    steps = []
+def test_checkpoints_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count(1000.0, 25.0)  # seconds, once at the start and then once a step
+    monkeypatch.setattr(fit_module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    found = []
 
     def hook(step: int) -> None:
         last = checkpoint.find(tmp_path / "last")
-        steps.append(checkpoint.read_meta(last)["step"] if last else 0)
+        found.append(checkpoint.read_meta(last)["step"] if last else 0)
 
+    plan = Plan(steps=7, validate_every=100, checkpoint_minutes=1, **QUICK)
     train(tmp_path, plan, hook=hook)
-    assert steps == [0, 1, 2, 3]
+    assert found == [0, 0, 0, 3, 3, 3, 6]
+    train(tmp_path, Plan(**(plan.__dict__ | {"steps": 9})), resume=True)
+    assert checkpoint.read_meta(tmp_path / "last")["seconds"] == 9 * 25
 
 
 def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:
@@ -309,7 +325,13 @@ def test_curves_hold_what_the_log_holds(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     plan = Plan(steps=12, validate_every=3, checkpoint_every=6, **(QUICK | {"log_every": 2}))
-    train(tmp_path, plan, hook=stop_at(6))
+
+    def crash(step: int) -> None:
+        if step == 11:
+            raise ZeroDivisionError  # after rows that will be logged once more
+
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, plan, hook=crash)
     train(tmp_path, plan, resume=True)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()

@@ -74,6 +74,14 @@ def test_a_finished_run_says_so_and_a_missing_one_starts(run, corpus, capsys):
     assert "--resume" in capsys.readouterr().err
 
 
+def test_init_starts_from_another_runs_weights_and_lists_what_did_not_fit(run, corpus, tmp_path, capsys):
+    more = [*SMALL, "--attention_dim", "8", "--steps", "1"]
+    assert command("train", "--data", corpus, "--out", tmp_path / "next", "--init", run, *more) == 0
+    said = capsys.readouterr().err
+    assert "other shape: " in said and "decoder.attentions.0.query.weight" in said
+    assert "decoder.cells.layers.0.weight_ih_l0" not in said
+
+
 def test_an_ensemble_of_a_run_with_itself_is_the_run(run, corpus, capsys):
     source = read_manifest(corpus / "test.jsonl")[0].source
     assert command("predict", "--run", run, source, "--json") == 0

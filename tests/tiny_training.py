@@ -89,11 +89,11 @@ def make_validate(model: nn.Module, count: int = 5) -> Callable[[], dict[str, fl
 
 
 def train(
-    folder: Path, plan: Plan, *, resume: bool = False, dropout: float = 0.3, rows: int = 4,
+    folder: Path, plan: Plan, *, resume: bool = False, dropout: float = 0.3, rows: int = 4, seed: int = 0,
     hook: Callable[[int], None] | None = None,
 ) -> tuple[nn.Module, Outcome]:
     """A fresh model, trained; `hook` is called with the number of every step as its loss is computed."""
-    model = Tiny(dropout)
+    model = Tiny(dropout, seed)
     loss = make_loss(model, noisy=dropout > 0, hook=hook)
     run = Run(folder, resume, lambda part: (part / "vocab.txt").write_text("a b c") and None)
     return model, fit(model, loss, make_data(rows), make_validate(model), plan, run)
@@ -147,6 +147,7 @@ def forked(work: Callable[[], None]) -> int:
     if child:
         return child
     try:
+        signal.alarm(60)  # whoever waits for a process that died waits no longer
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         work()
         os._exit(0)
