@@ -1,6 +1,6 @@
 """Target tokens a second in training, and sentences a second in beam search, of the translation recipe.
 
-    python recipes/benchmarks/translation_speed.py --data DIR [--preset small] [--batches 40] [--threads 2]
+    python recipes/benchmarks/translation_speed.py --data DIR [--preset peer] [--batches 40] [--threads 2] [--run RUN]
 
 The rates are also given as a share of what the machine's own matrix multiplication reaches at the same time, counting
 the multiplications of every linear map that a target token needs. The sizes of preset `peer` are those of the JoeyNMT
@@ -19,9 +19,10 @@ from torch import nn
 
 from recipes import translation
 from recipes.parallel_text import read_pairs, train_data, train_vocabs
-from recipes.translation import Config, make_loss
-from recipes.translator import System, Translator, make_model
+from recipes.translation import Config, load_system, make_loss
+from recipes.translator import Translator, make_model
 from seqkit.cli import Parser, guarded, parse
+from seqkit.config import load_config
 from seqkit.train.average import Average
 from seqkit.train.optimizer import make_optimizer
 from seqkit.train.state import Training, Window
@@ -58,13 +59,24 @@ def operations_a_token(model: Translator, source_share: float) -> float:
                 + weights(decoder.readout))
 
 
+def time_search(run: Path, data: Path) -> None:
+    """Beam search over the validation set by a trained run: how long sentences get decides how long they take."""
+    config = load_config(Config, run / "config.yaml")
+    system = load_system(config, run, torch.device("cpu"))
+    sources = [item.source for item in read_pairs(data, "val")]
+    began = time.perf_counter()
+    system.translate(sources, config.search)
+    rate = len(sources) / (time.perf_counter() - began)
+    print(f"beam {config.search.beam}: {rate:,.1f} sentences a second")
+
+
 def main(argv: Sequence[str]) -> None:
     presets = translation.RECIPE.presets | {"peer": peer}
     parser = Parser("translation_speed", "Training and decoding speed of the translation recipe.")
     parser.add_argument("--data", type=Path, required=True, help="folder of train.jsonl and val.jsonl")
     parser.add_argument("--preset", choices=presets, default="peer", help="sizes (default: peer)")
     parser.add_argument("--batches", type=int, default=40, help="batches timed (default: 40)")
-    parser.add_argument("--sentences", type=int, default=200, help="validation sentences decoded (default: 200)")
+    parser.add_argument("--run", type=Path, help="a trained run, to time beam search over the validation set too")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
     given = parse(parser, list(argv))
     torch.set_num_threads(given.threads)
@@ -86,12 +98,8 @@ def main(argv: Sequence[str]) -> None:
     share = tokens / seconds * operations_a_token(model, source / tokens) / ((peak + multiply_rate()) / 2)
     print(f"training: {tokens / seconds:,.0f} target tokens a second, {len(timed) / seconds:.2f} batches a second, "
           f"{100 * share:.0f} % of the matrix-multiply rate")
-    sources = [item.source for item in read_pairs(given.data, "val")[: given.sentences]]
-    began = time.perf_counter()
-    System((model.eval(),), vocabs).translate(sources, config.search)
-    seconds = time.perf_counter() - began
-    print(f"beam {config.search.beam}: {len(sources) / seconds:,.1f} sentences a second (untrained weights: every "
-          "sentence runs to its maximum length, so a trained model is faster)")
+    if given.run:
+        time_search(given.run, given.data)
 
 
 if __name__ == "__main__":
