@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqkit.data.batch import Example, LengthBatches, collate, item_seeds, loader, pad, share
+from seqkit.data.batch import Example, LengthBatches, collate, item_seeds, loader, pad
 from seqkit.data.vocab import BOS, EOS, PAD
 
 SIZES = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 40)), max_size=120)
@@ -123,14 +123,6 @@ def test_bad_budgets_are_named():
     for others in ({"budget": 0}, {"budget": 5, "max_items": 0}, {"budget": 5, "pool": 0}):
         with pytest.raises(ValueError, match="`budget`, `max_items`, `pool` must be at least 1, got"):
             LengthBatches([1], **others)
-
-
-@given(st.lists(st.integers(0, 99), unique=True, max_size=20), st.integers(1, 6))
-@settings(deadline=None)
-def test_shares_are_the_whole(batch, world):
-    shares = [share(batch, rank, world) for rank in range(world)]
-    assert sorted(item for part in shares for item in part) == sorted(batch)
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def load(item: int, seed: int) -> Example:

@@ -122,11 +122,6 @@ class LengthBatches:
         return [*batches, batch] if batch else batches
 
 
-def share(batch: Sequence[int], rank: int, world: int) -> list[int]:
-    """The rows of a batch that one of `world` processes takes; the last ranks get none of a batch with fewer rows."""
-    return list(batch[rank::world])
-
-
 def item_seeds(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """A seed below 2**31 for each of `count` items; a larger count leaves those of the first items as they are."""
     return np.random.default_rng((seed, epoch)).integers(2**31, size=count)
