@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from seqkit.config import flat, leaves, notation, read_values, replace, save_config, update, yaml_text
 from seqkit.errors import InputError
 from seqkit.flags import Parser, dispatch, guarded, parse, pick_device
+from seqkit.train.allocator import keep_memory
 
 __all__ = ["Parser", "Recipe", "guarded", "main", "parse", "pick_device", "print_answers", "run_recipe"]
 
@@ -119,6 +120,7 @@ def _train(recipe: Recipe, argv: list[str]) -> object:
     args.out.mkdir(parents=True, exist_ok=True)
     if int(os.environ.get("RANK", "0")) == 0:
         save_config(config, args.out / "config.yaml", recipe=recipe.name, data=str(data.resolve()))
+    keep_memory()
     return recipe.train(config, data, args.out, resume=args.resume, init=args.init, device=device)
 
 

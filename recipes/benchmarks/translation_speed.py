@@ -23,6 +23,7 @@ from recipes.translation import Config, load_system, make_loss
 from recipes.translator import Translator, make_model
 from seqkit.cli import Parser, guarded, parse
 from seqkit.config import load_config
+from seqkit.train.allocator import keep_memory
 from seqkit.train.average import Average
 from seqkit.train.optimizer import make_optimizer
 from seqkit.train.state import Training, Window
@@ -80,6 +81,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
     given = parse(parser, list(argv))
     torch.set_num_threads(given.threads)
+    keep_memory()
     config, items = presets[given.preset](), read_pairs(given.data, "train")
     vocabs = train_vocabs(config.text, items)
     model = make_model(config.network, vocabs)

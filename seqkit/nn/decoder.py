@@ -100,7 +100,7 @@ class Decoder(nn.Module):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The context (B, D) and weights (B, S) of each memory for one query."""
         attended = self.attend(query_BQ[:, None], memories, state)
-        return [context[:, 0] for context, _ in attended], [weights[:, 0] for _, weights in attended]
+        return [context.squeeze(1) for context, _ in attended], [weights.squeeze(1) for _, weights in attended]
 
     def advance(self, embedded_BE: Tensor, memories: tuple[Memory, ...], state: State) -> tuple[Tensor, State]:
         """One step from an embedded token: features (B, F) for the readout, and the next state."""

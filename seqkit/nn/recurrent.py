@@ -61,8 +61,7 @@ class RecurrentStack(nn.Module):
     def step(self, x_BI: Tensor, h_BLH: Tensor, c_BLH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same for one column: the top layer's output (B, H) and the new states."""
         x, h, c = x_BI, [], []
-        for i, layer in enumerate(self.layers):
-            h_BH, c_BH = h_BLH[:, i], c_BLH[:, i]
+        for i, (layer, h_BH, c_BH) in enumerate(zip(self.layers, h_BLH.unbind(1), c_BLH.unbind(1), strict=True)):
             weights = [layer.get_parameter(f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
             if self.kind == "lstm":
                 h_BH, c_BH = torch.lstm_cell(x, (h_BH, c_BH), *weights)
