@@ -73,12 +73,8 @@ def make_loss(model: Translator, objective: Objective) -> Loss:
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
         memories = model.remember(batch.streams[0])
         share = linear_ramp(step, start=objective.sampling_start, end=objective.sampling_end, high=objective.sampling)
-        if share:
-            logits_BTV = model.decoder(batch.inputs_BT, memories, sampling=share)
-            logits_NV = real_tokens(logits_BTV, batch.lengths_B)
-        else:
-            features_BTF = model.decoder.features(batch.inputs_BT, memories)
-            logits_NV = model.decoder.readout(real_tokens(features_BTF, batch.lengths_B))
+        features_BTF, _ = model.decoder.unroll(batch.inputs_BT, memories, sampling=share)
+        logits_NV = model.decoder.readout(real_tokens(features_BTF, batch.lengths_B))
         targets_N = real_tokens(batch.targets_BT, batch.lengths_B)
         return cross_entropy(logits_NV, targets_N, smoothing=objective.smoothing), len(targets_N)
 

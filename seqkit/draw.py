@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 INK, RULE = "#1f2933", "#d9dee3"
 LINES = ("#2563a8", "#c2571a", "#2f7d4f", "#7a4fa3", "#8a6d1f")
 LONGEST = 24  # characters of a label, beyond which it is cut
+PANELS = 6  # pictures in a row
 
 
 def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str], path: Path, title: str = "") -> None:
@@ -83,24 +84,35 @@ def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
     _save(figure, path)
 
 
-def heat_map(image_HW3: ArrayLike, weights_hw: ArrayLike, path: Path, title: str = "") -> None:
-    """A picture with the attention of one step over it: clear where the weight is, veiled where it is not.
+def heat_maps(
+    image_HW3: ArrayLike, steps: Sequence[tuple[str, ArrayLike]], path: Path, title: str = ""
+) -> None:
+    """A picture, and again for every step with its attention over it: clear where the weight is, else veiled.
 
-    image_HW3 is uint8, or floats on 0..1; weights_hw, of any size, is stretched over it, its largest value clear.
+    image_HW3 is uint8, or floats on 0..1. A step is a label and weights_hw, which is stretched over the picture; the
+    largest weight of a step is clear.
     """
-    image, weights_hw = np.asarray(image_HW3), np.asarray(weights_hw, dtype=float)
-    if image.ndim != 3 or image.shape[2] != 3 or weights_hw.ndim != 2:
-        raise ValueError(f"`image_HW3` must be (H, W, 3) and `weights_hw` (h, w), "
-                         f"got {image.shape}, {weights_hw.shape}")
-    height, width = image.shape[:2]
-    figure, axes = _figure(4.0, 4.0 * height / width)
-    frame = (0, width, height, 0)
-    axes.imshow(image, extent=frame, interpolation="bilinear")
-    veil_hw4 = np.zeros((*weights_hw.shape, 4))
-    veil_hw4[..., 3] = 0.75 * (1 - weights_hw / max(weights_hw.max(), np.finfo(float).tiny))
-    axes.imshow(veil_hw4, extent=frame, interpolation="bicubic")
-    axes.set_axis_off()
-    axes.set_title(title, loc="left", parse_math=False, fontsize=11, color=INK)
+    image = np.asarray(image_HW3)
+    panels = [("", np.ones((1, 1))), *((label, np.asarray(weights, dtype=float)) for label, weights in steps)]
+    if image.ndim != 3 or image.shape[2] != 3 or any(weights_hw.ndim != 2 for _, weights_hw in panels):
+        shapes = ", ".join(str(weights_hw.shape) for _, weights_hw in panels[1:])
+        raise ValueError(f"`image_HW3` must be (H, W, 3) and each `weights_hw` (h, w), got {image.shape}; {shapes}")
+    from matplotlib.figure import Figure
+
+    columns = min(len(panels), PANELS)
+    rows = -(-len(panels) // columns)
+    height, width = 2.0 * image.shape[0] / image.shape[1] + 0.3, 2.0
+    figure = Figure(figsize=(columns * width, rows * height + 0.4 * bool(title)), layout="constrained")
+    frame = (0, image.shape[1], image.shape[0], 0)
+    for place, (label, weights_hw) in enumerate(panels, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.imshow(image, extent=frame, interpolation="bilinear")
+        veil_hw4 = np.zeros((*weights_hw.shape, 4))
+        veil_hw4[..., 3] = 0.75 * (1 - weights_hw / max(weights_hw.max(), np.finfo(float).tiny))
+        axes.imshow(veil_hw4, extent=frame, interpolation="bicubic")
+        axes.set_axis_off()
+        axes.set_title(_label(label) if label else "", parse_math=False, fontsize=11, color=INK)
+    figure.suptitle(title, x=0.01, ha="left", parse_math=False, fontsize=12, color=INK)
     _save(figure, path)
 
 

@@ -5,17 +5,18 @@ import math
 import pytest
 import torch
 
-from seqkit.nn.attention import LocationAwareAttention, MultiHeadAttention, make_attention
+from seqkit.nn.attention import GatedAttention, LocationAwareAttention, MultiHeadAttention, make_attention
 from seqkit.nn.masks import mask_from_lengths
 from seqkit.nn.memory import Memory
 
-KINDS = ("additive", "location", "general", "multi_head", "dot", "scaled_dot")
+KINDS = ("additive", "location", "general", "multi_head", "dot", "scaled_dot", "gated")
 D = 6
 
 
 def make(kind: str, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
-    attention = make_attention(kind, D, D, 4, heads=2).double()
+    attention = make_attention("additive" if kind == "gated" else kind, D, D, 4, heads=2)
+    attention = (GatedAttention(attention, D) if kind == "gated" else attention).double()
     for parameter in attention.parameters():
         torch.nn.init.normal_(parameter)
     return attention
@@ -78,6 +79,7 @@ def test_many_queries_at_once_are_each_alone(kind):
 
 def score(attention: torch.nn.Module, kind: str, query, values_SD: torch.Tensor, s: int, previous_S) -> float:
     """The paper's equation for one pair."""
+    attention = attention.attention if kind == "gated" else attention
     if kind in ("dot", "scaled_dot"):
         return (query @ values_SD[s]).item() / (math.sqrt(D) if kind == "scaled_dot" else 1)
     if kind == "general":
@@ -101,6 +103,16 @@ def test_weights_are_the_softmax_of_the_papers_scores(kind, seed):
         scores = [score(attention, kind, query_B1Q[b, 0], values_BSD[b], s, previous_BS[b]) for s in range(n)]
         want = torch.tensor(scores, dtype=torch.float64).softmax(0)
         torch.testing.assert_close(weights_B1S[b, 0, :n], want)
+
+
+def test_a_gate_scales_the_context_and_nothing_else():
+    gated, values_BSD, lengths_B, query_B1Q, previous_BS = example("gated")
+    memory = remember(gated, values_BSD, lengths_B)
+    context, weights = gated(query_B1Q, memory, previous_BS)
+    inner, inner_weights = gated.attention(query_B1Q, memory, previous_BS)
+    gate_B = [1 / (1 + math.exp(-(gated.gate.weight[0] @ q[0] + gated.gate.bias[0]).item())) for q in query_B1Q]
+    torch.testing.assert_close(context, inner * torch.tensor(gate_B, dtype=torch.float64)[:, None, None])
+    torch.testing.assert_close(weights, inner_weights)
 
 
 def test_multi_head_is_torchs_own():

@@ -133,12 +133,38 @@ def test_scheduled_sampling_of_nothing_is_teacher_forcing_and_of_all_is_greedy()
 def test_scheduled_sampling_flips_a_coin_a_token():
     decoder, fed = make(), []
     memories, tokens_BT = decoder.remember(*streams()), torch.full((B, 400), 3)
-    decoder.embedding.register_forward_pre_hook(lambda _, args: fed.append(args[0]))
+    step = decoder.cells.step
+    decoder.cells.step = lambda x_BI, *state: (fed.append(x_BI[:, :E]), step(x_BI, *state))[1]
     torch.manual_seed(0)
     decoder(tokens_BT, memories, sampling=0.25, argmax=False)
-    fed_BT = torch.stack(fed, 1)
-    changed_BT = fed_BT != tokens_BT
+    changed_BT = (torch.stack(fed, 1) != decoder.embedding(tokens_BT)).any(-1)
     assert 0.12 < changed_BT.double().mean() < 0.3 and not (changed_BT.all(0) | ~changed_BT.any(0)).all()
+
+
+@pytest.mark.parametrize("sampling", [0.0, 1e-9])
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_unrolling_gives_the_attention_of_every_step(wiring, widths, sampling):
+    """Also where the whole target runs in one kernel."""
+    decoder = make(wiring, widths=widths)
+    memories, tokens_BT = decoder.remember(*streams(widths)), torch.randint(V, (B, T))
+    _, weights = decoder.unroll(tokens_BT, memories, sampling=sampling)
+    state = decoder.start(memories)
+    for t, token_B in enumerate(tokens_BT.unbind(1)):
+        _, stepped_BS, state = decoder.step(token_B, memories, state)
+        torch.testing.assert_close(tuple(weights_BTS[:, t] for weights_BTS in weights), stepped_BS)
+    assert len(weights) == len(widths)
+
+
+def test_a_sampled_input_takes_no_gradient_through_the_choice():
+    """The choice is not differentiable; the embedding of what was chosen is."""
+    decoder = make(widths=())
+    memories, tokens_BT = decoder.remember(*streams(())), torch.full((B, 2), 3)
+    features_BTF, _ = decoder.unroll(tokens_BT, memories, sampling=1.0)
+    features_BTF[:, 1].sum().backward()
+    chosen = decoder.predict(features_BTF[:, 0], argmax=True)
+    assert decoder.readout.output.weight.grad is None
+    assert decoder.embedding.weight.grad[chosen].any()
 
 
 def test_draws_follow_the_softmax():

@@ -87,15 +87,26 @@ def test_a_heat_map_is_clear_where_the_weight_is(tmp_path: Path, kind: type[np.g
     white = np.full((90, 120, 3), 255 if kind is np.uint8 else 1, dtype=kind)
     grid = np.zeros((3, 4))
     grid[0, 3] = 0.25
-    draw.heat_map(white, grid, tmp_path / "h.png", title="a $ word")
+    draw.heat_maps(white, [("a $ word", grid)], tmp_path / "h.png", title="all of it")
     grey = imread(tmp_path / "h.png")[..., 0]
-    dark = grey[-60, 60]
-    bright = grey[:, -40][np.flatnonzero(grey[:, -40] < 1)]
-    assert dark < 0.3 and bright.max() > 0.9
-    draw.heat_map(white, np.zeros((3, 4)), tmp_path / "h.png")
+    veiled = grey[:, grey.shape[1] // 2 :]  # the second panel: its top right is clear, its bottom left is not
+    dark = np.argwhere(veiled < 0.3)
+    (_, left), (bottom, right) = dark.min(0), dark.max(0)
+    panel = veiled[bottom + 1 - (right - left) * 3 // 4 : bottom + 1, left : right + 1]  # without the label above it
+    assert panel[-5, 5] < 0.3 and panel[: len(panel) // 4, -len(panel) // 4 :].max() > 0.9
+    assert (grey[:, : grey.shape[1] // 2] < 0.3).mean() < 0.1  # the first panel has no veil
 
 
-def test_heat_maps_need_a_picture_and_a_grid(tmp_path: Path) -> None:
+def test_every_step_is_a_panel_and_rows_are_full(tmp_path: Path) -> None:
+    shapes = []
+    for steps in (2, 5, 6):
+        draw.heat_maps(np.zeros((50, 50, 3), np.uint8), [("x", np.eye(3))] * steps, tmp_path / "h.png")
+        shapes.append(imread(tmp_path / "h.png").shape)
+    assert shapes[0][1] < shapes[1][1] and shapes[2][0] > 1.6 * shapes[1][0]
+    draw.heat_maps(np.zeros((50, 50, 3), np.uint8), [("nothing", np.zeros((3, 4)))], tmp_path / "h.png")
+
+
+def test_heat_maps_need_a_picture_and_grids(tmp_path: Path) -> None:
     for image, grid in ((np.zeros((4, 4)), np.zeros((2, 2))), (np.zeros((4, 4, 3)), np.zeros(4))):
-        with pytest.raises(ValueError, match=r"`image_HW3` must be \(H, W, 3\) and `weights_hw` \(h, w\), got"):
-            draw.heat_map(image, grid, tmp_path / "h.png")
+        with pytest.raises(ValueError, match=r"`image_HW3` must be \(H, W, 3\) and each `weights_hw` \(h, w\), got"):
+            draw.heat_maps(image, [("a", grid)], tmp_path / "h.png")

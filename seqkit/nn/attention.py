@@ -153,6 +153,26 @@ class MultiHeadAttention(nn.Module):
         return self.output(heads_BTA), weights_BNTS.mean(1)
 
 
+class GatedAttention(nn.Module):
+    """Another attention whose context is multiplied by sigmoid(w' q + b), one gate a step (Xu et al. 2015,
+    arXiv:1502.03044, section 4.2.1), so that a word may rest on the sentence alone.
+    """
+
+    def __init__(self, attention: nn.Module, query_dim: int) -> None:
+        super().__init__()
+        self.attention, self.gate = attention, nn.Linear(query_dim, 1)
+        self.memory_dim, self.context_dim = attention.memory_dim, attention.context_dim
+        self.sequential = attention.sequential
+
+    def keys(self, values_BSD: Tensor) -> Tensor:
+        keys_BSA: Tensor = self.attention.keys(values_BSD)  # type: ignore[operator]
+        return keys_BSA
+
+    def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        context_BTC, weights_BTS = self.attention(query_BTQ, memory, previous_BS)
+        return context_BTC * torch.sigmoid(self.gate(query_BTQ)), weights_BTS
+
+
 def make_attention(kind: str, memory_dim: int, query_dim: int, attention_dim: int, *, heads: int = 1) -> nn.Module:
     """The attention that goes by `kind`: additive, location, general, multi_head, dot or scaled_dot.
 

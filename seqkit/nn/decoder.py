@@ -122,42 +122,49 @@ class Decoder(nn.Module):
         features_BF, state = self.advance(self.dropout(self.embedding(token_B)), memories, state)
         return self.readout(features_BF), state.weights, state
 
-    def features(self, inputs_BT: Tensor, memories: tuple[Memory, ...]) -> Tensor:
-        """Teacher forcing as far as the readout: features (B, T, F); in one kernel where the wiring allows it."""
+    def unroll(
+        self, inputs_BT: Tensor, memories: tuple[Memory, ...], *, sampling: float = 0.0, argmax: bool = True
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Teacher forcing as far as the readout: features (B, T, F), and one attention (B, T, S) a memory.
+
+        In one kernel where the wiring allows it. Scheduled sampling (Bengio et al. 2015, arXiv:1506.03099): with
+        probability `sampling`, drawn for each token, the input is the model's own prediction, its `argmax` or a draw,
+        in place of the truth.
+        """
+        if not 0.0 <= sampling <= 1.0:
+            raise ValueError(f"`sampling` must be from 0 to 1, got {sampling}")
         state = self.start(memories, len(inputs_BT))
         embedded_BTE = self.dropout(self.embedding(inputs_BT))
-        if self.fusible:
+        if self.fusible and not sampling:
             top_BTH = self.dropout(self.cells(embedded_BTE, state.h_BLH, state.c_BLH)[0])
-            contexts = [context_BTD for context_BTD, _ in self.attend(top_BTH, memories, state)]
+            attended = self.attend(top_BTH, memories, state)
             shown = [embedded_BTE] if self.wiring == "before" else []
-            return torch.cat([top_BTH, *contexts, *shown], -1)
-        columns = []
+            features_BTF = torch.cat([top_BTH, *(context_BTD for context_BTD, _ in attended), *shown], -1)
+            return features_BTF, tuple(weights_BTS for _, weights_BTS in attended)
+        columns: list[Tensor] = []
+        weights: list[tuple[Tensor, ...]] = []
         for embedded_BE in embedded_BTE.unbind(1):
+            if sampling and columns:
+                own_BE = self.dropout(self.embedding(self.predict(columns[-1], argmax=argmax)))
+                sampled_B1 = torch.rand(len(own_BE), 1, device=own_BE.device) < sampling
+                embedded_BE = torch.where(sampled_B1, own_BE, embedded_BE)
             features_BF, state = self.advance(embedded_BE, memories, state)
             columns.append(features_BF)
-        return torch.stack(columns, 1)
+            weights.append(state.weights)
+        return torch.stack(columns, 1), tuple(torch.stack(steps, 1) for steps in zip(*weights, strict=True))
+
+    @torch.no_grad()
+    def predict(self, features_BF: Tensor, *, argmax: bool) -> Tensor:
+        """The model's own next token (B,): the likeliest, or a draw."""
+        logits_BV = self.readout(features_BF)
+        return logits_BV.argmax(-1) if argmax else draw(logits_BV)
 
     def forward(
         self, inputs_BT: Tensor, memories: tuple[Memory, ...], *, sampling: float = 0.0, argmax: bool = True
     ) -> Tensor:
-        """Logits (B, T, V) of inputs that begin with BOS: `step` over the columns.
-
-        Scheduled sampling (Bengio et al. 2015, arXiv:1506.03099): with probability `sampling`, drawn for each token,
-        the input is the model's own prediction, its `argmax` or a draw, in place of the truth.
-        """
-        if not 0.0 <= sampling <= 1.0:
-            raise ValueError(f"`sampling` must be from 0 to 1, got {sampling}")
-        if sampling == 0.0:
-            logits_BTV: Tensor = self.readout(self.features(inputs_BT, memories))
-            return logits_BTV
-        state, token_B, columns = self.start(memories, len(inputs_BT)), inputs_BT[:, 0], []
-        for truth_B in [*inputs_BT.unbind(1)[1:], None]:
-            logits_BV, _, state = self.step(token_B, memories, state)
-            columns.append(logits_BV)
-            if truth_B is not None:
-                own_B = logits_BV.detach().argmax(-1) if argmax else draw(logits_BV.detach())
-                token_B = torch.where(torch.rand(truth_B.shape, device=truth_B.device) < sampling, own_B, truth_B)
-        return torch.stack(columns, 1)
+        """Logits (B, T, V) of inputs that begin with BOS: `step` over the columns; options as in `unroll`."""
+        logits_BTV: Tensor = self.readout(self.unroll(inputs_BT, memories, sampling=sampling, argmax=argmax)[0])
+        return logits_BTV
 
 
 def draw(logits_BV: Tensor) -> Tensor:
