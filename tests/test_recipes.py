@@ -1,10 +1,14 @@
 """Recipes end to end, as a person types them."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from recipes import translation, translator
 from recipes.parallel_text import Text, Vocabs, train_data
@@ -90,6 +94,23 @@ def test_an_ensemble_of_a_run_with_itself_is_the_run(run, corpus, capsys):
     both = json.loads(capsys.readouterr().out)
     assert [h["text"] for h in both["hypotheses"]] == [h["text"] for h in alone["hypotheses"]]
     assert both["hypotheses"][0]["logprob"] == pytest.approx(alone["hypotheses"][0]["logprob"], abs=1e-4)
+
+
+def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path):
+    flags = [*SMALL, "--dropout", "0", "--steps", "4", "--log_every", "1"]
+    root = Path(translation.__file__).parents[1]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    result = subprocess.run(
+        [*torchrun, "recipes/translation.py", "train", "--data", corpus, "--out", tmp_path / "two", *flags],
+        cwd=root, env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert command("train", "--data", corpus, "--out", tmp_path / "one", "--accumulate", 2, *flags) == 0
+    two, one = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("two", "one"))
+    assert two.keys() == one.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("change", [
