@@ -56,14 +56,7 @@ def train_vocabs(text: Text, items: Sequence[Item]) -> Vocabs:
 
 
 def read_pairs(data: Path, split: str) -> list[Item]:
-    """The items of one split; InputError names the first without `source` or `references`."""
-    path = data / f"{split}.jsonl"
-    items = read_manifest(path)
-    for item in items:
-        if item.source is None or not item.references:
-            key = "source" if item.source is None else "references"
-            raise InputError(f'{path}, id "{item.id}": `{key}` must be given to learn or score translation, got none')
-    return items
+    return read_manifest(data / f"{split}.jsonl", needed=("source", "references"))
 
 
 def train_data(text: Text, vocabs: Vocabs, items: Sequence[Item], seed: int) -> Data:

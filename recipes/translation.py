@@ -157,6 +157,8 @@ def predict(
         from seqkit.draw import alignment
 
         for number, (source, (best, *_)) in enumerate(zip(inputs, translations, strict=True), 1):
+            if not best.hypothesis.tokens:
+                continue
             weights_TS, words = system.attention(best.hypothesis.tokens, source)
             if not words:
                 raise InputError(f"`--pictures` must be given for a model with attention, got {run} and {source!r}")

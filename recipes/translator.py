@@ -93,6 +93,11 @@ class Decoding:
     batch: int = 64
     """sentences decoded together"""
 
+    def __post_init__(self) -> None:
+        for name in ("beam", "batch"):
+            if getattr(self, name) < 1:
+                raise InputError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+
 
 class Translator(nn.Module):
     """Source ids to the memories that `decoder` attends to or starts from; `start` and `step` for the search."""
@@ -153,6 +158,9 @@ class Translation(NamedTuple):
     cut: bool  # ended by the maximum length and not by the model
 
 
+NOTHING = Translation("", Hypothesis([], 0.0, 0.0), cut=False)
+
+
 class System(NamedTuple):
     """What turns source text into target text: one model, or several that average their predictions."""
 
@@ -160,12 +168,15 @@ class System(NamedTuple):
     vocabs: Vocabs
 
     def translate(self, sources: Sequence[str], decoding: Decoding, nbest: int = 1) -> list[list[Translation]]:
-        """The `nbest` translations of every source, best first; sources of like length are decoded together."""
-        ids = [self.vocabs.source.encode(source) or [UNK] for source in sources]
-        order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
+        """The `nbest` translations of every source, best first; sources of like length are decoded together.
+
+        A source without a token is not put to the model, which would make something up: its translation is empty.
+        """
+        ids = [self.vocabs.source.encode(source) for source in sources]
+        order = sorted((number for number in range(len(ids)) if ids[number]), key=lambda number: len(ids[number]))
         lengths = [len(ids[number]) for number in order]
         batches = LengthBatches(lengths, 1 << 30, shuffle=False, max_items=decoding.batch)
-        found: dict[int, list[Translation]] = {}
+        found = {number: [NOTHING] for number in range(len(ids)) if not ids[number]}
         for batch in batches.epoch(0):
             numbers = [order[place] for place in batch]
             translations = self.search([ids[n] for n in numbers], [sources[n] for n in numbers], decoding, nbest)

@@ -95,6 +95,14 @@ def test_a_bad_line_is_named(tmp_path, line, message):
     assert str(error.value).startswith(f"{path}, line 2") and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("key", ["image", "references"])
+def test_a_key_that_a_recipe_needs_is_missed_by_name(tmp_path, key):
+    write_manifest(tmp_path / "a.jsonl", [full_item(tmp_path), Item(id="b", source="x")])
+    assert len(read_manifest(tmp_path / "a.jsonl", needed=("source",))) == 2
+    with pytest.raises(InputError, match=rf'a.jsonl, line 2, id "b": `{key}` must be given, got none'):
+        read_manifest(tmp_path / "a.jsonl", needed=("source", key))
+
+
 def test_undecodable_bytes_are_named(tmp_path):
     (tmp_path / "m.jsonl").write_bytes(b'{"id": "a"}\n{"id": "\xff"}\n')
     with pytest.raises(InputError, match=r"m.jsonl, line 2: byte 8 is not UTF-8"):

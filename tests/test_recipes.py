@@ -144,7 +144,7 @@ def test_mistakes_get_one_line(words, line, corpus, tmp_path, capsys):
 def test_an_item_without_a_source_is_named(tmp_path, capsys):
     (tmp_path / "train.jsonl").write_text('{"id": "a", "references": ["b"]}\n')
     assert command("train", "--data", tmp_path, "--out", tmp_path / "run", *SMALL) == 2
-    assert 'train.jsonl, id "a": `source` must be given' in capsys.readouterr().err
+    assert 'train.jsonl, line 1, id "a": `source` must be given, got none' in capsys.readouterr().err
 
 
 def word_system() -> translator.System:
@@ -171,6 +171,20 @@ def test_a_translation_does_not_depend_on_its_neighbours():
         (alone, *_), = system.translate([source], translator.Decoding())
         assert alone.text == found.text
         assert alone.hypothesis.logprob == pytest.approx(found.hypothesis.logprob, abs=1e-5)
+
+
+def test_nothing_is_translated_into_nothing(run, capsys, tmp_path):
+    """A line that is empty stays one, so that output keeps step with input; it is not put to the model."""
+    assert command("predict", "--run", run, "", "the dog", " ", "--pictures", tmp_path) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == third == "" and second
+    assert [path.name for path in tmp_path.iterdir()] == ["0002.png"]
+
+
+@pytest.mark.parametrize("flag", ["--beam", "--batch"])
+def test_a_search_of_nothing_is_refused(run, flag, capsys):
+    assert command("predict", "--run", run, "a", flag, 0) == 2
+    assert f"`{flag[2:]}` must be at least 1, got 0" in capsys.readouterr().err
 
 
 def test_merge_dropout_splits_anew_each_epoch_and_the_same_each_time(corpus):

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,11 @@ MEDIA = ("image", "video", "audio", "features")
 KEYS = tuple(f.name for f in fields(Item) if f.name != "extra")
 
 
-def read_manifest(path: Path) -> list[Item]:
+def read_manifest(path: Path, *, needed: Sequence[str] = ()) -> list[Item]:
     """Every item of the file, in its order.
 
-    Raises InputError, naming file, line, id and key, for the first line that is not a valid item, and for
-    a file that is missing or empty.
+    Raises InputError, naming file, line, id and key, for the first line that is not a valid item or lacks one of the
+    keys `needed`, and for a file that is missing or empty.
     """
     items: list[Item] = []
     lines: dict[str, int] = {}
@@ -59,6 +59,10 @@ def read_manifest(path: Path) -> list[Item]:
                 "rename one of the two"
             )
         lines[item.id] = number
+        for key in needed:
+            if getattr(item, key) in (None, ()):
+                raise InputError(f'{path}, line {number}, id "{item.id}": `{key}` must be given, got none; '
+                                 "add it, or take the item out")
         items.append(item)
     if not items:
         raise InputError(f"{path}: must hold at least one item, got an empty file")
