@@ -30,8 +30,9 @@ from tiny_training import (
 from torch import nn
 
 from seqkit.errors import InputError
-from seqkit.train import checkpoint, state
+from seqkit.train import checkpoint
 from seqkit.train import fit as fit_module
+from seqkit.train.average import Average, state
 from seqkit.train.fit import Data, Plan, Run, fit
 from seqkit.train.log import Log, duration
 from seqkit.train.optimizer import make_optimizer
@@ -125,6 +126,13 @@ def test_best_holds_the_average_and_last_the_weights(tmp_path: Path) -> None:
     want = decay * Tiny().embed.weight + (1 - decay) * model.embed.weight
     torch.testing.assert_close(checkpoint.read_weights(tmp_path / "best")["embed.weight"], want.detach())
     assert torch.equal(checkpoint.read_weights(tmp_path / "last")["embed.weight"], model.embed.weight)
+
+
+def test_frozen_weights_are_not_averaged() -> None:
+    model = torch.nn.ModuleList([torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)])
+    model[0].requires_grad_(False)
+    average = Average(model, ema=0.9)
+    assert [weight.data_ptr() for weight in average.weights] == [weight.data_ptr() for weight in model[1].parameters()]
 
 
 def test_last_holds_the_raw_weights(tmp_path: Path) -> None:

@@ -155,10 +155,10 @@ def test_parts_of_a_model_learn_at_their_own_rates() -> None:
     model = nn.ModuleDict({"cnn": nn.Linear(1, 1), "fixed": nn.Linear(1, 1), "rnn": nn.Linear(1, 1)})
     plan = Plan(learning_rate=0.4)
     optimizer = make_optimizer(groups(model, plan, {"cnn.": 0.1, "fixed.": 0.0}), plan)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.4]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.4, 0.1]
     assert [p.requires_grad for p in model["fixed"].parameters()] == [False, False]
     for share in (0.5, 0.25):
-        assert set_rates(optimizer, share) == pytest.approx(0.1 * share)
-        assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(r * share) for r in (0.1, 0.4)]
+        assert set_rates(optimizer, share) == pytest.approx(0.4 * share)
+        assert [group["lr"] for group in optimizer.param_groups] == [pytest.approx(r * share) for r in (0.4, 0.1)]
     with pytest.raises(InputError, match="`rates` must name parameters of the model, got 'cmm.', with which no name"):
         groups(model, plan, {"cmm.": 0.1})

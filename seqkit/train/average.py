@@ -2,7 +2,7 @@
 
 Either an exponential moving average over steps, its decay held at (1 + n) / (10 + n) while n steps are few so that the
 start is forgotten, or the mean of the weights at the latest few validations (checkpoint averaging; Vaswani et al.
-2017, section 6.1). Buffers, such as the statistics of batch normalisation, stay the model's own.
+2017, section 6.1). Buffers, such as the statistics of batch normalisation, and frozen weights stay the model's own.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ class Average:
     """The average of `model`'s weights as it trains; with `ema` and `last` both 0, the weights themselves."""
 
     def __init__(self, model: nn.Module, *, ema: float = 0.0, last: int = 0) -> None:
-        self.weights = list(model.parameters())
+        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.ema = ema
         self.kept: deque[list[Tensor]] = deque(maxlen=last or 1)
         self.last = last

@@ -39,7 +39,7 @@ def groups(model: nn.Module, plan: Plan, rates: Mapping[str, float]) -> list[dic
     the first key that fits; at 0 they are frozen. The others learn at the plan's. Raises InputError for a key that
     fits no parameter.
     """
-    found: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in [*rates, ""]}
+    found: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in ["", *rates]}
     for name, parameter in model.named_parameters():
         found[next((prefix for prefix in rates if name.startswith(prefix)), "")].append(parameter)
     for prefix in rates:
