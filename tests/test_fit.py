@@ -30,9 +30,9 @@ from tiny_training import (
 from torch import nn
 
 from seqkit.errors import InputError
-from seqkit.train import checkpoint
+from seqkit.train import checkpoint, state
 from seqkit.train import fit as fit_module
-from seqkit.train.average import Average, state
+from seqkit.train.average import Average
 from seqkit.train.fit import Data, Plan, Run, fit
 from seqkit.train.log import Log, duration
 from seqkit.train.optimizer import make_optimizer
