@@ -1,10 +1,12 @@
 """Small corpora made by rule, so that every recipe runs with nothing downloaded.
 
-    python data_prep/synthetic.py --task translation --out DIR [--items N] [--seed N]
+    python data_prep/synthetic.py --task translation|captioning --out DIR [--items N] [--seed N]
 
 translation: English into an invented language that no word-by-word model can write. The verb stands last and agrees
 with its subject in number; adjective and numeral follow the noun, the adjective with its gender and number;
 prepositions follow their noun phrase; an adverb of time leaves the front for the place before the verb.
+
+captioning: drawn scenes (`data_prep/scenes.py`), five true captions each; an item's `scene` says what is in it.
 """
 
 import hashlib
@@ -15,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from data_prep import scenes
 from data_prep.parallel import write_stats
 from seqkit.cli import Parser, guarded, parse
 from seqkit.data.manifest import Item, write_manifest
@@ -91,13 +94,48 @@ def translation(folder: Path, items: int, seed: int) -> None:
                 number += 1
                 yield Item(id=f"{split}-{number:05d}", source=source, references=(target,))
 
-    sizes = {"train": items, "val": max(20, items // 20), "test": max(20, items // 20)}
-    for split, count in sizes.items():
+    for split, count in _sizes(items).items():
         write_manifest(folder / f"{split}.jsonl", fresh(split, count))
-    write_stats(folder, {split: {"pairs": count, "items": count, "dropped": {}} for split, count in sizes.items()})
+    _count(folder, "pairs", items)
 
 
-TASKS: dict[str, Callable[[Path, int, int], None]] = {"translation": translation}
+def captioning(folder: Path, items: int, seed: int) -> None:
+    """Pictures below `folder/images`, as many as `translation` has pairs; no scene twice."""
+    from PIL import Image
+
+    rng, seen = random.Random(seed), set[scenes.Scene]()
+
+    def fresh(split: str, count: int) -> Iterator[Item]:
+        number = 0
+        while number < count:
+            scene = scenes.compose(rng)
+            if scene not in seen:
+                seen.add(scene)
+                number += 1
+                name = f"{split}-{number:05d}"
+                image = images / f"{name}.png"
+                Image.fromarray(scenes.draw(scene, rng)).save(image, compress_level=1)
+                texts = scenes.captions(scene, rng)
+                yield Item(id=name, image=image, references=texts, extra={"scene": scenes.to_json(scene)})
+
+    images = folder / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    for split, count in _sizes(items).items():
+        write_manifest(folder / f"{split}.jsonl", fresh(split, count))
+    _count(folder, "images", items)
+
+
+def _sizes(items: int) -> dict[str, int]:
+    return {"train": items, "val": max(20, items // 20), "test": max(20, items // 20)}
+
+
+def _count(folder: Path, unit: str, items: int) -> None:
+    sizes = _sizes(items).items()
+    write_stats(folder, {split: {unit: count, "items": count, "dropped": {}} for split, count in sizes})
+
+
+TASKS: dict[str, Callable[[Path, int, int], None]] = {"translation": translation, "captioning": captioning}
+MADE_BY = (Path(__file__), Path(scenes.__file__))
 
 
 def make(task: str, out: Path, *, items: int = 4000, seed: int = 1) -> None:
@@ -112,11 +150,11 @@ def make(task: str, out: Path, *, items: int = 4000, seed: int = 1) -> None:
 def cached(task: str, *, items: int = 4000, seed: int = 1) -> Path:
     """The folder of a corpus that is made on the first call, below $XDG_CACHE_HOME or ~/.cache.
 
-    Another version of this file makes another folder, and any number of processes may call at once: each makes its
+    Another version of what makes it makes another folder, and any number of processes may call at once: each makes its
     own, and the first to finish gives it the name.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqkit"
-    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in MADE_BY)).hexdigest()[:8]
     folder = cache / f"{task}-{items}-{seed}-{version}"
     if folder.is_dir():
         return folder

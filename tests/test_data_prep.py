@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import multi30k, synthetic, wmt
+from data_prep import multi30k, scenes, synthetic, wmt
 from data_prep.parallel import Corpus, pairs
 from seqkit.data.check import check
+from seqkit.data.image import read_image
 from seqkit.data.manifest import read_manifest
 from seqkit.errors import InputError
 
@@ -234,12 +236,63 @@ def test_no_synthetic_sentence_occurs_twice(tmp_path, monkeypatch):
     assert sorted(sources) == sorted(f"Sentence {number}." for number in range(60))
 
 
+def test_synthetic_captioning_is_the_same_for_everybody(tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        synthetic.make("captioning", tmp_path / name, items=60, seed=seed)
+    files = sorted(str(path.relative_to(tmp_path / "a")) for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert len(files) == 104 and files[-4:] == ["stats.json", "test.jsonl", "train.jsonl", "val.jsonl"]
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert (tmp_path / "a" / "train.jsonl").read_bytes() != (tmp_path / "c" / "train.jsonl").read_bytes()
+    items = [i for split in ("train", "val", "test") for i in read_manifest(tmp_path / "a" / f"{split}.jsonl")]
+    assert len({read_image(item.image).tobytes() for item in items}) == len(items) == 100
+    counts = {split: (values["images"], values["items"]) for split, values in stats(tmp_path / "a").items()}
+    assert counts == {"train": (60, 60), "val": (20, 20), "test": (20, 20)}
+    assert check(tmp_path / "a")[1] == []
+
+
+def test_synthetic_captions_are_true_of_their_pictures(tmp_path):
+    synthetic.make("captioning", tmp_path, items=40)
+    for item in read_manifest(tmp_path / "train.jsonl"):
+        scene = scenes.from_json(item.extra["scene"])
+        assert len(item.references) == 5 and all(scenes.holds(text, scene) for text in item.references)
+        drawn = read_image(item.image)
+        assert drawn.shape == (scenes.SIDE, scenes.SIDE, 3)
+        for thing in scene.things:
+            left, top, right, bottom = thing.box
+            inside = drawn[top:bottom, left:right].astype(int) - scenes.COLOURS[thing.colour]
+            assert (abs(inside).max(-1) <= 10).any(0).all() and (abs(inside).max(-1) <= 10).any(1).all()
+
+
+def test_no_synthetic_scene_occurs_twice(tmp_path, monkeypatch):
+    few = [scenes.compose(random.Random(seed)) for seed in range(60)]
+    monkeypatch.setattr(scenes, "compose", lambda rng: rng.choice(few))
+    synthetic.make("captioning", tmp_path, items=20)
+    items = [i for split in ("train", "val", "test") for i in read_manifest(tmp_path / f"{split}.jsonl")]
+    assert {scenes.from_json(item.extra["scene"]) for item in items} == set(few) and len(items) == 60
+
+
+def test_another_version_of_any_of_its_files_makes_another_corpus(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert {path.name for path in synthetic.MADE_BY} == {"synthetic.py", "scenes.py"}
+    folders = {synthetic.cached("captioning", items=1)}
+    for changed in range(2):
+        copies = [tmp_path / f"{changed}-{path.name}" for path in synthetic.MADE_BY]
+        for i, (copy, path) in enumerate(zip(copies, synthetic.MADE_BY, strict=True)):
+            copy.write_bytes(path.read_bytes() + b"#" * (i == changed))
+        with monkeypatch.context() as patched:
+            patched.setattr(synthetic, "MADE_BY", copies)
+            folders.add(synthetic.cached("captioning", items=1))
+    assert len(folders) == 3
+    assert read_manifest(min(folders) / "test.jsonl")[0].image.is_file()
+
+
 def test_roots_and_vocabulary_are_distinct():
     assert len(set(synthetic.ROOTS.values())) == len(synthetic.ROOTS) == 57
 
 
 def test_synthetic_arguments_are_checked(tmp_path):
-    with pytest.raises(InputError, match="--task must be one of translation, got dance"):
+    with pytest.raises(InputError, match="--task must be one of translation, captioning, got dance"):
         synthetic.make("dance", tmp_path)
     with pytest.raises(InputError, match="--items must be at least 1, got 0"):
         synthetic.main(["--task", "translation", "--out", str(tmp_path), "--items", "0"])
@@ -256,7 +309,7 @@ def test_the_cache_is_made_once_by_many_at_a_time(tmp_path, monkeypatch):
     assert synthetic.cached("translation", items=201) != folders[0]
 
 
-@pytest.mark.parametrize("script", ["multi30k", "wmt", "synthetic"])
+@pytest.mark.parametrize("script", ["multi30k", "wmt", "flickr8k", "coco", "synthetic"])
 def test_scripts_run_from_a_checkout_and_end_with_one_line(script, tmp_path):
     root = Path(synthetic.__file__).parents[1]
     result = subprocess.run(
