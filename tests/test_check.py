@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from seqkit.data.check import add_arguments, check, run
 from seqkit.data.manifest import Item, write_manifest
@@ -64,6 +65,8 @@ def test_a_sound_folder_has_no_findings(tmp_path, capsys):
     (item(question="Why?"), False, "uneven keys",
      'train.jsonl, line 1, id "train-1", `question`: is missing, 1 of 4 items have it'),
     (item(image="no.jpg"), True, "missing file", 'train.jsonl, line 2, id "x", `image`: no file'),
+    (item(image="text.npy"), True, "unreadable picture", 'train.jsonl, line 2, id "x", `image`:'),
+    (item(image="cut.jpg"), True, "unreadable picture", "cut.jpg"),
     (item(audio="empty.wav"), True, "empty file", 'train.jsonl, line 2, id "x", `audio`:'),
     (item(seconds=2, end=3), True, "beyond the end", 'id "x", `end`: is 3, past `seconds` (2)'),
     (item(seconds=2, start=3), True, "beyond the end", 'id "x", `start`: is 3, past `seconds` (2)'),
@@ -78,6 +81,8 @@ def test_a_sound_folder_has_no_findings(tmp_path, capsys):
 def test_a_fault_is_found(tmp_path, line, problem, kind, text):
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.npy").write_text("no array")
+    Image.effect_noise((90, 90), 50.0).save(tmp_path / "cut.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:-400])
     np.save(tmp_path / "flat.npy", np.zeros(3))
     np.save(tmp_path / "good.npy", np.zeros((3, 2)))
     findings = found(corpus(tmp_path, line2=line))

@@ -11,32 +11,16 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from seqkit.data.check_media import Finding, Line, features, images, media, times
 from seqkit.data.files import text_lines
 from seqkit.data.manifest import KEYS, MEDIA, Item, parse_line
 from seqkit.data.text import squeeze
 from seqkit.errors import InputError
 
 LONG = 250  # words; longer texts are remarked on
-SLACK = 1e-3  # seconds by which rounded times may reach past an end
-
-
-class Line(NamedTuple):
-    file: str
-    number: int
-    item: Item
-
-    def at(self, key: str) -> str:
-        return f'{self.file}, line {self.number}, id "{self.item.id}", `{key}`'
-
-
-class Finding(NamedTuple):
-    problem: bool  # else a remark
-    kind: str
-    text: str
 
 
 def check(folder: Path) -> tuple[dict[str, list[Line]], list[Finding]]:
@@ -50,7 +34,7 @@ def check(folder: Path) -> tuple[dict[str, list[Line]], list[Finding]]:
     ]
     files = {path.name: _read(path, findings) for path in paths}
     lines = [line for file in files.values() for line in file]
-    for rule in (_texts, _characters, _keys, _media, _times, _features, _leaks):
+    for rule in (_texts, _characters, _keys, media, images, times, features, _leaks):
         findings += rule(lines)
     return files, findings
 
@@ -130,56 +114,6 @@ def _keys(lines: Sequence[Line]) -> Iterator[Finding]:
             if getattr(line.item, key) is None and counts[line.file, key]:
                 others = f"{counts[line.file, key]} of {sizes[line.file]} items have it"
                 yield Finding(False, "uneven keys", f"{line.at(key)}: is missing, {others}; a recipe needs it in all")
-
-
-def _media(lines: Sequence[Line]) -> Iterator[Finding]:
-    for line in lines:
-        for key in MEDIA:
-            path: Path | None = getattr(line.item, key)
-            if path is not None and not path.is_file():
-                yield Finding(True, "missing file", f"{line.at(key)}: no file {path}; put it there or remove the item")
-            elif path is not None and path.stat().st_size == 0:
-                yield Finding(True, "empty file", f"{line.at(key)}: {path} is empty; replace it or remove the item")
-
-
-def _times(lines: Sequence[Line]) -> Iterator[Finding]:
-    """Cuts that reach past `seconds`, and words outside their cut."""
-    for line in lines:
-        item = line.item
-        length = float("inf") if item.seconds is None else item.seconds
-        for key, time in (("start", item.start), ("end", item.end)):
-            if time is not None and time > length + SLACK:
-                fault = f"{line.at(key)}: is {time:g}, past `seconds` ({length:g}); correct one of them"
-                yield Finding(True, "beyond the end", fault)
-        first, last = item.start or 0.0, length if item.end is None else item.end
-        for word, start, end in item.words:
-            if start < first - SLACK or end > last + SLACK:
-                fault = f"{line.at('words')}: {word!r} at {start:g} to {end:g} seconds is outside the item; correct it"
-                yield Finding(False, "word outside", fault)
-
-
-def _features(lines: Sequence[Line]) -> Iterator[Finding]:
-    """Arrays that are none, of another width than the first, or shorter than their cut."""
-    first: tuple[int, str] | None = None
-    for line in lines:
-        path, rows, place = line.item.features, line.item.rows, line.at("features")
-        if path is None or not path.is_file():
-            continue
-        try:
-            shape = np.load(path, mmap_mode="r").shape
-        except (ValueError, OSError, EOFError):
-            shape = ()
-        if len(shape) != 2 or 0 in shape:
-            fault = f"shape {shape}" if shape else "no array"
-            yield Finding(True, "features", f"{place}: {path} must hold (time, width), got {fault}; write it anew")
-            continue
-        first = first or (shape[1], place)
-        if shape[1] != first[0]:
-            fault = f"{place}: has width {shape[1]}, but {first[1]} has {first[0]}; compute all of them alike"
-            yield Finding(True, "features", fault)
-        if rows and rows[1] > shape[0]:
-            fault = f"{line.at('rows')}: ends at {rows[1]}, past the {shape[0]} rows of {path}; correct the cut"
-            yield Finding(True, "beyond the end", fault)
 
 
 def _leaks(lines: Sequence[Line]) -> Iterator[Finding]:

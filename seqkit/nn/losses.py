@@ -17,9 +17,17 @@ def real_tokens(x_BT: Tensor, lengths_B: Tensor) -> Tensor:
     return x_BT[mask_from_lengths(lengths_B, x_BT.shape[1])]
 
 
-def cross_entropy(logits_NV: Tensor, targets_N: Tensor, *, smoothing: float = 0.0) -> Tensor:
-    """The sum over tokens of -log p(target), in nats; `smoothing` of its mass is spread over the vocabulary."""
-    return F.cross_entropy(logits_NV.float(), targets_N, reduction="sum", label_smoothing=smoothing)
+def cross_entropy(
+    logits_NV: Tensor, targets_N: Tensor, *, smoothing: float = 0.0, weight_N: Tensor | None = None
+) -> Tensor:
+    """The sum over tokens of -log p(target), in nats; `smoothing` of its mass is spread over the vocabulary.
+
+    `weight_N` multiplies each token's share, as a reward does in REINFORCE (Williams 1992).
+    """
+    logits_NV = logits_NV.float()
+    if weight_N is None:
+        return F.cross_entropy(logits_NV, targets_N, reduction="sum", label_smoothing=smoothing)
+    return (weight_N * F.cross_entropy(logits_NV, targets_N, reduction="none", label_smoothing=smoothing)).sum()
 
 
 def sequence_loss(

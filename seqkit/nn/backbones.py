@@ -1,0 +1,189 @@
+"""ImageNet CNNs as encoders of pictures: one vector for the whole, and a vector for every cell of a grid.
+
+| network | size | grid | D | P | source |
+|---|---|---|---|---|---|
+| alexnet | 224 | 13 x 13 | 256 | 4096 | Krizhevsky 2014, arXiv:1404.5997 |
+| vgg16 | 224 | 14 x 14 | 512 | 4096 | Simonyan and Zisserman 2015, arXiv:1409.1556 |
+| googlenet | 224 | 7 x 7 | 1024 | 1024 | Szegedy et al. 2015, arXiv:1409.4842 |
+| inception_v3 | 299 | 8 x 8 | 2048 | 2048 | Szegedy et al. 2016, arXiv:1512.00567 |
+| resnet18, resnet34 | 224 | 7 x 7 | 512 | 512 | He et al. 2016, arXiv:1512.03385 |
+| resnet50, resnet101, resnet152 | 224 | 7 x 7 | 2048 | 2048 | the same |
+| efficientnet_lite0 | 224 | 7 x 7 | 1280 | 1280 | Tan and Le 2019, arXiv:1905.11946; no squeeze, ReLU6 |
+
+The pooled vector is what the network's own classifier reads: the mean of the grid, but in AlexNet and VGG the last
+hidden layer (fc7), and their grid is taken before the last pooling, as Xu et al. 2015 (arXiv:1502.03044, section 3.1.1)
+do. Region features: RoI align, He et al. 2017, arXiv:1703.06870, section 3.
+
+B batch, H and W pixels, R rows and C columns of the grid, S = R C its cells row by row, D grid width, P pooled width,
+K boxes a picture.
+"""
+
+import copy
+import hashlib
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from seqkit.errors import InputError
+from seqkit.nn.imagenet import NETWORKS, build, load, pretrained
+
+PRETRAINED = "pretrained"
+
+
+class Features(NamedTuple):
+    pooled_BP: Tensor
+    grid_BSD: Tensor
+
+
+class Backbone(nn.Module):
+    """uint8 pixels (B, 3, size, size) to Features; normalisation is inside.
+
+    `stages` holds the parts in order; all before `trainable_from` are frozen: no gradients, and evaluation mode (batch
+    norm by its own statistics, no dropout) whatever `train` is told. `size` is in pixels, `grid` is (R, C), `dim` is D,
+    `pooled_dim` is P.
+    """
+
+    mean_311: Tensor
+    std_311: Tensor
+
+    def __init__(
+        self, name: str, *, size: int | None = None, weights: str | Path | None = PRETRAINED,
+        trainable_from: str | None = None,
+    ) -> None:
+        """weights: a file with the state dict of torchvision's model; "pretrained", which for efficientnet_lite0 is in
+        its package and else must be in torchvision's cache, as nothing is ever downloaded; or None for random ones.
+        trainable_from: a stage; None freezes all. Raises InputError for a name, size, stage or file that will not do.
+        """
+        super().__init__()
+        if name not in NETWORKS:
+            raise InputError(f"`name` must be one of {', '.join(NETWORKS)}, got {name!r}")
+        plan = NETWORKS[name]
+        self.name, self.size = name, plan.size if size is None else size
+        network = build(name, self.size)
+        if weights is not None:
+            load(network, name, pretrained(name) if weights == PRETRAINED else Path(weights))
+        self.stages = nn.ModuleDict({
+            stage: nn.Sequential(*(nn.Flatten() if part == "flatten" else network.get_submodule(part)
+                                   for part in parts.split()))
+            for stage, parts in plan.stages.items()
+        })
+        self.register_buffer("mean_311", 255 * torch.tensor(plan.mean)[:, None, None], persistent=False)
+        self.register_buffer("std_311", 255 * torch.tensor(plan.std)[:, None, None], persistent=False)
+        trainable = () if trainable_from is None else self._from(trainable_from)
+        self.frozen = tuple(stage for stage in self.stages if stage not in trainable)
+        self.dim, self.pooled_dim, self.grid = self._measured()
+        for stage in self.frozen:
+            self.stages[stage].requires_grad_(False)
+        self.train()
+
+    def forward(self, pixels_B3HW: Tensor) -> Features:
+        """Raises ValueError for pixels of another type or size."""
+        if pixels_B3HW.dtype != torch.uint8 or pixels_B3HW.shape[1:] != (3, self.size, self.size):
+            found = f"{pixels_B3HW.dtype} {tuple(pixels_B3HW.shape)}"
+            raise ValueError(f"`pixels_B3HW` must be uint8 (B, 3, {self.size}, {self.size}), got {found}")
+        map_BDRC = (pixels_B3HW.to(self.mean_311.dtype) - self.mean_311) / self.std_311
+        for name, stage in self.stages.items():
+            if name != "fc":
+                map_BDRC = stage(map_BDRC)
+        pooled_BP = self.stages["fc"](map_BDRC) if "fc" in self.stages else map_BDRC.mean((2, 3))
+        return Features(pooled_BP, map_BDRC.flatten(2).transpose(1, 2))
+
+    def train(self, mode: bool = True) -> "Backbone":
+        super().train(mode)
+        for stage in self.frozen:
+            self.stages[stage].eval()
+        return self
+
+    def parameters_from(self, stage: str) -> Iterator[nn.Parameter]:
+        """The parameters of a stage and all after it. Raises InputError for a stage that is none."""
+        for name in self._from(stage):
+            yield from self.stages[name].parameters()
+
+    def fingerprint(self) -> str:
+        """The SHA-256 of all weights, names and types included, as they are now."""
+        digest = hashlib.sha256()
+        for name, tensor in self.state_dict().items():
+            plain = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+            digest.update(plain.flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def key(self) -> dict[str, str | int]:
+        """All that decides the features of given pixels."""
+        plan = NETWORKS[self.name]
+        return {"network": self.name, "size": self.size, "weights": self.fingerprint(),
+                "normalisation": f"mean {plan.mean}, deviation {plan.std}"}
+
+    def extractor(self) -> Callable[[Tensor], Features]:
+        """What computes the same features, to rounding, as this module in evaluation mode, faster and without
+        gradients: a copy, on the same device, whose batch norms are part of the convolutions before them."""
+        fast = copy.deepcopy(self).requires_grad_(False).eval()
+        _fold(fast)
+        fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        device = self.mean_311.device
+
+        def extract(pixels_B3HW: Tensor) -> Features:
+            with torch.no_grad():
+                features: Features = fast(pixels_B3HW.to(device, non_blocking=True))
+            return features
+
+        return extract
+
+    def _measured(self) -> tuple[int, int, tuple[int, int]]:
+        """D, P and (R, C), by a pass that computes shapes only. Raises InputError for too small a size."""
+        self.eval()
+        named = itertools.chain(self.named_parameters(), self.named_buffers())
+        shapes = {name: tensor.to("meta") for name, tensor in named}
+        pixels_B3HW = torch.empty(1, 3, self.size, self.size, dtype=torch.uint8, device="meta")
+        try:
+            with torch.no_grad():
+                pooled_BP, grid_BSD = functional_call(self, shapes, (pixels_B3HW,))
+        except RuntimeError:
+            raise InputError(f"`size` must be enough pixels for {self.name}, whose own is {NETWORKS[self.name].size}, "
+                             f"got {self.size}") from None
+        side = math.isqrt(grid_BSD.shape[1])
+        return grid_BSD.shape[2], pooled_BP.shape[1], (side, side)
+
+    def _from(self, stage: str) -> list[str]:
+        names = list(self.stages)
+        if stage not in names:
+            raise InputError(f"a stage of {self.name} must be one of {', '.join(names)}, got {stage!r}")
+        return names[names.index(stage):]
+
+
+def region_features(grid_BSD: Tensor, grid: tuple[int, int], boxes_BK4: Tensor, extent_B2: Tensor) -> Tensor:
+    """The grid's mean under each box, (B, K, D), by RoI align with about one bilinear sample a cell.
+
+    boxes_BK4: left, top, right, bottom in pixels of pictures whose (height, width), all of it under the grid, is
+    extent_B2. The whole picture's box gives the mean of the grid; a box without area gives zeros, so zeros can pad.
+    """
+    from torchvision.ops import roi_align
+
+    (batch, _, dim), (rows, columns), boxes = grid_BSD.shape, grid, boxes_BK4.shape[1]
+    map_BDRC = grid_BSD.transpose(1, 2).reshape(batch, dim, rows, columns)
+    cells_2 = torch.tensor([rows, columns], dtype=map_BDRC.dtype, device=map_BDRC.device)
+    scale_B12 = (cells_2 / extent_B2.to(map_BDRC.dtype)).flip(1)[:, None]
+    scaled_BK4 = boxes_BK4.to(map_BDRC.dtype) * scale_B12.repeat(1, 1, 2)
+    pooled = roi_align(map_BDRC, list(scaled_BK4), output_size=1, aligned=True)
+    features_BKD: Tensor = pooled.reshape(batch, boxes, dim)
+    return features_BKD
+
+
+@torch.no_grad()
+def _fold(module: nn.Module) -> None:
+    """Make every batch norm part of the convolution registered just before it; right for evaluation only."""
+    for (_, conv), (name, norm) in itertools.pairwise(list(module.named_children())):
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None and norm.running_var is not None
+            conv.weight, conv.bias = fuse_conv_bn_weights(
+                conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+            setattr(module, name, nn.Identity())
+    for child in module.children():
+        _fold(child)
