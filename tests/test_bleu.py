@@ -21,6 +21,7 @@ TEXTS = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join), st.text(alphabet="ab .,é日\u2028\u00a0", max_size=10)
 )
 CORPORA = st.lists(st.tuples(st.lists(TEXTS, min_size=1, max_size=3), TEXTS), min_size=1, max_size=6)
+ALL = [name for name in METRICS if name != "meteor"]  # which starts a Java program
 ORACLES: dict[str, Any] = {"bleu": BLEU, "chrf": CHRF, "ter": TER}
 ORACLES |= {f"bleu{order}": partial(BLEU, max_ngram_order=order) for order in (1, 2, 3, 4)}
 
@@ -84,7 +85,7 @@ def test_metrics_that_share_their_counts_have_them_taken_once() -> None:
 
 def test_each_metric_knows_which_way_is_worse() -> None:
     references, hypotheses = [["a b c d e"]] * 2, ["a b c d e", "x y a b c"]
-    for name, tallied in tally(list(METRICS), references, hypotheses).items():
+    for name, tallied in tally(ALL, references, hypotheses).items():
         assert list(worst_first(tallied, references, hypotheses)) == [1, 0], name
 
 
@@ -93,13 +94,13 @@ def test_counts_are_named_and_whole() -> None:
     assert counts["bleu"].counts["matches_2"] == 2 and counts["bleu"].counts["ngrams_3"] == 1
     assert counts["bleu"].counts["reference_length"] == 4 and isinstance(counts["bleu"].counts["items"], int)
     assert counts["ter"].counts["reference_length"] == 2.5
-    for name, found in scores(tally(list(METRICS), [["a"]], ["a"])).items():
+    for name, found in scores(tally(ALL, [["a"]], ["a"])).items():
         assert list(found.counts) == ["items", *METRICS[name].counts]
 
 
 def test_punctuation_removed_is_in_every_signature() -> None:
     options = TextOptions(punctuation=False)
-    for name, found in tally(list(METRICS), [["a, b. c! d"]], ["a b c d"], options).items():
+    for name, found in tally(ALL, [["a, b. c! d"]], ["a b c d"], options).items():
         assert found.signature.count("punct:no") == 1 and "punct:yes" not in found.signature
         assert values({name: found})[name] in (0.0, pytest.approx(100))
 

@@ -182,6 +182,16 @@ def test_options_reach_figures_and_signatures(tmp_path: Path, capsys: pytest.Cap
         assert "|case:lc|" in metric["signature"] and "|punct:no|" in metric["signature"]
 
 
+def test_caption_metrics_have_their_own_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    references = file(tmp_path, "a", "A dog isn't here .\nTwo men, running\n")
+    hypotheses = file(tmp_path, "b", "a dog is here\ntwo men running\n")
+    found = as_json(capsys, "--metric", "bleu4,cider,bleu", "--tokenize", "ptb", references, hypotheses)
+    metrics = found["systems"][0]["metrics"]
+    assert ["|tok:ptb|" in metric["signature"] for metric in metrics.values()] == [True, True, False]
+    alone = as_json(capsys, "--metric", "cider", references, hypotheses)["systems"][0]["metrics"]["cider"]
+    assert alone == metrics["cider"] and 0 < alone["value"] < 1000
+
+
 def test_seed_and_resamples_move_the_interval_alone(corpus: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     def wer(*flags: object) -> dict[str, Any]:
         found: dict[str, Any] = as_json(capsys, "--metric", "wer", *flags, *corpus[:2])["systems"][0]["metrics"]["wer"]

@@ -5,7 +5,8 @@ Its settings for a corpus are kept, and named in the signature:
   orders without a match, closest reference length, and no effective order (`eff:no`): a corpus in which no
   hypothesis reaches four words scores 0, perfect or not.
 - `bleu1` to `bleu4`: the same with n-grams of up to that many words; uniform weights and the brevity penalty in
-  each. `bleu4` is `bleu`. (`bleu1` is the unigram BLEU of Chung et al. 2017.)
+  each. `bleu4` is `bleu`. (`bleu1` is the unigram BLEU of Chung et al. 2017.) With the tokenizer `ptb` these four are
+  COCO's instead (`seqkit.score.caption`), and `bleu` beside them keeps 13a.
 - `chrf` (Popovic 2015): chrF2 of characters up to six; of several references the best of each item.
 - `ter` (Snover et al. 2006): lower case, fewest edits over the mean length of an item's references.
 
@@ -26,10 +27,15 @@ from seqkit.score.metric import Array, Metric, References, TextOptions
 
 TOKENIZERS = ("13a", "intl", "char", "zh", "none")  # those of sacrebleu that need no further download
 MAX_ORDER = 4
+COUNTS = (
+    "hypothesis_length", "reference_length",
+    *(f"matches_{n}" for n in range(1, MAX_ORDER + 1)), *(f"ngrams_{n}" for n in range(1, MAX_ORDER + 1)),
+)
 
 
 def _bleu(options: TextOptions) -> BLEU:
-    return BLEU(tokenize=options.tokenizer, lowercase=options.lowercase)
+    tokenizer = "13a" if options.tokenizer == "ptb" else options.tokenizer
+    return BLEU(tokenize=tokenizer, lowercase=options.lowercase)
 
 
 def _chrf(options: TextOptions) -> CHRF:
@@ -97,11 +103,7 @@ def _ter_settings(references: str, options: TextOptions) -> dict[str, str]:
 
 
 def _up_to(order: int) -> Metric:
-    counts = (
-        "hypothesis_length", "reference_length",
-        *(f"matches_{n}" for n in range(1, MAX_ORDER + 1)), *(f"ngrams_{n}" for n in range(1, MAX_ORDER + 1)),
-    )
-    return Metric(_bleu_statistics, partial(_bleu_value, order=order), partial(_bleu_settings, order=order), counts)
+    return Metric(_bleu_statistics, partial(_bleu_value, order=order), partial(_bleu_settings, order=order), COUNTS)
 
 
 _CHRF_KINDS = ("hypothesis_ngrams", "reference_ngrams", "matches")

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqkit.errors import InputError
-from seqkit.score.bleu import TOKENIZERS
 from seqkit.score.confidence import LEVEL, RESAMPLES, Difference
 from seqkit.score.error_rate import align, errors
-from seqkit.score.evaluate import METRICS, Tally, differences, scores, tally, worst_first
+from seqkit.score.evaluate import METRICS, TOKENIZERS, Tally, differences, scores, tally, worst_first
 from seqkit.score.metric import Score, TextOptions, normalise
 from seqkit.score.terminal import columns, figure, side_by_side
 from seqkit.score.texts import FORMATS, Corpus, read_corpus
@@ -31,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of all the files; auto: .jsonl by its name, `id text` where all lines begin with a word like utt1 [auto]")
     add("--lowercase", action="store_true", help="compare in lower case")
     add("--no-punctuation", action="store_true", help="compare without characters of the Unicode categories P*")
-    add("--tokenize", choices=TOKENIZERS, default="13a", help="of BLEU, as sacrebleu names them [13a]")
+    add("--tokenize", choices=TOKENIZERS, default="13a",
+        help="of BLEU, as sacrebleu names them; with ptb, bleu1 to bleu4 are COCO's, bleu keeps 13a [13a]")
     add("--resamples", metavar="N", type=int, default=RESAMPLES, help=f"for intervals and tests [{RESAMPLES}]")
     add("--seed", metavar="N", type=int, default=0, help="of the resamples [0]")
     output = parser.add_mutually_exclusive_group()

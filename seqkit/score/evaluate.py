@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.errors import InputError
-from seqkit.score.bleu import BLEU_METRICS, TOKENIZERS
+from seqkit.score import bleu
+from seqkit.score.caption import CAPTION_METRICS, COCO_BLEU
 from seqkit.score.confidence import RESAMPLES, Difference, interval, paired_test, resampled_sums, total
 from seqkit.score.error_rate import ERROR_RATES, edit_counts
+from seqkit.score.meteor import METEOR
 from seqkit.score.metric import AS_IT_IS, Array, Metric, References, Score, TextOptions, normalise, signature
 
-METRICS: dict[str, Metric] = ERROR_RATES | BLEU_METRICS
+METRICS: dict[str, Metric] = ERROR_RATES | bleu.BLEU_METRICS | CAPTION_METRICS | METEOR
+TOKENIZERS = (*bleu.TOKENIZERS, "ptb")
 
 
 class Tally(NamedTuple):
@@ -31,6 +34,8 @@ def tally(
 ) -> dict[str, Tally]:
     """The counts of every metric named; metrics that share their counts have them taken once.
 
+    With the tokenizer `ptb`, `bleu1` to `bleu4` are those of the COCO caption evaluation and `bleu` is sacrebleu's with
+    13a. These four, `cider`, `rouge_l` and `meteor` are over tokens in lower case whatever `lowercase` says.
     Raises InputError for an unknown metric or tokenizer; ValueError for no items, for an item without a
     reference, and for references and hypotheses of different number.
     """
@@ -43,11 +48,11 @@ def tally(
         raise ValueError(f"`hypotheses` must be one an item of {len(references)} items, got {len(hypotheses)}")
     if not all(references):
         raise ValueError("`references` must hold at least one text an item, got an item with none")
-    references = [[normalise(text, options) for text in texts] for texts in references]
-    hypotheses = [normalise(text, options) for text in hypotheses]
-    metrics = {name: METRICS[name] for name in names}
-    counters = {metric.statistics for metric in metrics.values()}
-    counts = {counter: counter(references, hypotheses, options) for counter in counters}
+    known = METRICS | COCO_BLEU if options.tokenizer == "ptb" else METRICS
+    metrics = {name: known[name] for name in names}
+    counters = {metric.statistics: metric.lowers for metric in metrics.values()}
+    texts = {lowers: _normalised(references, hypotheses, options, lowers) for lowers in counters.values()}
+    counts = {counter: counter(*texts[lowers], options) for counter, lowers in counters.items()}
     return {
         name: Tally(metric, counts[metric.statistics], signature(name, metric, references, options))
         for name, metric in metrics.items()
@@ -95,6 +100,15 @@ def worst_first(tallied: Tally, references: References, hypotheses: Sequence[str
     value_N = metric.value(statistics_NK)
     edits_N = edit_counts(references, hypotheses, "word")[:, :3].sum(1)
     return np.lexsort((-edits_N, -value_N if metric.lower_is_better else value_N))
+
+
+def _normalised(
+    references: References, hypotheses: Sequence[str], options: TextOptions, lowers: bool
+) -> tuple[References, list[str]]:
+    """Both as a metric is to compare them; one that lowers case itself is left to do it."""
+    options = options._replace(lowercase=False) if lowers else options
+    theirs = [[normalise(text, options) for text in texts] for texts in references]
+    return theirs, [normalise(text, options) for text in hypotheses]
 
 
 def _plain(number: float) -> float:

@@ -22,7 +22,7 @@ class TextOptions(NamedTuple):
 
     lowercase: bool = False
     punctuation: bool = True  # False removes every character of the Unicode categories P*
-    tokenizer: str = "13a"  # of BLEU only; one of `seqkit.score.bleu.TOKENIZERS`
+    tokenizer: str = "13a"  # of BLEU only; one of `seqkit.score.evaluate.TOKENIZERS`
 
 
 AS_IT_IS = TextOptions()
@@ -36,6 +36,7 @@ class Metric(NamedTuple):
     settings: Callable[[str, TextOptions], dict[str, str]]  # number of references ("var": it varies) to signature
     counts: tuple[str, ...]  # the names of the K sums
     lower_is_better: bool = False
+    lowers: bool = False  # its tokens are in lower case, but found in the text as it is: `lowercase` is not for it
 
 
 class Score(NamedTuple):

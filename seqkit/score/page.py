@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from seqkit.score.error_rate import Pair, Unit, errors
+from seqkit.score.gallery import STYLE as GALLERY
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --paper: #fbfbfa; --line: #dcdfe4; --faint: #667085; --bar: #4c7dc4;
@@ -37,19 +38,19 @@ class Difference(NamedTuple):
     unit: Unit
 
 
-def render(report: Mapping[str, Any], worst: Sequence[Difference]) -> str:
-    """The whole page; `report` is what `report.json` holds."""
+def render(report: Mapping[str, Any], examples: str) -> str:
+    """The whole page; `report` is what `report.json` holds, `examples` the HTML of what single items look like."""
     title = escape(f"{report['recipe']}, {report['split']}")
     parts = [f"<h1>{title}</h1>", f"<p>{report['items']} items, decoded on {escape(report['device'])}</p>"]
     parts += ["<h2>Scores</h2>", _scores(report["metrics"])]
     for name, groups in report["by"].items():
         parts += [f"<h2>By {escape(name)}</h2>", _breakdown(name, groups)]
     parts += ["<h2>Decoding</h2>", _facts(report["decode"])]
-    parts += [f"<h2>The {len(worst)} worst items by {escape(next(iter(report['metrics'])))}</h2>", _items(worst)]
+    parts.append(examples)
     origin = {key: report[key] for key in ("data_sha256", "commit", "command")} | report["versions"]
     parts += ["<h2>Origin</h2>", _facts(origin)]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
-    start = f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>'
+    start = f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}{GALLERY}</style></head>\n<body>'
     return "\n".join([start, *parts, "</body></html>\n"])
 
 
@@ -80,7 +81,8 @@ def _breakdown(name: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
     return _table(f"<th>{escape(name)}</th>{heading}", rows)
 
 
-def _items(worst: Sequence[Difference]) -> str:
+def worst_items(worst: Sequence[Difference], metric: str) -> str:
+    """The items that differ most from their references, aligned with them."""
     rows = [
         f'<tr><td><code>{escape(item.id)}</code></td><td class="number">{item.value:.2f}</td>'
         f'<td class="number">{errors(item.pairs)}</td><td class="text" dir="auto">{_marked(item)}</td></tr>'
@@ -88,7 +90,7 @@ def _items(worst: Sequence[Difference]) -> str:
     ]
     legend = "<p><del>only in the reference</del> <ins>only in the hypothesis</ins></p>"
     heading = '<th>id</th><th class="number">value</th><th class="number">edits</th><th>reference and hypothesis</th>'
-    return legend + _table(heading, rows)
+    return f"<h2>The {len(worst)} worst items by {escape(metric)}</h2>\n{legend}{_table(heading, rows)}"
 
 
 def _marked(item: Difference) -> str:

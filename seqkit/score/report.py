@@ -22,8 +22,9 @@ from seqkit import __version__
 from seqkit.data.files import atomic
 from seqkit.score.error_rate import Unit, align
 from seqkit.score.evaluate import Tally, scores, tally, worst_first
+from seqkit.score.gallery import Exhibit, choose, gallery
 from seqkit.score.metric import AS_IT_IS, Score, TextOptions, normalise
-from seqkit.score.page import Difference, render, shown
+from seqkit.score.page import Difference, render, shown, worst_items
 from seqkit.score.terminal import columns, grouped
 
 WORST = 100  # items shown on the page
@@ -40,6 +41,7 @@ class Evaluated(NamedTuple):
     logprob: float | None = None  # natural log, of the model alone
     score: float | None = None  # what the search ranked by
     cut: bool = False  # ended by the maximum length and not by the model
+    image: Path | None = None  # what it is about: the page then shows pictures in place of alignments
 
 
 class Provenance(NamedTuple):
@@ -87,7 +89,12 @@ def write_report(
         "versions": versions(),
         "command": shlex.join(["python", *sys.argv]),
     }
-    page = render(report, _differences(items, tallies[metrics[0]], metrics[0], options))
+    first = tallies[metrics[0]]
+    if all(item.image for item in items):
+        examples = _gallery(items, first, metrics[0])
+    else:
+        examples = worst_items(_differences(items, first, metrics[0], options), metrics[0])
+    page = render(report, examples)
     for name, text in (
         ("hypotheses.jsonl", "".join(f"{_json_line(item)}\n" for item in items)),
         ("report.html", page),
@@ -174,6 +181,16 @@ def _differences(items: Sequence[Evaluated], tallied: Tally, name: str, options:
         Difference(items[n].id, float(value_N[n]), align(references[n], hypotheses[n], unit), unit)
         for n in worst_first(tallied, references, hypotheses)[:WORST]
     ]
+
+
+def _gallery(items: Sequence[Evaluated], tallied: Tally, name: str) -> str:
+    order_N = worst_first(tallied, [item.references for item in items], [item.hypothesis for item in items])
+    value_N = tallied.metric.value(tallied.statistics_NK)
+    exhibits = [
+        Exhibit(item.id, float(value), item.image, item.hypothesis, item.references)
+        for item, value in zip(items, value_N, strict=True) if item.image
+    ]
+    return gallery({kind: [exhibits[n] for n in places] for kind, places in choose(order_N).items()}, name)
 
 
 def _json_line(item: Evaluated) -> str:

@@ -1,0 +1,74 @@
+"""The best, the middling and the worst of what was said about pictures, beside the pictures, for the page.
+
+N items.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqkit.data.image import read_image
+
+EACH = 12  # items of a kind
+SIDE = 240  # pixels of a thumbnail's longer side
+
+STYLE = """
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: 1.4rem 1.2rem }
+figure { margin: 0 } figure img { width: 100%; border-radius: 4px; display: block }
+figcaption { margin-top: .35rem; overflow-wrap: anywhere } figcaption ul { margin: .2rem 0 0; padding-left: 1rem;
+  color: var(--faint); font-size: .8rem }
+"""
+
+
+class Exhibit(NamedTuple):
+    """One item as the gallery shows it."""
+
+    id: str
+    value: float  # its own, of the first metric
+    image: Path
+    hypothesis: str
+    references: Sequence[str]
+
+
+def choose(worst_first_N: NDArray[np.intp], each: int = EACH) -> dict[str, list[int]]:
+    """Places of the best, median and worst items, no item twice; fewer of a kind where there are few items."""
+    order = worst_first_N.tolist()
+    each = min(each, -(-len(order) // 3))
+    worst, rest = order[:each], order[each:]
+    best, rest = rest[::-1][:each], rest[: max(0, len(rest) - each)]
+    middle = max(0, (len(rest) - each) // 2)
+    return {"best": best, "median": rest[middle : middle + each], "worst": worst}
+
+
+def thumbnail(path: Path) -> str:
+    """The picture, small, as a data URL."""
+    from PIL import Image
+
+    image = Image.fromarray(read_image(path, at_least=SIDE))
+    image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def gallery(kinds: dict[str, list[Exhibit]], metric: str) -> str:
+    """One heading and grid of pictures a kind."""
+    parts = []
+    for kind, exhibits in kinds.items():
+        figures = "".join(map(_figure, exhibits))
+        parts.append(f'<h2>{kind.capitalize()} by {escape(metric)}</h2>\n<div class="gallery">{figures}</div>')
+    return "\n".join(parts)
+
+
+def _figure(exhibit: Exhibit) -> str:
+    references = "".join(f"<li>{escape(text)}</li>" for text in exhibit.references)
+    return (
+        f'<figure><img alt="" src="{thumbnail(exhibit.image)}"><figcaption>{escape(exhibit.hypothesis) or "nothing"}'
+        f"<br><small>{exhibit.value:.1f} · {escape(exhibit.id)}</small><ul>{references}</ul></figcaption></figure>"
+    )
