@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.parallel_text import Vocabs
+from seqkit.config import at_least_one
 from seqkit.data.batch import Example, LengthBatches, Stream, collate, pad
 from seqkit.data.vocab import UNK
 from seqkit.decode import Ensemble, Hypothesis, Search, beam, force
@@ -94,9 +95,7 @@ class Decoding:
     """sentences decoded together"""
 
     def __post_init__(self) -> None:
-        for name in ("beam", "batch"):
-            if getattr(self, name) < 1:
-                raise InputError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+        at_least_one(self, "beam", "batch")
 
 
 class Translator(nn.Module):

@@ -102,9 +102,14 @@ def test_only_draw_imports_matplotlib() -> None:
 
 def test_what_is_imported_at_the_top_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    known = {"yaml" if name == "PyYAML" else name for text in project["dependencies"]
-             for name in [text.split(">")[0].split("[")[0]]}
-    optional = {text.split(">")[0] for extra in project["optional-dependencies"].values() for text in extra}
+    imported = {"PyYAML": "yaml", "Pillow": "PIL"}
+
+    def names_in(requirements: list[str]) -> set[str]:
+        names = [text.split(">")[0].split("[")[0] for text in requirements]
+        return {imported.get(name, name.replace("-", "_")) for name in names}
+
+    known = names_in(project["dependencies"])
+    optional = set[str]().union(*map(names_in, project["optional-dependencies"].values()))
     for path in MODULES:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
