@@ -42,11 +42,11 @@ class Network:
     """decoder layers (both papers: 1)"""
     attention: Literal["none", "additive", "general", "multi_head"] = "additive"
     """how a cell is scored; none: the whole picture is fed once, as the step before the first word (Show and Tell)"""
-    attention_dim: int = 512
-    """attention width"""
+    attention_dim: int = 256
+    """attention width (Show, Attend and Tell: 512)"""
     heads: int = 8
     """heads of multi_head attention"""
-    memory_dim: int = 512
+    memory_dim: int = 256
     """width that a cell's features are mapped to; 0: as they are (Show, Attend and Tell)"""
     gate: bool = True
     """a gate on the context, one number a word (Show, Attend and Tell, section 4.2.1)"""

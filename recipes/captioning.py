@@ -280,17 +280,19 @@ def base() -> Config:
 def tiny() -> Config:
     """Drawn scenes on a CPU."""
     return dataclasses.replace(
-        Config(), text=Text(min_count=1, batch_captions=64), eye=Eye(pixels=96),
+        Config(), text=Text(min_count=1), eye=Eye(pixels=96),
         network=Network(
-            embed_dim=48, decoder_dim=96, attention_dim=48, memory_dim=64, readout_dim=48, dropout=0.1,
+            embed_dim=64, decoder_dim=128, attention_dim=64, memory_dim=96, readout_dim=64, dropout=0.1,
         ),
-        plan=dataclasses.replace(Config().plan, epochs=3, learning_rate=4e-3, warmup=50, ema=0.98),
+        objective=Objective(smoothing=0.0),
+        plan=dataclasses.replace(Config().plan, epochs=4, learning_rate=4e-3, warmup=50, ema=0.98),
+        search=Decoding(length_penalty="average"),
     )
 
 
 RECIPE = Recipe(
     "captioning", Config, {"paper": paper, "attend": attend, "base": base, "small": Config, "tiny": tiny}, train,
-    evaluate, predict, synthetic=lambda: synthetic.cached("captioning"), inputs="picture files",
+    evaluate, predict, synthetic=lambda: synthetic.cached("captioning", items=2000), inputs="picture files",
 )
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from recipes import translation
+from recipes import captioning, translation
 from seqkit.cli import Parser, Recipe, guarded, parse, run_recipe
+from seqkit.data.manifest import read_manifest
 from seqkit.errors import InputError
 from seqkit.score.terminal import columns
 
-# A recipe, the metric to show, and the input to try it on.
-SHOWN: list[tuple[Recipe, str, str]] = [(translation.RECIPE, "bleu", "source")]
+# A recipe, the metric to show, and the key of an item that is its input.
+SHOWN: list[tuple[Recipe, str, str]] = [(translation.RECIPE, "bleu", "source"), (captioning.RECIPE, "cider", "image")]
 
 
 def demonstrate(recipe: Recipe, metric: str, key: str, out: Path) -> list[str]:
@@ -31,9 +32,9 @@ def demonstrate(recipe: Recipe, metric: str, key: str, out: Path) -> list[str]:
     with contextlib.redirect_stdout(io.StringIO()):
         call(recipe, "evaluate", "--run", run, "--data", data, "--split", "test")
     report = json.loads((run / "evaluate/test/report.json").read_text(encoding="utf-8"))
-    item = json.loads((data / "test.jsonl").read_text(encoding="utf-8").partition("\n")[0])
-    print(f"\n{recipe.name}: {item[key]}\n", flush=True)
-    call(recipe, "predict", "--run", run, item[key], "--pictures", run / "pictures")
+    given = getattr(read_manifest(data / "test.jsonl")[0], key)
+    print(f"\n{recipe.name}: {given}\n", flush=True)
+    call(recipe, "predict", "--run", run, given, "--pictures", run / "pictures")
     score = report["metrics"][metric]
     interval = f"{score['low']:.1f} to {score['high']:.1f}"
     return [recipe.name, metric, f"{score['value']:.1f}", interval, f"{time.monotonic() - began:.0f} s", str(run)]

@@ -65,6 +65,9 @@ GOLDEN = [  # sentences of our own with the tokens that the COCO caption evaluat
     ("the end., the side.; 3., x", "the end. the side. 3. x"),
     ("  two   spaces\tand a tab  ", "two spaces and a tab"),
     (".", ""),
+    ("A 3.5-inch, U.S.-based, non-U.S. toy and a dog,cat-like beast",
+     "a 3.5-inch u.s.-based non-u.s. toy and a dog,cat-like beast"),
+    ("It costs US$5 or HK$ notes", "it costs us$ 5 or hk$ notes"),
 ]
 PIECES = sorted({piece for text, _ in GOLDEN for piece in text.split()})
 
