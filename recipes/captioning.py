@@ -37,6 +37,7 @@ from seqkit.errors import InputError
 from seqkit.nn.backbones import Backbone
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.nn.masks import mask_from_lengths
+from seqkit.score import meteor
 from seqkit.score.caption import cider, diversity, document_frequencies, weigh
 from seqkit.score.evaluate import tally, values
 from seqkit.score.metric import TextOptions
@@ -49,7 +50,7 @@ from seqkit.train.optimizer import groups, make_optimizer
 from seqkit.train.plan import Plan
 from seqkit.train.schedule import linear_ramp
 
-COCO = TextOptions(tokenizer="ptb")
+COCO = TextOptions(lowercase=True, tokenizer="ptb")
 Rewards = Callable[[int, str], float]  # an item's number and a caption for it
 
 METRICS = ("cider", "bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "bleu")
@@ -211,7 +212,8 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
         learnt = [caption for item in read_captions(data, "train") for caption in item.references]
         decode |= diversity(texts, learnt)._asdict()
     about = Provenance("captioning", split, data / f"{split}.jsonl", str(device), decode)
-    print(format_table(write_report(run / "evaluate" / split, evaluated, METRICS, about, options=COCO)))
+    metrics = [*METRICS, *(["meteor"] if meteor.installed() else [])]
+    print(format_table(write_report(run / "evaluate" / split, evaluated, metrics, about, options=COCO)))
 
 
 def predict(

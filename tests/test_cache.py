@@ -5,7 +5,9 @@ import pickle
 import shutil
 import signal
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,7 @@ def test_the_cache_gives_what_the_network_gives(folder: Path, paths: list[Path],
     check(build(folder, paths, network, KEY, square=SQUARE, batch=batch), paths)
     assert network.shown == 11 and max(network.batches) == min(batch, 11)
     assert len(network.batches) == -(-11 // batch)
+    assert next(folder.glob("index-*")).stat().st_size == 11 * 64
 
 
 def test_what_fits_is_used_at_once(folder: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch,
@@ -109,17 +112,56 @@ def test_only_new_and_changed_pictures_are_computed(folder: Path, paths: list[Pa
     assert network.shown == 6
 
 
-def test_moved_copied_and_touched_pictures_are_known_by_their_bytes(folder: Path, paths: list[Path]) -> None:
+def test_moved_copied_and_touched_pictures_are_known_by_their_bytes(folder: Path, paths: list[Path],
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     build(folder, paths, Means(), KEY, square=SQUARE)
     moved = shutil.move(paths[0].parent, paths[0].parents[1] / "elsewhere")
     others = [Path(moved) / path.name for path in paths]
     others[3].touch()
     others.append(Path(shutil.copy(others[1], others[1].with_name("copy.png"))))
-    network = Means()
-    check(build(folder, others, network, KEY, square=SQUARE), others)
-    assert network.shown == 0
+    with monkeypatch.context() as context:
+        context.setattr(Square, "read", None)  # nothing is decoded
+        cache = build(folder, others, Means(), KEY, square=SQUARE)
+    check(cache, others)
     size = next(folder.glob("features-*")).stat().st_size
     assert size == 11 * 15 * 2
+
+
+def test_an_interrupt_keeps_what_was_found_by_its_bytes(folder: Path, paths: list[Path],
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    build(folder, paths, Means(), KEY, square=SQUARE)
+    moved = shutil.move(paths[0].parent, paths[0].parents[1] / "elsewhere")
+    others, read, numbers = [Path(moved) / path.name for path in paths], module._read, list[int]()
+
+    def interrupted(*arguments: Any) -> Any:
+        numbers.append(arguments[-1])
+        if arguments[-1] == 5 and len(numbers) <= 11:
+            raise KeyboardInterrupt
+        return read(*arguments)
+
+    monkeypatch.setattr(module, "_read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, others, Means(), KEY, square=SQUARE)
+    first = len(numbers)
+    numbers += [-1] * 11
+    check(build(folder, others, Means(), KEY, square=SQUARE), others)
+    assert sorted(numbers[first + 11:]) == [5, 6, 7, 8, 9, 10]
+
+
+def test_what_another_process_did_meanwhile_is_not_done_again(folder: Path, paths: list[Path],
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    locked, network = module.locked, Means()
+
+    @contextmanager
+    def waits(folder: Path) -> Iterator[None]:
+        monkeypatch.setattr(module, "locked", locked)
+        build(folder, paths, Means(), KEY, square=SQUARE)
+        with locked(folder):
+            yield
+
+    monkeypatch.setattr(module, "locked", waits)
+    check(build(folder, paths, network, KEY, square=SQUARE), paths)
+    assert network.shown == 0
 
 
 @pytest.mark.parametrize("batch", [1, 2, 32])
@@ -164,8 +206,12 @@ class Interrupted(Means):
 
 
 def test_an_interrupt_keeps_what_is_done(folder: Path, paths: list[Path]) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        build(folder, paths, Interrupted(), KEY, square=SQUARE, batch=3)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build(folder, paths, Interrupted(), KEY, square=SQUARE, batch=3)
+    finally:
+        signal.signal(signal.SIGINT, before)
     network = Means()
     check(build(folder, paths, network, KEY, square=SQUARE, batch=3), paths)
     assert network.shown == 5
@@ -237,6 +283,16 @@ def test_pictures_are_read_ahead_but_not_without_end() -> None:
     assert len(started) <= 15
     ahead.close()
     assert len(list(module._ahead(lambda number: InputError(str(number)), range(7), 5))) == 7
+
+
+def test_reading_ahead_stops_when_it_is_closed() -> None:
+    started: list[int] = []
+    ahead = module._ahead(lambda number: time.sleep(0.01) or started.append(number), range(1000), 500)
+    next(ahead)
+    ahead.close()
+    count = len(started)
+    time.sleep(0.05)
+    assert len(started) == count < 100
 
 
 def test_photographs_and_a_network(folder: Path, real_data: Path) -> None:

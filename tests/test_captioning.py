@@ -16,7 +16,8 @@ from seqkit.cli import run_recipe
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import WordVocab
 from seqkit.nn.losses import cross_entropy, real_tokens
-from seqkit.score.evaluate import tally, values
+from seqkit.score import meteor
+from seqkit.score.evaluate import METRICS, tally, values
 
 SMALL = ["--preset", "tiny", "--epochs", "1", "--backbone", "resnet18", "--weights", "random", "--pixels", "32",
          "--embed_dim", "12", "--decoder_dim", "16", "--attention_dim", "8", "--memory_dim", "8", "--readout_dim", "12"]
@@ -40,6 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setattr(meteor, "installed", lambda: False)  # Java takes seconds to start
         yield folder
 
 
@@ -68,6 +70,13 @@ def test_a_run_is_trained_evaluated_and_used(run, corpus, capsys, tmp_path):
     answer = json.loads(capsys.readouterr().out)
     scores = [hypothesis["score"] for hypothesis in answer["hypotheses"]]
     assert answer["input"] == str(path) and len(scores) == 2 and scores == sorted(scores, reverse=True)
+
+
+def test_meteor_is_reported_where_it_is_installed(run, corpus, monkeypatch):
+    monkeypatch.setitem(METRICS, "meteor", METRICS["cider"])
+    monkeypatch.setattr(meteor, "installed", lambda: True)
+    assert command("evaluate", "--run", run, "--data", corpus, "--split", "val") == 0
+    assert "meteor" in json.loads((run / "evaluate/val/report.json").read_text())["metrics"]
 
 
 def test_what_a_report_says_from_the_cache_is_what_predict_says_from_pixels(run, corpus, capsys):

@@ -83,6 +83,12 @@ def test_without_java_or_the_package_the_error_says_what_to_install(monkeypatch:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"got no package: pip install pycocoevalcap"):
         tally(["meteor"], [["a"]], ["a"])
+    assert not meteor.installed()
+
+
+def test_it_is_installed_where_there_is_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, ANSWERS)
+    assert meteor.installed()
 
 
 def test_a_program_that_fails_is_told_of_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqkit.score import ptb
@@ -68,6 +68,8 @@ GOLDEN = [  # sentences of our own with the tokens that the COCO caption evaluat
     ("A 3.5-inch, U.S.-based, non-U.S. toy and a dog,cat-like beast",
      "a 3.5-inch u.s.-based non-u.s. toy and a dog,cat-like beast"),
     ("It costs US$5 or HK$ notes", "it costs us$ 5 or hk$ notes"),
+    ("Visit https://example.org/a?b=c, now.", "visit https://example.org/a?b=c now"),
+    ("Pro- and anti-war, pre- and post-war", "pro- and anti-war pre and post-war"),
 ]
 PIECES = sorted({piece for text, _ in GOLDEN for piece in text.split()})
 
@@ -82,6 +84,7 @@ def test_a_caption_of_plain_words_is_its_words_in_lower_case() -> None:
     assert tokenize("") == tokenize(" \t\n") == tokenize(" . , ' -- ... \" ") == []
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_has_tokens_that_are_in_lower_case_without_spaces_and_punctuation(text: str) -> None:
     for token in tokenize(text):
@@ -89,6 +92,7 @@ def test_any_text_has_tokens_that_are_in_lower_case_without_spaces_and_punctuati
         assert token not in ("''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=8), st.lists(st.sampled_from([" ", "  ", "\t", "\n"]), min_size=8))
 def test_more_white_space_and_marks_between_words_change_nothing(pieces: list[str], spaces: list[str]) -> None:
     pieces = [piece for piece in pieces if not re.search(r"\d|[Nn]o\.|^<|[<>]$", piece)]  # these may join with the next
@@ -96,6 +100,7 @@ def test_more_white_space_and_marks_between_words_change_nothing(pieces: list[st
     assert tokenize(f" {wide} ") == tokenize(" ".join(pieces))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=8))
 def test_the_short_way_for_plain_words_gives_what_the_rules_give(pieces: list[str]) -> None:
     text = " ".join(pieces)

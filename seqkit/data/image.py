@@ -37,7 +37,6 @@ UPRIGHT = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # what undoes each orientation
-BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 DAMAGE = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError,
           RuntimeError, struct.error, zlib.error)  # all that Pillow's decoders raise over broken files
 
@@ -52,7 +51,7 @@ def read_image(path: Path, *, at_least: int | None = None) -> Pixels:
     with _opened(Path(path)) as image:
         if at_least:
             image.draft(None, (at_least, at_least))
-        image.load()
+        image.load()  # of some formats, mode and orientation are known only now
         rgb = _as_rgb(image, path)
         factor = min(rgb.size) // at_least if at_least else 1
         if factor > 1:
@@ -143,7 +142,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except InputError:
         raise
-    except BOMB:
+    except Image.DecompressionBombError:
         raise InputError(f"{path}: must have at most {MAX_PIXELS:,} pixels, got more; make it smaller") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: must be a picture in one of the formats {', '.join(FORMATS)}, got other or damaged "
@@ -155,11 +154,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Pillow's warnings name no file: that of a bomb becomes an error here, the others are about what pixels do not
-    need. Threads may leave one another's filters in place; these filters do no harm there."""
+    """Without Pillow's warnings, which name no file and are of no use beside our errors. Where several threads read,
+    one may leave this filter in place for the others; it does no harm there."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
-        warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
         yield
 
 

@@ -44,6 +44,14 @@ def _program() -> list[str]:
     return [java, "-Dfile.encoding=UTF-8", "-Xmx2G", "-jar", str(jars[0]), *options]
 
 
+def installed() -> bool:
+    """Whether Java and the package are there."""
+    try:
+        return bool(_program())
+    except InputError:
+        return False
+
+
 def _statistics(references: References, hypotheses: Sequence[str], _: TextOptions) -> Array:
     lines = []
     for texts, hypothesis in zip(references, hypotheses, strict=True):

@@ -77,6 +77,7 @@ _RULES = [re.compile(rule) for rule in (
     # Words and numbers
     rf"({_WORD})",
     rf"({_THING}(?:[-_]{_THING})*)",
+    r"((?i:pro|anti)-)",
     r"([A-Za-z0-9][A-Za-z0-9.,]*(?:-(?:[A-Za-z](?:\.[A-Za-z])+\.|[A-Za-z0-9]+))+)",
     rf"({_PARTS}(?:\\?/{_PARTS}){{1,2}})",
     r"([A-Z]+(?:(?:[+&]|&amp;)[A-Z]+)+)",
