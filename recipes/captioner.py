@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from recipes.decoding import Decoding
 from recipes.pictures import Seen, Sight
-from seqkit.config import at_least_one
 from seqkit.data.batch import Example, collate
 from seqkit.data.vocab import UNK, Vocab
 from seqkit.decode import Ensemble, Hypothesis, Search, beam, force
@@ -26,6 +26,8 @@ from seqkit.nn.embedding import Embedding
 from seqkit.nn.memory import Memory, State
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
+
+MAX_LEN = 30  # tokens of a caption, where the search is not told
 
 
 @dataclass(frozen=True)
@@ -62,29 +64,6 @@ class Network:
     """rate on embeddings, on the picture and below the softmax (Show and Tell: 0.3)"""
     initialiser: Literal["modern", "uniform"] = "modern"
     """Glorot and orthogonal, or U(-0.08, 0.08) (Show and Tell)"""
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """Search, when evaluating and predicting; validation during training is greedy."""
-
-    beam: int = 3
-    """hypotheses kept open (Show and Tell: 3)"""
-    length_penalty: Literal["none", "average", "wu"] = "none"
-    """how a score makes up for length (Show and Tell: none)"""
-    alpha: float = 0.6
-    """exponent of the wu penalty"""
-    max_words: int = 30
-    """longest caption, in tokens"""
-    no_repeat_ngram: int = 0
-    """no n tokens in a row twice; 0: allowed"""
-    ensemble: tuple[Path, ...] = ()
-    """further runs over the same vocabulary, whose probabilities are averaged with this run's"""
-    batch: int = 64
-    """pictures decoded together"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "beam", "batch", "max_words")
 
 
 class Captioner(nn.Module):
@@ -164,16 +143,12 @@ class System(NamedTuple):
     @torch.no_grad()
     def caption(self, paths: Sequence[Path], decoding: Decoding, nbest: int = 1) -> list[list[Caption]]:
         """The `nbest` captions of every picture, best first."""
-        search = Search(
-            beam=max(decoding.beam, nbest), nbest=nbest, max_len=decoding.max_words,
-            length_penalty=decoding.length_penalty, alpha=decoding.alpha, no_repeat_ngram=decoding.no_repeat_ngram,
-            forbid=(*Search.forbid, UNK),
-        )
+        search = decoding.search(MAX_LEN, nbest, forbid=(*Search.forbid, UNK))
         found: list[list[Caption]] = []
         for first in range(0, len(paths), decoding.batch):
             memories = self.remember(paths[first : first + decoding.batch])
             for hypotheses in beam(Ensemble(self.models), memories, search):
-                cut = decoding.max_words
+                cut = search.max_len
                 found.append([Caption(self.vocab.decode(h.tokens), h, len(h.tokens) >= cut) for h in hypotheses])
         return found
 

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 
 from data_prep import synthetic
-from recipes.captioner import Captioner, Decoding, Network, System
+from recipes.captioner import MAX_LEN, Captioner, Network, System
 from recipes.captions import Text, picture_data, read_captions, train_data, train_words
+from recipes.decoding import Decoding, check_vocabulary, members
 from recipes.pictures import Eye, Seen, Sight, direct, make_eye, sight_of
 from seqkit.cli import Recipe, print_answers, run_recipe
-from seqkit.config import load_config
 from seqkit.data.batch import Batch, Example, collate
 from seqkit.data.image import read_image
 from seqkit.data.vocab import Vocab, load_vocab
@@ -86,7 +86,7 @@ class Config:
         epochs=12, optimizer="adam", learning_rate=1e-3, betas=(0.9, 0.98), schedule="cosine", warmup=200, clip=1.0,
         ema=0.998, metric="cider", goal="max",
     ))
-    search: Decoding = field(default_factory=Decoding)
+    search: Decoding = field(default_factory=lambda: Decoding(beam=3, length_penalty="none"))
 
 
 def pictures(batch: Batch) -> Seen:
@@ -119,9 +119,9 @@ def cider_rewards(references: Sequence[Sequence[str]]) -> Rewards:
     return lambda number, caption: cider(weigh(tokenize(caption), frequencies), weighed[number])
 
 
-def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_words: int) -> Loss:
+def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int) -> Loss:
     """REINFORCE on sampled captions, with the reward of the greedy one as baseline (Rennie et al. 2017, equation 9)."""
-    search = Search(max_len=max_words)
+    search = Search(max_len=max_len)
 
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
         memories, device = model.remember(pictures(batch)), batch.lengths_B.device
@@ -135,7 +135,7 @@ def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_words: i
             for number, (own, *_), (best, *_) in zip(batch.items, drawn, usual, strict=True)
         ]
         said = collate([Example(0, (), own.tokens) for own, *_ in drawn]).to(device)
-        chosen_B = said.lengths_B.clamp(max=max_words)  # a caption that was cut did not choose its end
+        chosen_B = said.lengths_B.clamp(max=max_len)  # a caption that was cut did not choose its end
         features_BTF, _ = model.decoder.unroll(said.inputs_BT, memories)
         logits_NV = model.decoder.readout(real_tokens(features_BTF, chosen_B))
         targets_N = real_tokens(said.targets_BT, chosen_B)
@@ -168,7 +168,7 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
         if config.objective.reward == "cider":
             order = picture_data(config.text, items, sight, seed)
             rewards = cider_rewards([item.references for item in items])
-            loss = self_critical(model, rewards, vocab, config.search.max_words)
+            loss = self_critical(model, rewards, vocab, config.search.max_len or MAX_LEN)
         else:
             order = train_data(config.text, vocab, items, sight, seed)
             loss = likelihood(model, config.objective)
@@ -183,14 +183,11 @@ def load_system(
 ) -> System:
     """The best model of `run`, with those of the ensemble that the config names; `show` gives each what it sees."""
     models, sights, vocabs = [], [], []
-    for path in [run, *config.search.ensemble]:
-        own = config if path == run else load_config(Config, path / "config.yaml")
-        folder = checkpoint.find(path / "best") or path / "best"
+    for own, folder in members(config, run, config.search):
         vocabs.append(load_vocab(folder, "words"))
-        if [vocabs[-1].token(i) for i in range(len(vocabs[-1]))] != [vocabs[0].token(i) for i in range(len(vocabs[0]))]:
-            raise InputError(f"`ensemble` must hold runs over the vocabulary of {run}, got {path}, which has another")
+        check_vocabulary(vocabs[0], vocabs[-1], folder)
         model = Captioner(own.network, make_eye(own.eye, pretrained=False), len(vocabs[0])).to(device).eval()
-        checkpoint.load_weights(model, path / "best")
+        checkpoint.load_weights(model, folder)
         models.append(model)
         sights.append(show(own.eye, model.eye))
     return System(tuple(models), tuple(sights), vocabs[0])
@@ -248,7 +245,7 @@ def paper() -> Config:
             epochs=54, optimizer="sgd", learning_rate=2.0, schedule="halving", decay_after=8.0, decay_every=8.0,
             clip=5.0, metric="cider", goal="max",
         ),
-        search=Decoding(beam=3, max_words=20),
+        search=Decoding(beam=3, length_penalty="none", max_len=20),
     )
 
 
@@ -266,7 +263,6 @@ def attend() -> Config:
             epochs=50, optimizer="rmsprop", learning_rate=1e-3, rho=0.95, epsilon=1e-8, clip=5.0, patience=10,
             metric="bleu4", goal="max",
         ),
-        search=Decoding(beam=3, max_words=30),
     )
 
 
@@ -288,7 +284,7 @@ def tiny() -> Config:
         ),
         objective=Objective(smoothing=0.0),
         plan=dataclasses.replace(Config().plan, epochs=4, learning_rate=4e-3, warmup=50, ema=0.98),
-        search=Decoding(length_penalty="average"),
+        search=Decoding(beam=3),
     )
 
 

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from data_prep import synthetic
-from recipes.parallel_text import Text, Vocabs, load_vocabs, read_pairs, train_data, train_vocabs
-from recipes.translator import Decoding, Network, System, Translator, make_model
+from recipes.decoding import Decoding, check_vocabulary, members
+from recipes.parallel_text import Text, load_vocabs, read_pairs, train_data, train_vocabs
+from recipes.translator import Network, System, Translator, make_model
 from seqkit.cli import Recipe, print_answers, run_recipe
-from seqkit.config import load_config
 from seqkit.data.batch import Batch
 from seqkit.errors import InputError
 from seqkit.nn.losses import cross_entropy, real_tokens
@@ -104,22 +104,14 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
 
 def load_system(config: Config, run: Path, device: torch.device) -> System:
     """The best model of `run`, with those of the ensemble that the config names."""
-    runs = [run, *config.search.ensemble]
-    configs = [config, *(load_config(Config, other / "config.yaml") for other in runs[1:])]
     models, vocabs = [], []
-    for path, own in zip(runs, configs, strict=True):
-        folder = checkpoint.find(path / "best") or path / "best"
+    for own, folder in members(config, run, config.search):
         vocabs.append(load_vocabs(folder, joint=own.text.joint))
-        if entries(vocabs[-1]) != entries(vocabs[0]):
-            raise InputError(f"`ensemble` must hold runs over the vocabularies of {run}, got {path}, which has others")
+        for first, other in zip(vocabs[0], vocabs[-1], strict=True):
+            check_vocabulary(first, other, folder)
         models.append(make_model(own.network, vocabs[-1]).to(device).eval())
-        checkpoint.load_weights(models[-1], path / "best")
+        checkpoint.load_weights(models[-1], folder)
     return System(tuple(models), vocabs[0])
-
-
-def entries(vocabs: Vocabs) -> list[list[str]]:
-    """Every token of both languages."""
-    return [[vocab.token(i) for i in range(len(vocab))] for vocab in vocabs]
 
 
 def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch.device) -> None:

@@ -5,17 +5,16 @@ B batch, S source tokens, T target tokens, Z summary width.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from recipes.decoding import Decoding
 from recipes.parallel_text import Vocabs
-from seqkit.config import at_least_one
 from seqkit.data.batch import Example, LengthBatches, Stream, collate, pad
 from seqkit.data.vocab import UNK
-from seqkit.decode import Ensemble, Hypothesis, Search, beam, force
+from seqkit.decode import Ensemble, Hypothesis, beam, force
 from seqkit.errors import InputError
 from seqkit.nn import initialise
 from seqkit.nn.attention import make_attention
@@ -73,29 +72,6 @@ class Network:
     """one dropout mask a sentence between encoder layers (Gal and Ghahramani 2016)"""
     initialiser: Literal["modern", "uniform", "bahdanau"] = "modern"
     """Glorot and orthogonal, U(-0.08, 0.08) (Sutskever), or Bahdanau's"""
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """Search, when evaluating and predicting; validation during training is greedy."""
-
-    beam: int = 5
-    """hypotheses kept open (Sutskever: 12)"""
-    length_penalty: Literal["none", "average", "wu"] = "average"
-    """how a score makes up for length (Bahdanau: average)"""
-    alpha: float = 0.6
-    """exponent of the wu penalty (Wu et al. 2016: 0.6 to 0.7)"""
-    length_ratio: float = 2.0
-    """longest translation, in tokens for each source token, plus 10"""
-    no_repeat_ngram: int = 0
-    """no n tokens in a row twice; 0: allowed"""
-    ensemble: tuple[Path, ...] = ()
-    """further runs over the same vocabulary, whose probabilities are averaged with this run's"""
-    batch: int = 64
-    """sentences decoded together"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "beam", "batch")
 
 
 class Translator(nn.Module):
@@ -187,16 +163,13 @@ class System(NamedTuple):
         self, ids: Sequence[Sequence[int]], sources: Sequence[str], decoding: Decoding, nbest: int
     ) -> list[list[Translation]]:
         source = Stream(*(t.to(next(self.models[0].parameters()).device) for t in pad(ids)))
-        max_len_B = (source.lengths_B * decoding.length_ratio).long() + 10
-        search = Search(
-            beam=max(decoding.beam, nbest), nbest=nbest, max_len=max_len_B, length_penalty=decoding.length_penalty,
-            alpha=decoding.alpha, no_repeat_ngram=decoding.no_repeat_ngram,
-        )
+        search = decoding.search(2 * source.lengths_B + 10, nbest)
         memories = tuple(model.remember(source) for model in self.models)
         found = beam(Ensemble(self.models), memories, search)
+        longest_B = torch.as_tensor(search.max_len).expand(len(ids))
         return [
             [Translation(self.text(h, source), h, len(h.tokens) >= longest) for h in hypotheses]
-            for hypotheses, source, longest in zip(found, sources, max_len_B.tolist(), strict=True)
+            for hypotheses, source, longest in zip(found, sources, longest_B.tolist(), strict=True)
         ]
 
     def text(self, hypothesis: Hypothesis, source: str) -> str:

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from recipes import captioning
-from recipes.captioner import Captioner, Decoding, Network, System
+from recipes.captioner import Captioner, Network, System
 from recipes.captioning import Objective, cider_rewards, likelihood, self_critical
 from recipes.captions import Text, read_captions, train_data, train_words
+from recipes.decoding import Decoding
 from recipes.pictures import Eye, cached, direct, make_eye
 from seqkit.cli import run_recipe
 from seqkit.data.manifest import Item
@@ -154,10 +155,10 @@ def test_a_caption_does_not_depend_on_its_neighbours_nor_on_the_cache(tmp_path):
     paths = saved(tmp_path, 5)
     sights = direct(model.eye), cached(Eye(cache=tmp_path / "cache"), model.eye, paths)
     system = System((model.eval(),), (sights[0],), vocab)
-    together = system.caption(paths, Decoding(batch=2, max_words=6))
+    together = system.caption(paths, Decoding(batch=2, max_len=6))
     for path, (found, *_) in zip(paths, together, strict=True):
         for sight in sights:
-            (alone, *_), = system._replace(sights=(sight,)).caption([path], Decoding(max_words=6))
+            (alone, *_), = system._replace(sights=(sight,)).caption([path], Decoding(max_len=6))
             assert alone.text == found.text
             assert alone.hypothesis.logprob == pytest.approx(found.hypothesis.logprob, abs=2e-3)
 
@@ -208,14 +209,14 @@ def test_rewards_are_cider_and_raise_what_they_reward(tmp_path):
     assert 100 * mean == pytest.approx(values(tally(["cider"], references, said, captioning.COCO))["cider"])
     model, vocab = captioner()
     batch, _ = batch_of(model, vocab, tmp_path)
-    loss = self_critical(model, lambda _, caption: float(caption.split().count("cat")), vocab, max_words=4)
+    loss = self_critical(model, lambda _, caption: float(caption.split().count("cat")), vocab, max_len=4)
     optimizer = torch.optim.Adam(model.decoder.parameters(), 0.02)
     for step in range(60):
         total, count = loss(batch, step)
         optimizer.zero_grad()
         (total / count).backward()
         optimizer.step()
-    found = System((model.eval(),), (direct(model.eye),), vocab).caption(saved(tmp_path, 2), Decoding(max_words=4))
+    found = System((model.eval(),), (direct(model.eye),), vocab).caption(saved(tmp_path, 2), Decoding(max_len=4))
     assert all(best.text.split().count("cat") >= 3 for best, *_ in found)
 
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from recipes import translation, translator
+from recipes.decoding import Decoding
 from recipes.parallel_text import Text, Vocabs, train_data
 from seqkit.cli import run_recipe
 from seqkit.data.batch import Stream, pad
@@ -166,9 +167,9 @@ def test_an_unknown_word_becomes_the_source_word_attended_to_most():
 
 def test_a_translation_does_not_depend_on_its_neighbours():
     system, sources = word_system(), ["dog a dog a", "a", "", "a dog", "dog"]
-    together = system.translate(sources, translator.Decoding(batch=2))
+    together = system.translate(sources, Decoding(batch=2))
     for source, (found, *_) in zip(sources, together, strict=True):
-        (alone, *_), = system.translate([source], translator.Decoding())
+        (alone, *_), = system.translate([source], Decoding())
         assert alone.text == found.text
         assert alone.hypothesis.logprob == pytest.approx(found.hypothesis.logprob, abs=1e-5)
 
