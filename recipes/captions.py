@@ -1,12 +1,12 @@
 """Captions for the captioning recipe: items to vocabulary, examples and batches."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.pictures import Sight
 from seqkit.config import at_least_one
-from seqkit.data.batch import Batch, Example, LengthBatches, collate
+from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
@@ -25,6 +25,8 @@ class Text:
     """longer training captions are left out and counted"""
     batch_captions: int = 64
     """captions a batch (Show and Tell: 32)"""
+    workers: int = 0
+    """processes that read pictures ahead of training, worth it where the eye learns; 0: training reads them itself"""
 
     def __post_init__(self) -> None:
         at_least_one(self, "min_count", "max_caption", "batch_captions")
@@ -51,19 +53,24 @@ def train_data(text: Text, vocab: Vocab, items: Sequence[Item], sight: Sight, se
         raise InputError(f"training captions must have 1 to {text.max_caption} words, got none of {len(pairs)}")
     say(f"{len(kept):,} captions of {len(items):,} pictures, {len(pairs) - len(kept):,} left out: none or more than "
         f"{text.max_caption} words")
-    sizes = [len(ids) + 1 for _, ids in kept]
-    batches = LengthBatches(sizes, text.batch_captions * text.max_caption * 2, seed=seed, max_items=text.batch_captions)
-    return Data(batches.epoch, lambda chosen, _: _read([[kept[n] for n in batch] for batch in chosen], items, sight))
+    return _data(text, kept, items, sight, seed)
 
 
 def picture_data(text: Text, items: Sequence[Item], sight: Sight, seed: int) -> Data:
     """Every picture once, without a caption: what a model that is rewarded for its own captions learns from."""
-    batches = LengthBatches([1] * len(items), text.batch_captions, seed=seed)
-    return Data(batches.epoch, lambda chosen, _: _read([[(n, []) for n in batch] for batch in chosen], items, sight))
+    return _data(text, [(number, []) for number in range(len(items))], items, sight, seed)
 
 
-def _read(batches: Iterable[Sequence[tuple[int, list[int]]]], items: Sequence[Item], sight: Sight) -> Iterator[Batch]:
-    for batch in batches:
-        seen = sight([items[number].image for number, _ in batch])
-        rows = zip(*(part.unbind() for part in seen), strict=True)
-        yield collate([Example(number, parts, ids) for (number, ids), parts in zip(batch, rows, strict=True)])
+def _data(text: Text, pairs: Sequence[tuple[int, list[int]]], items: Sequence[Item], sight: Sight, seed: int) -> Data:
+    """Batches of pairs of a picture's number and a caption, of like length."""
+    sizes = [len(ids) + 1 for _, ids in pairs]
+    batches = LengthBatches(sizes, text.batch_captions * max(sizes), seed=seed, max_items=text.batch_captions)
+
+    def load(pair: int, _: int) -> Example:
+        number, ids = pairs[pair]
+        return Example(number, tuple(part[0] for part in sight([items[number].image])), ids)
+
+    def read(chosen: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
+        return loader(load, collate, chosen, workers=text.workers, seed=seed, epoch=epoch)
+
+    return Data(batches.epoch, read)

@@ -98,9 +98,10 @@ def test_every_wiring_trains_and_captions(change, corpus, tmp_path):
     assert command("evaluate", "--run", tmp_path / "run", "--data", corpus, "--split", "val") == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("change", [
     ["--reward", "cider", "--learning_rate", "1e-4"],
-    ["--finetune", "layer4", "--finetune_rate", "1e-3"],
+    ["--finetune", "layer4", "--finetune_rate", "1e-3", "--workers", "1"],
 ])
 def test_a_second_stage_begins_with_the_weights_and_words_of_the_first(change, run, corpus, tmp_path, capsys):
     second = tmp_path / "second"
