@@ -83,10 +83,10 @@ class Config:
     network: Network = field(default_factory=Network)
     objective: Objective = field(default_factory=Objective)
     plan: Plan = field(default_factory=lambda: Plan(
-        epochs=12, optimizer="adam", learning_rate=1e-3, betas=(0.9, 0.98), schedule="cosine", warmup=200, clip=1.0,
+        epochs=9, optimizer="adam", learning_rate=1e-3, betas=(0.9, 0.98), schedule="cosine", warmup=200, clip=1.0,
         ema=0.998, metric="cider", goal="max",
     ))
-    search: Decoding = field(default_factory=lambda: Decoding(beam=3, length_penalty="none"))
+    search: Decoding = field(default_factory=lambda: Decoding(beam=3))
 
 
 def pictures(batch: Batch) -> Seen:
@@ -284,7 +284,6 @@ def tiny() -> Config:
         ),
         objective=Objective(smoothing=0.0),
         plan=dataclasses.replace(Config().plan, epochs=4, learning_rate=4e-3, warmup=50, ema=0.98),
-        search=Decoding(beam=3),
     )
 
 

@@ -209,6 +209,23 @@ def test_what_was_added_before_an_end_is_kept(tmp_path: Path, error: type[BaseEx
     assert file(tmp_path, "features-*").stat().st_size == 3 * 16
 
 
+def test_commits_on_the_way_write_every_entry_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COMMIT", -1)
+    add(tmp_path, 1, 2, 3)
+    assert found(tmp_path, 1, 2, 3) == [True] * 3
+    assert file(tmp_path, "index-*").stat().st_size == 3 * ENTRY.itemsize
+
+
+def test_further_names_of_a_record_take_no_room(tmp_path: Path) -> None:
+    add(tmp_path, 1)
+    with locked(tmp_path), Writer(tmp_path, KEY, open_records(tmp_path, KEY), 0) as writer:
+        for other in (8, 9):
+            writer.note(name("stamp", other), name("content", 1))
+    add(tmp_path, 2)
+    assert open_records(tmp_path, KEY).rows([name("stamp", number) for number in (1, 8, 9, 2)]).tolist() == [0, 0, 0, 1]
+    assert file(tmp_path, "features-*").stat().st_size == 2 * 16 and found(tmp_path, 1, 2) == [True, True]
+
+
 def killed(folder: Path) -> None:
     with locked(folder), Writer(folder, KEY, open_records(folder, KEY), 3) as writer:
         module.COMMIT = 0

@@ -124,7 +124,7 @@ class Backbone(nn.Module):
     def extractor(self) -> Callable[[Tensor], Features]:
         """What computes the same features, to rounding, as this module in evaluation mode, faster and without
         gradients: a copy, on the same device, whose batch norms are part of the convolutions before them."""
-        fast = copy.deepcopy(self).requires_grad_(False).eval()
+        fast = copy.deepcopy(self).eval()
         _fold(fast)
         fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         device = self.mean_311.device
