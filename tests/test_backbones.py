@@ -91,6 +91,18 @@ def test_stages_are_all_layers_in_order_but_the_last(name: str, monkeypatch: pyt
     assert isinstance(theirs[-1], nn.Linear) and theirs[-1].out_features == 1000 and theirs[-1] not in ours
 
 
+@pytest.mark.parametrize("size", [37, 64])
+def test_efficientnet_pads_as_its_size_asks(size: int) -> None:
+    """The oracle pads by the size it is shown, as TensorFlow did."""
+    from efficientnet_lite_pytorch import EfficientNet
+
+    oracle = EfficientNet.from_name("efficientnet-lite0", image_size=None)
+    oracle.load_state_dict(torch.load(imagenet.pretrained("efficientnet_lite0"), weights_only=True))
+    map_BDRC = oracle.eval().extract_features(PLAIN["lite"](pixels(size) / 255))
+    torch.testing.assert_close(Backbone("efficientnet_lite0", size=size)(pixels(size)).grid_BSD,
+                               map_BDRC.flatten(2).transpose(1, 2), rtol=1e-3, atol=1e-3)
+
+
 def test_stages_of_efficientnet_have_the_papers_numbers_of_blocks() -> None:
     with torch.device("meta"):
         backbone = Backbone("efficientnet_lite0", weights=None)
@@ -105,7 +117,7 @@ def test_the_large_ones_too(pair: tuple[Backbone, nn.Module]) -> None:
     found = backbone(pixels(backbone.size))
     classifier = network.get_submodule(NETWORKS[backbone.name].classifier.rstrip("."))
     torch.testing.assert_close(classifier(found.pooled_BP), logits(backbone.name, network, pixels(backbone.size)),
-                               rtol=1e-4, atol=1e-4)
+                               rtol=1e-3, atol=1e-3)
     fast = backbone.extractor()(pixels(backbone.size))
     torch.testing.assert_close(fast.grid_BSD, found.grid_BSD, rtol=1e-3, atol=1e-3 * float(found.grid_BSD.max()))
 

@@ -107,6 +107,16 @@ def test_digests_that_end_in_zeros(tmp_path: Path) -> None:
     assert open_records(tmp_path, KEY).rows([b"xyz"]).tolist() == [0]
 
 
+@pytest.mark.parametrize("width", [1, 333, 2048, 70_000])
+def test_every_record_of_a_longer_file_is_read(tmp_path: Path, width: int) -> None:
+    values = np.random.default_rng(0).integers(-999, 999, 700_000).astype("<f2")
+    values.tofile(tmp_path / "a")
+    for row in {0, 1, 2, 5, 700_000 // width - 1}:
+        np.testing.assert_array_equal(read_record(tmp_path / "a", row, width), values[row * width:(row + 1) * width])
+    with pytest.raises(InputError, match=r"a: must stay as it was opened, got "):
+        read_record(tmp_path / "a", 700_000 // width, width)
+
+
 def test_another_key_begins_anew_and_says_which(tmp_path: Path) -> None:
     add(tmp_path, 1, 2)
     other = KEY | {"size": 4}
