@@ -33,6 +33,7 @@ from seqkit.errors import InputError
 
 Extract = Callable[[Tensor], Sequence[Tensor]]  # uint8 pixels (B, 3, size, size) to arrays that begin with B
 Read = tuple[bytes, Pixels | None] | InputError  # the hash of a file and, where they are needed, its pixels
+Stamps = NDArray[np.bytes_]
 WORKERS = min(8, os.cpu_count() or 1)  # threads that read and decode; that work leaves Python's lock
 
 
@@ -72,7 +73,7 @@ def build(
     result; and for a disk without room.
     """
     folder, wanted = Path(folder), json.loads(json.dumps({**key, **square.key()}))
-    stamps = [_stamp(path) for path in paths]
+    stamps = np.fromiter(map(_stamp, paths), "S16", len(paths))
     records, bad = open_records(folder, wanted), dict[int, str]()
     if (records.rows(stamps) < 0).any():
         with locked(folder):
@@ -90,7 +91,7 @@ def build(
 
 
 def _fill(
-    writer: Writer, reads: Iterable[tuple[int, Read]], stamps: Sequence[bytes],
+    writer: Writer, reads: Iterable[tuple[int, Read]], stamps: Stamps,
     features: Callable[[Sequence[Pixels]], list[Half]], batch: int, skip_bad: bool,
 ) -> dict[int, str]:
     """Adds what was read; what was wrong with the others, by number."""
@@ -130,7 +131,7 @@ def _features(extract: Extract, squares: Sequence[Pixels]) -> list[Half]:
     return arrays
 
 
-def _read(paths: Sequence[Path], stamps: Sequence[bytes], square: Square, writer: Writer, number: int) -> Read:
+def _read(paths: Sequence[Path], stamps: Stamps, square: Square, writer: Writer, number: int) -> Read:
     """The hash of a file's bytes, and its pixels unless the cache has those bytes."""
     path = paths[number]
     try:

@@ -62,9 +62,9 @@ class Records(NamedTuple):
     def width(self) -> int:
         return sum(map(prod, self.shapes))
 
-    def rows(self, stamps: Sequence[bytes]) -> NDArray[np.int64]:
+    def rows(self, stamps: Sequence[bytes] | NDArray[np.bytes_]) -> NDArray[np.int64]:
         """The row of every stamp, -1 where there is none. Both sides are sorted: searches at random are slow."""
-        stamps_N = np.array(stamps, "S16")
+        stamps_N = np.asarray(stamps, "S16")
         order_R, turn_N = np.argsort(self.entries_R["stamp"], kind="stable"), np.argsort(stamps_N)
         sorted_R = self.entries_R["stamp"][order_R]
         last_N = np.searchsorted(sorted_R, stamps_N[turn_N], side="right") - 1
