@@ -54,6 +54,7 @@ def run_recipe(recipe: Recipe, argv: Sequence[str] | None = None) -> int:
         "evaluate": ("score a trained run on one split", functools.partial(_evaluate, recipe)),
         "predict": ("run a trained run on your own input", functools.partial(_predict, recipe)),
     }
+    keep_memory()
     return guarded(functools.partial(dispatch, recipe.name, commands), argv)
 
 
@@ -120,7 +121,6 @@ def _train(recipe: Recipe, argv: list[str]) -> object:
     args.out.mkdir(parents=True, exist_ok=True)
     if int(os.environ.get("RANK", "0")) == 0:
         save_config(config, args.out / "config.yaml", recipe=recipe.name, data=str(data.resolve()))
-    keep_memory()
     return recipe.train(config, data, args.out, resume=args.resume, init=args.init, device=device)
 
 
