@@ -9,7 +9,8 @@
 Items need `image` and `references`; every reference is a training target. A second stage begins with --init: rewarded
 by CIDEr (Rennie et al. 2017, arXiv:1612.00563), or with the eye learning too (--finetune STAGE).
 
-B batch, T target tokens, F decoder features, N real target tokens, V vocabulary, S grid cells.
+B batch, T target tokens, F decoder features, N real target tokens, V vocabulary, S grid cells, K samples of a picture,
+P = B K captions.
 """
 
 import dataclasses
@@ -29,14 +30,16 @@ from recipes.captions import Text, picture_data, read_captions, train_data, trai
 from recipes.decoding import Decoding, check_vocabulary, members
 from recipes.pictures import Eye, Seen, Sight, direct, make_eye, sight_of
 from seqkit.cli import Recipe, print_answers, run_recipe
+from seqkit.config import at_least_one
 from seqkit.data.batch import Batch, Example, collate
 from seqkit.data.image import read_image
 from seqkit.data.vocab import Vocab, load_vocab
-from seqkit.decode import Sampling, Search, greedy, sample
+from seqkit.decode import Hypothesis, Sampling, Search, greedy, sample
 from seqkit.errors import InputError
 from seqkit.nn.backbones import Backbone
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.nn.masks import mask_from_lengths
+from seqkit.nn.memory import repeat
 from seqkit.score import meteor
 from seqkit.score.caption import cider, diversity, document_frequencies, weigh
 from seqkit.score.evaluate import tally, values
@@ -45,7 +48,7 @@ from seqkit.score.ptb import tokenize
 from seqkit.score.report import Evaluated, Provenance, format_table, write_report
 from seqkit.train import checkpoint
 from seqkit.train.distributed import processes
-from seqkit.train.fit import Loss, Run, fit, say
+from seqkit.train.fit import Loss, Outcome, Run, fit, say
 from seqkit.train.optimizer import groups, make_optimizer
 from seqkit.train.plan import Plan
 from seqkit.train.schedule import linear_ramp
@@ -62,6 +65,8 @@ class Objective:
 
     reward: Literal["none", "cider"] = "none"
     """none: the likelihood of the captions; cider: the model's own captions, rewarded by CIDEr-D (self-critical)"""
+    samples: int = 1
+    """of its own captions, those drawn for a picture: one is judged by the greedy one, several by each other"""
     smoothing: float = 0.1
     """label smoothing (both papers: 0)"""
     coverage: float = 0.0
@@ -72,6 +77,9 @@ class Objective:
     """step at which the share begins to grow from 0"""
     sampling_end: int = 5000
     """step at which the share is reached"""
+
+    def __post_init__(self) -> None:
+        at_least_one(self, "samples")
 
 
 @dataclass(frozen=True)
@@ -119,33 +127,38 @@ def cider_rewards(references: Sequence[Sequence[str]]) -> Rewards:
     return lambda number, caption: cider(weigh(tokenize(caption), frequencies), weighed[number])
 
 
-def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int) -> Loss:
-    """REINFORCE on sampled captions, with the reward of the greedy one as baseline (Rennie et al. 2017, equation 9)."""
+def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int, samples: int = 1) -> Loss:
+    """REINFORCE on sampled captions. The baseline of a picture's only sample is its greedy caption's reward (Rennie et
+    al. 2017, equation 9), of several samples the mean reward of the others (Kool et al. 2019)."""
     search = Search(max_len=max_len)
 
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
+        def reward(found: list[list[Hypothesis]]) -> Tensor:
+            texts = [[vocab.decode(own.tokens) for own in hypotheses] for hypotheses in found]
+            return torch.tensor([[rewards(n, text) for text in own] for n, own in zip(batch.items, texts, strict=True)])
+
         memories, device = model.remember(pictures(batch)), batch.lengths_B.device
-        model.eval()
-        with torch.no_grad():
-            usual = greedy(model, model.remember(pictures(batch)), search)
-        model.train()
-        drawn = sample(model, memories, search, Sampling(seed=step))
-        gains = [
-            rewards(number, vocab.decode(own.tokens)) - rewards(number, vocab.decode(best.tokens))
-            for number, (own, *_), (best, *_) in zip(batch.items, drawn, usual, strict=True)
-        ]
-        said = collate([Example(0, (), own.tokens) for own, *_ in drawn]).to(device)
-        chosen_B = said.lengths_B.clamp(max=max_len)  # a caption that was cut did not choose its end
-        features_BTF, _ = model.decoder.unroll(said.inputs_BT, memories)
-        logits_NV = model.decoder.readout(real_tokens(features_BTF, chosen_B))
-        targets_N = real_tokens(said.targets_BT, chosen_B)
-        gain_N = torch.tensor(gains, device=device).repeat_interleave(chosen_B)
+        drawn = sample(model, memories, search, Sampling(samples, seed=step))
+        reward_BK = reward(drawn)
+        if samples > 1:
+            usual_BK = (reward_BK.sum(1, keepdim=True) - reward_BK) / (samples - 1)
+        else:
+            model.eval()
+            with torch.no_grad():
+                usual_BK = reward(greedy(model, model.remember(pictures(batch)), search))
+            model.train()
+        said = collate([Example(0, (), own.tokens) for hypotheses in drawn for own in hypotheses]).to(device)
+        chosen_P = said.lengths_B.clamp(max=max_len)  # a caption that was cut did not choose its end
+        features_PTF, _ = model.decoder.unroll(said.inputs_BT, repeat(memories, samples))
+        logits_NV = model.decoder.readout(real_tokens(features_PTF, chosen_P))
+        targets_N = real_tokens(said.targets_BT, chosen_P)
+        gain_N = (reward_BK - usual_BK).flatten().to(device).repeat_interleave(chosen_P)
         return cross_entropy(logits_NV, targets_N, weight_N=gain_N), len(targets_N)
 
     return loss
 
 
-def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> None:
+def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> Outcome:
     with processes(device) as device:
         items, held_out = read_captions(data, "train"), read_captions(data, "val")
         last = checkpoint.find(out / "last") if resume else None
@@ -168,14 +181,15 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
         if config.objective.reward == "cider":
             order = picture_data(config.text, items, sight, seed)
             rewards = cider_rewards([item.references for item in items])
-            loss = self_critical(model, rewards, vocab, config.search.max_len or MAX_LEN)
+            longest = config.search.max_len or MAX_LEN
+            loss = self_critical(model, rewards, vocab, longest, config.objective.samples)
         else:
             order = train_data(config.text, vocab, items, sight, seed)
             loss = likelihood(model, config.objective)
         rate = config.eye.finetune_rate if config.eye.finetune else 0.0
         optimizer = make_optimizer(groups(model, config.plan, {"eye.": rate}), config.plan)
         run = Run(out, resume, lambda part: vocab.save(part, "words"))
-        fit(model, loss, order, validate, config.plan, run, optimizer)
+        return fit(model, loss, order, validate, config.plan, run, optimizer)
 
 
 def load_system(
@@ -276,9 +290,10 @@ def base() -> Config:
 
 
 def tiny() -> Config:
-    """Drawn scenes on a CPU."""
+    """Drawn scenes on a CPU, with an eye that learns."""
     return dataclasses.replace(
-        Config(), text=Text(min_count=1), eye=Eye(pixels=96),
+        Config(), text=Text(min_count=1),
+        eye=Eye(backbone="small_cnn", weights="random", finetune="conv1", finetune_rate=2e-3),
         network=Network(
             embed_dim=64, decoder_dim=128, attention_dim=64, memory_dim=96, readout_dim=64, dropout=0.1,
         ),

@@ -1,4 +1,4 @@
-"""The eye of the recipes that look at pictures: an ImageNet CNN, frozen and read from a cache, or learning too.
+"""The eye of the recipes that look at pictures: a CNN, frozen and read from a cache, or learning too.
 
 B pictures, P pixels a side, S grid cells, D width of the grid, W width of the vector for the whole picture.
 """
@@ -29,7 +29,7 @@ class Eye:
 
     backbone: Literal[
         "efficientnet_lite0", "alexnet", "vgg16", "googlenet", "inception_v3", "resnet18", "resnet34", "resnet50",
-        "resnet101", "resnet152",
+        "resnet101", "resnet152", "small_cnn",
     ] = "efficientnet_lite0"
     """network (Show and Tell: googlenet, later inception_v3; Show, Attend and Tell: vgg16)"""
     weights: str = "pretrained"

@@ -32,7 +32,7 @@ from seqkit.score.evaluate import tally, values
 from seqkit.score.report import Evaluated, Provenance, format_table, write_report
 from seqkit.train import checkpoint
 from seqkit.train.distributed import processes
-from seqkit.train.fit import Loss, Run, fit, say
+from seqkit.train.fit import Loss, Outcome, Run, fit, say
 from seqkit.train.plan import Plan
 from seqkit.train.schedule import linear_ramp
 
@@ -81,7 +81,7 @@ def make_loss(model: Translator, objective: Objective) -> Loss:
     return loss
 
 
-def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> None:
+def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> Outcome:
     with processes(device) as device:
         items, held_out = read_pairs(data, "train"), read_pairs(data, "val")
         last = checkpoint.find(out / "last") if resume else None
@@ -99,7 +99,8 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
             return values(tally(["bleu"], [item.references for item in held_out], [best.text for best, *_ in found]))
 
         order = train_data(config.text, vocabs, items, config.plan.seed)
-        fit(model, make_loss(model, config.objective), order, validate, config.plan, Run(out, resume, vocabs.save))
+        loss, run = make_loss(model, config.objective), Run(out, resume, vocabs.save)
+        return fit(model, loss, order, validate, config.plan, run)
 
 
 def load_system(config: Config, run: Path, device: torch.device) -> System:

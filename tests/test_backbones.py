@@ -25,6 +25,7 @@ SHAPES = {  # size: D, P, (R, C); from the papers' tables
     "inception_v3": (299, 2048, 2048, 8), "resnet18": (224, 512, 512, 7), "resnet34": (224, 512, 512, 7),
     "resnet50": (224, 2048, 2048, 7), "resnet101": (224, 2048, 2048, 7), "resnet152": (224, 2048, 2048, 7),
     "efficientnet_lite0": (224, 1280, 1280, 7),
+    "small_cnn": (64, 128, 128, 8),
 }
 
 
@@ -78,7 +79,7 @@ def test_pooled_features_through_the_classifier_are_the_networks_logits(pair: tu
     torch.testing.assert_close(found.grid_BSD.mean(1), found.pooled_BP)
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "efficientnet_lite0"])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("efficientnet_lite0", "small_cnn")])
 def test_stages_are_all_layers_in_order_but_the_last(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[nn.Module] = []
     monkeypatch.setattr(backbones, "build", lambda *given: built.append(imagenet.build(*given)) or built[0])
@@ -155,7 +156,7 @@ def test_too_small_a_size_is_refused(name: str, size: int) -> None:
 
 
 def test_other_faults_are_told() -> None:
-    with pytest.raises(InputError, match=r"`name` must be one of alexnet, .*, efficientnet_lite0, got 'resnet19'"):
+    with pytest.raises(InputError, match=r"`name` must be one of alexnet, .*, small_cnn, got 'resnet19'"):
         Backbone("resnet19", weights=None)
     with pytest.raises(InputError, match=r"a stage of resnet18 must be one of stem, layer1, .*, got 'layer5'"):
         Backbone("resnet18", weights=None, trainable_from="layer5")

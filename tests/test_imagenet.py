@@ -87,7 +87,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load(nn.Linear(1, 1), "resnet18", tmp_path / "none.pth")
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "efficientnet_lite0"])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("efficientnet_lite0", "small_cnn")])
 def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     place = re.escape(str(tmp_path / "checkpoints")) + r"/\S+\.pth"
@@ -102,3 +102,8 @@ def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_efficientnets_weights_are_installed() -> None:
     assert pretrained("efficientnet_lite0").is_file()
+
+
+def test_small_cnn_has_none() -> None:
+    with pytest.raises(InputError, match="`weights` of small_cnn must be random or a file, as there are no published"):
+        pretrained("small_cnn")

@@ -1,4 +1,4 @@
-"""ImageNet CNNs as encoders of pictures: one vector for the whole, and a vector for every cell of a grid.
+"""CNNs as encoders of pictures: one vector for the whole, and a vector for every cell of a grid.
 
 | network | size | grid | D | P | source |
 |---|---|---|---|---|---|
@@ -9,6 +9,7 @@
 | resnet18, resnet34 | 224 | 7 x 7 | 512 | 512 | He et al. 2016, arXiv:1512.03385 |
 | resnet50, resnet101, resnet152 | 224 | 7 x 7 | 2048 | 2048 | the same |
 | efficientnet_lite0 | 224 | 7 x 7 | 1280 | 1280 | Tan and Le 2019, arXiv:1905.11946; no squeeze, ReLU6 |
+| small_cnn | 64 | 8 x 8 | 128 | 128 | four 3 x 3 convolutions, to be learnt from drawn or other simple pictures |
 
 The pooled vector is what the network's own classifier reads: the mean of the grid, but in AlexNet and VGG the last
 hidden layer (fc7), and their grid is taken before the last pooling, as Xu et al. 2015 (arXiv:1502.03044, section 3.1.1)

