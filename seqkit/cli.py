@@ -14,12 +14,15 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqkit.config import flat, leaves, notation, read_values, replace, save_config, update, yaml_text
 from seqkit.errors import InputError
 from seqkit.flags import Parser, dispatch, guarded, parse, pick_device
 from seqkit.train.allocator import keep_memory
+
+if TYPE_CHECKING:
+    from seqkit.score.metric import TextOptions
 
 __all__ = ["Parser", "Recipe", "guarded", "main", "parse", "pick_device", "print_answers", "run_recipe"]
 
@@ -34,7 +37,7 @@ class Recipe(NamedTuple):
     presets: Mapping[str, Callable[[], Any]]
     """name to a function that returns a `config`"""
     train: Callable[..., object]
-    """train(config, data, out, *, resume: bool, init: Path | None, device)"""
+    """train(config, data, out, *, resume: bool, init: Path | None, device), which returns the `Outcome` of `fit`"""
     evaluate: Callable[..., object]
     """evaluate(config, run, data, split, *, device)"""
     predict: Callable[..., object]
@@ -45,6 +48,11 @@ class Recipe(NamedTuple):
     """what one INPUT of `predict` is"""
     search: str = "search"
     """the field of `config` whose fields `evaluate` and `predict` take as flags too"""
+    rows: Mapping[str, Mapping[str, str]] = {}
+    """what `compare` trains side by side: a row's name to the fields it changes, as flags spell them; none: no such
+    command"""
+    options: "Callable[[Any], TextOptions] | None" = None
+    """how texts are scored under a `config`, for `compare`; None: as they are"""
 
 
 def run_recipe(recipe: Recipe, argv: Sequence[str] | None = None) -> int:
@@ -54,6 +62,8 @@ def run_recipe(recipe: Recipe, argv: Sequence[str] | None = None) -> int:
         "evaluate": ("score a trained run on one split", functools.partial(_evaluate, recipe)),
         "predict": ("run a trained run on your own input", functools.partial(_predict, recipe)),
     }
+    if recipe.rows:
+        commands["compare"] = ("train and score variants side by side", functools.partial(_compare, recipe))
     keep_memory()
     return guarded(functools.partial(dispatch, recipe.name, commands), argv)
 
@@ -122,6 +132,12 @@ def _train(recipe: Recipe, argv: list[str]) -> object:
     if int(os.environ.get("RANK", "0")) == 0:
         save_config(config, args.out / "config.yaml", recipe=recipe.name, data=str(data.resolve()))
     return recipe.train(config, data, args.out, resume=args.resume, init=args.init, device=device)
+
+
+def _compare(recipe: Recipe, argv: list[str]) -> None:
+    from seqkit import compare
+
+    compare.run(recipe, argv, functools.partial(_train, recipe), functools.partial(_evaluate, recipe))
 
 
 def _resolve(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Path]:

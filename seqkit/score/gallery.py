@@ -34,6 +34,7 @@ class Exhibit(NamedTuple):
     image: Path
     hypothesis: str
     references: Sequence[str]
+    prompt: str | None = None  # what was asked
 
 
 def choose(worst_first_N: NDArray[np.intp], each: int = EACH) -> dict[str, list[int]]:
@@ -67,8 +68,10 @@ def gallery(kinds: dict[str, list[Exhibit]], metric: str) -> str:
 
 
 def _figure(exhibit: Exhibit) -> str:
-    references = "".join(f"<li>{escape(text)}</li>" for text in exhibit.references)
+    references = "".join(f"<li>{escape(text)}</li>" for text in dict.fromkeys(exhibit.references))
+    asked = f"<i>{escape(exhibit.prompt)}</i><br>" if exhibit.prompt else ""
     return (
-        f'<figure><img alt="" src="{thumbnail(exhibit.image)}"><figcaption>{escape(exhibit.hypothesis) or "nothing"}'
-        f"<br><small>{exhibit.value:.1f} · {escape(exhibit.id)}</small><ul>{references}</ul></figcaption></figure>"
+        f'<figure><img alt="" src="{thumbnail(exhibit.image)}"><figcaption>{asked}'
+        f'{escape(exhibit.hypothesis) or "nothing"}<br><small>{exhibit.value:.1f} · {escape(exhibit.id)}</small>'
+        f"<ul>{references}</ul></figcaption></figure>"
     )

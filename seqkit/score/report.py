@@ -42,6 +42,7 @@ class Evaluated(NamedTuple):
     score: float | None = None  # what the search ranked by
     cut: bool = False  # ended by the maximum length and not by the model
     image: Path | None = None  # what it is about: the page then shows pictures in place of alignments
+    prompt: str | None = None  # what was asked
 
 
 class Provenance(NamedTuple):
@@ -187,7 +188,7 @@ def _gallery(items: Sequence[Evaluated], tallied: Tally, name: str) -> str:
     order_N = worst_first(tallied, [item.references for item in items], [item.hypothesis for item in items])
     value_N = tallied.metric.value(tallied.statistics_NK)
     exhibits = [
-        Exhibit(item.id, float(value), item.image, item.hypothesis, item.references)
+        Exhibit(item.id, float(value), item.image, item.hypothesis, item.references, item.prompt)
         for item, value in zip(items, value_N, strict=True) if item.image
     ]
     return gallery({kind: [exhibits[n] for n in places] for kind, places in choose(order_N).items()}, name)

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from seqkit.score.confidence import Difference
 from seqkit.score.error_rate import Pair
 from seqkit.score.metric import Score
 
@@ -20,6 +21,12 @@ def columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
 def figure(score: Score) -> str:
     """Value and interval as a table shows them."""
     return f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]"
+
+
+def signed(difference: Difference) -> str:
+    """A paired difference as a table shows it."""
+    value, low, high, p_value = difference
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}] p {p_value:.3f}"
 
 
 def grouped(groups: Mapping[str, Mapping[str, Score]], heading: str) -> str:
