@@ -11,15 +11,14 @@ Where several are found, --captions says which: `2014`, `2017`, `dataset_coco`, 
 The pictures of 2017 are those of 2014 under shorter names, and are taken where the longer are not found.
 """
 
-import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-from data_prep.captions import Captioned, Files, add_arguments, files_below, one_file, show, write_splits
+from data_prep.captions import Captioned, write_splits
+from data_prep.published import Files, add_arguments, entries_of, files_below, one_file, read_json, show, value_of
 from seqkit.cli import Parser, guarded, parse
 from seqkit.errors import InputError
 
@@ -29,29 +28,6 @@ PARTS = {"train": "train", "restval": "train", "val": "val", "test": "test"}  # 
 OF_2014 = re.compile(r"COCO_\w+_(?P<of_2017>\d{12}\.jpg)")
 
 Splits = dict[str, list[Captioned]]
-Value = TypeVar("Value")
-
-
-def read_json(path: Path) -> Any:
-    """Raises InputError for a file that is not whole JSON."""
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path}: must be whole JSON, got a fault: {error}; unpack or download it again") from None
-
-
-def value_of(entry: Any, key: str, kind: type[Value], place: str) -> Value:
-    """`entry[key]`. Raises InputError, beginning with `place`, where that is not of the kind."""
-    value = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(value, kind):
-        raise InputError(f"{place}: `{key}` must be of type {kind.__name__}, got {json.dumps(value)[:60]}")
-    return value
-
-
-def entries_of(entry: Any, key: str, place: str) -> Iterator[tuple[str, Any]]:
-    """The members of the list `entry[key]`, each after its place."""
-    for number, member in enumerate(value_of(entry, key, list, place)):
-        yield f"{place}, {key}[{number}]", member
 
 
 def read_coco(path: Path) -> list[Captioned]:
@@ -101,10 +77,10 @@ def choose(files: Files, wanted: str | None, raw: Path) -> list[tuple[str, Path]
     return found[wanted or next(iter(found))]
 
 
-def alias(files: Files, splits: Splits) -> dict[str, Sequence[Path]]:
-    """`files`, and those of 2017 under the names of 2014 that are listed and not there."""
+def alias(files: Files, names: Iterable[str]) -> dict[str, Sequence[Path]]:
+    """`files`, and those of 2017 under those names of 2014 that are not there."""
     known = dict(files)
-    for name in (listed.name.rpartition("/")[2] for part in splits.values() for listed in part):
+    for name in (name.rpartition("/")[2] for name in names):
         match = OF_2014.fullmatch(name)
         if match and name not in files and match["of_2017"] in files:
             known[name] = files[match["of_2017"]]
@@ -121,7 +97,8 @@ def prepare(
     for part, path in chosen:
         for name, listed in ({part: read_coco(path)} if part else read_karpathy(path)).items():
             splits[split or name] += listed
-    return write_splits(out, alias(files, splits), splits, read=[path.name for _, path in chosen], workers=workers)
+    files = alias(files, (listed.name for part in splits.values() for listed in part))
+    return write_splits(out, files, splits, read=[path.name for _, path in chosen], workers=workers)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -8,14 +8,14 @@ Reads `Flickr8k.token.txt` (`image.jpg#number`, a tab, a caption) and whichever 
 chooses a model on the one and reports the other.
 """
 
-import hashlib
 import re
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_prep.captions import Captioned, Files, add_arguments, files_below, one_file, show, write_splits
+from data_prep.captions import Captioned, write_splits
+from data_prep.published import Files, add_arguments, carved, files_below, one_file, show
 from seqkit.cli import Parser, guarded, parse
 from seqkit.data.files import text_lines
 from seqkit.errors import InputError
@@ -46,12 +46,12 @@ def read_lists(files: Files) -> dict[str, list[str]]:
     }
 
 
-def carved(lists: Mapping[str, list[str]], number: int) -> dict[str, list[str]]:
+def carve_lists(lists: Mapping[str, list[str]], number: int) -> dict[str, list[str]]:
     """`number` training pictures as `val`, and as `dev` what was `val`: always the same ones, whatever their order."""
     train = lists.get("train", [])
     if not 0 < number < len(train):
         raise InputError(f"--carve must be from 1 to {len(train) - 1}, one less than the training list, got {number}")
-    chosen = set(sorted(train, key=lambda name: hashlib.sha256(name.encode()).digest())[:number])
+    chosen = carved(train, number)
     others = {"dev" if split == "val" else split: names for split, names in lists.items() if split != "train"}
     parts = {"train": [n for n in train if n not in chosen], "val": [n for n in train if n in chosen]}
     return parts | others
@@ -72,7 +72,7 @@ def prepare(
     if split and carve:
         raise InputError("--carve must be given without --split, which makes one split of all, got both")
     read = [TOKENS, *(LISTS[name] for name in lists if not split)]
-    lists = carved(lists, carve) if carve else lists
+    lists = carve_lists(lists, carve) if carve else lists
     splits = {name: [Captioned(p, captions.get(p, ())) for p in listed] for name, listed in lists.items()}
     unlisted = len(captions.keys() - {picture for listed in lists.values() for picture in listed})
     return write_splits(out, files, splits, read=read, workers=workers, unlisted=unlisted)

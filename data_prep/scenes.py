@@ -1,8 +1,8 @@
 """Drawn scenes: coloured shapes on a background, and sentences about them that are true by rule.
 
 A `Scene` is a value from which everything else follows: the picture (`draw`), true captions (`captions`), and whether
-a caption is true (`holds`). No two things of a scene share both shape and colour, so `the red circle` is one thing;
-boxes keep a distance, so of two things one is always clearly above, below, left or right of the other.
+a caption is true (`holds`). Boxes keep a distance, so of two things one is always clearly above, below, left or right
+of the other. In what `compose` makes no two things share both shape and colour, so `the red circle` is one thing.
 
 Boxes are (left, top, right, bottom) in pixels from the upper left corner, right and bottom just outside, and fit the
 thing tightly. R rows, C columns of pixels, 3 for red, green, blue.
@@ -11,7 +11,7 @@ thing tightly. R rows, C columns of pixels, 3 for red, green, blue.
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +28,10 @@ GROUNDS = {"grey": (150, 150, 150), "brown": (130, 95, 65), "pink": (230, 160, 1
 CONTRAST = np.uint8(14)  # of 255, between a ground's colour and each of its texture's two tones
 NUMBERS = ("no", "one", "two", "three", "four")  # also how many things a scene may have
 
+CELLS = 4  # along each side, of a scene whose things stand in cells
+
 Box = tuple[int, int, int, int]
+Kind = tuple[str, str]  # shape and colour
 
 
 class Thing(NamedTuple):
@@ -53,6 +56,7 @@ SHAPES: dict[str, Callable[..., NDArray[np.bool_]]] = {
     "diamond": lambda x, y, r: abs(x) + abs(y) <= r,
     "cross": lambda x, y, r: (abs(x) <= 0.35 * r) | (abs(y) <= 0.35 * r),
 }
+KINDS: list[Kind] = [(shape, colour) for shape in SHAPES for colour in COLOURS]
 SINGULARS = {noun + ("es" if noun.endswith("s") else "s"): noun for noun in ("shape", *SHAPES)}
 PLURALS = {singular: plural for plural, singular in SINGULARS.items()}
 # Where the background has its lighter tone.
@@ -79,17 +83,34 @@ PLACES: dict[str, Callable[[float, float], bool]] = {  # of a thing's middle, 0 
 
 def compose(rng: random.Random) -> Scene:
     """A scene of two to four things."""
-    kinds = [(shape, colour) for shape in SHAPES for colour in COLOURS]
+    things: tuple[Thing, ...] = ()
+    while not things:
+        things = scattered(rng, rng.sample(KINDS, rng.randint(2, len(NUMBERS) - 1)))
+    return on_ground(rng, things)
+
+
+def on_ground(rng: random.Random, things: tuple[Thing, ...]) -> Scene:
+    """The things on some background."""
+    return Scene(things, rng.choice(list(TEXTURES)), rng.choice(list(GROUNDS)))
+
+
+def scattered(rng: random.Random, kinds: Sequence[Kind], sizes: Sequence[str] = ()) -> tuple[Thing, ...]:
+    """Things anywhere, of any size where `sizes` does not say; none at all where there is no room for one of them."""
     things: list[Thing] = []
-    wanted: list[tuple[str, str]] = []
-    while not things or len(things) < len(wanted):  # where there is no room for the last, all begins again
-        things, wanted = [], rng.sample(kinds, rng.randint(2, len(NUMBERS) - 1))
-        for shape, colour in wanted:
-            size = rng.choice(list(SIZES))
-            boxes = (_box(rng, size) for _ in range(20))
-            free = (box for box in boxes if all(_apart(box, thing.box) for thing in things))
-            things += [Thing(shape, colour, size, box) for box in itertools.islice(free, 1)]
-    return Scene(tuple(things), rng.choice(list(TEXTURES)), rng.choice(list(GROUNDS)))
+    for i, (shape, colour) in enumerate(kinds):
+        size = sizes[i] if sizes else rng.choice(list(SIZES))
+        boxes = (_box(rng, size) for _ in range(20))
+        free = (box for box in boxes if all(_apart(box, thing.box) for thing in things))
+        things += [Thing(shape, colour, size, box) for box in itertools.islice(free, 1)]
+    return tuple(things) if len(things) == len(kinds) else ()
+
+
+def in_cells(rng: random.Random, kinds: Sequence[Kind]) -> tuple[Thing, ...]:
+    """Things of one size, each in the middle of a cell of its own of the picture's CELLS x CELLS."""
+    cell, side = SIDE // CELLS, SIZES["medium"][0]
+    corners = list(itertools.product(range((cell - side) // 2, SIDE, cell), repeat=2))
+    places = rng.sample(corners, len(kinds))
+    return tuple(Thing(*kind, "medium", (x, y, x + side, y + side)) for kind, (x, y) in zip(kinds, places, strict=True))
 
 
 def _box(rng: random.Random, size: str) -> Box:

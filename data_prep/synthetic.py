@@ -1,12 +1,19 @@
 """Small corpora made by rule, so that every recipe runs with nothing downloaded.
 
-    python data_prep/synthetic.py --task translation|captioning --out DIR [--items N] [--seed N]
+    python data_prep/synthetic.py --task translation|captioning|vqa|vqa_free|grounding --out DIR [--items N] [--seed N]
 
 translation: English into an invented language that no word-by-word model can write. The verb stands last and agrees
 with its subject in number; adjective and numeral follow the noun, the adjective with its gender and number;
 prepositions follow their noun phrase; an adverb of time leaves the front for the place before the verb.
 
 captioning: drawn scenes (`data_prep/scenes.py`), five true captions each; an item's `scene` says what is in it.
+
+vqa: scenes of things in the cells of a grid, each with one question (`data_prep/scene_questions.py`): for the colour
+of a shape, the shape of a colour, whether there is such a thing. vqa_free: things anywhere and of any size; questions
+for numbers, places and relations too.
+
+grounding: scenes with a phrase for one of their things and candidate boxes (`data_prep/scene_phrases.py`).
+The `chance` in `stats.json` is the accuracy, in percent, of who sees only the question, or only the picture.
 """
 
 import hashlib
@@ -14,10 +21,12 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
-from data_prep import scenes
+from data_prep import proposals, scene_phrases, scene_questions, scenes
 from data_prep.parallel import write_stats
 from seqkit.cli import Parser, guarded, parse
 from seqkit.data.manifest import Item, write_manifest
@@ -42,6 +51,8 @@ ROOTS = {
 GENDERS = {noun: "ao"[i % 2] for i, noun in enumerate(NOUNS)}
 
 Phrase = tuple[list[str], list[str]]  # English words, invented words
+T = TypeVar("T")
+EASY = ("colour", "shape", "exists")  # questions that one look at the right place answers
 
 
 def noun_phrase(rng: random.Random) -> tuple[Phrase, bool]:
@@ -99,43 +110,94 @@ def translation(folder: Path, items: int, seed: int) -> None:
     _count(folder, "pairs", items)
 
 
-def captioning(folder: Path, items: int, seed: int) -> None:
-    """Pictures below `folder/images`, as many as `translation` has pairs; no scene twice."""
+def _drawn(
+    folder: Path, items: int, seed: int, compose: Callable[[random.Random], tuple[scenes.Scene, T]],
+    tell: Callable[[scenes.Scene, T, random.Random], Mapping[str, Any]],
+) -> dict[str, list[T]]:
+    """Manifests of pictures below `folder/images`, no scene twice; what `compose` gave beside them, by split.
+
+    `tell` gives the other values of an item, those that manifests do not know under `extra`.
+    """
     from PIL import Image
 
     rng, seen = random.Random(seed), set[scenes.Scene]()
+    beside: dict[str, list[T]] = {split: [] for split in _sizes(items)}
 
     def fresh(split: str, count: int) -> Iterator[Item]:
-        number = 0
-        while number < count:
-            scene = scenes.compose(rng)
+        while len(beside[split]) < count:
+            scene, more = compose(rng)
             if scene not in seen:
                 seen.add(scene)
-                number += 1
-                name = f"{split}-{number:05d}"
+                beside[split].append(more)
+                name = f"{split}-{len(beside[split]):05d}"
                 image = images / f"{name}.png"
                 Image.fromarray(scenes.draw(scene, rng)).save(image, compress_level=1)
-                texts = scenes.captions(scene, rng)
-                yield Item(id=name, image=image, references=texts, extra={"scene": scenes.to_json(scene)})
+                values = dict(tell(scene, more, rng))
+                extra = {**values.pop("extra", {}), "scene": scenes.to_json(scene)}
+                yield Item(id=name, image=image, extra=extra, **values)
 
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
     for split, count in _sizes(items).items():
         write_manifest(folder / f"{split}.jsonl", fresh(split, count))
+    return beside
+
+
+def captioning(folder: Path, items: int, seed: int) -> None:
+    """As many pictures as `translation` has pairs."""
+    _drawn(
+        folder, items, seed, lambda rng: (scenes.compose(rng), None),
+        lambda scene, _, rng: {"references": scenes.captions(scene, rng)},
+    )
     _count(folder, "images", items)
+
+
+def vqa(folder: Path, items: int, seed: int, *, layout: str = "cells", kinds: Sequence[str] = EASY) -> None:
+    """A picture a question, of every kind as many."""
+    rng = random.Random(seed)
+    cards = scene_questions.deal(rng, kinds)
+
+    def compose(rng: random.Random) -> tuple[scenes.Scene, scene_questions.Card]:
+        card = next(cards)
+        return scene_questions.compose(card, rng, layout), card
+
+    def tell(scene: scenes.Scene, card: scene_questions.Card, rng: random.Random) -> Mapping[str, Any]:
+        extra = {"question_type": card.kind, "answer_type": scene_questions.answer_type(card.answer)}
+        return {"question": card.question, "references": (card.answer,), "extra": extra}
+
+    dealt = _drawn(folder, items, seed, compose, tell)
+    _count(folder, "images", items, {split: {"chance": scene_questions.chance(dealt[split])} for split in dealt})
+
+
+def grounding(folder: Path, items: int, seed: int) -> None:
+    """A picture a phrase."""
+
+    def tell(scene: scenes.Scene, phrase: scene_phrases.Phrase, rng: random.Random) -> Mapping[str, Any]:
+        return proposals.grounded(
+            phrase.text, [phrase.thing.box], scene_phrases.candidates(scene, rng), (scenes.SIDE, scenes.SIDE),
+            {"phrase_type": phrase.kind},
+        )
+
+    _drawn(folder, items, seed, scene_phrases.compose, tell)
+    chance = {"chance": 100 / scene_phrases.THINGS}
+    _count(folder, "images", items, {split: chance for split in _sizes(items)})
 
 
 def _sizes(items: int) -> dict[str, int]:
     return {"train": items, "val": max(20, items // 20), "test": max(20, items // 20)}
 
 
-def _count(folder: Path, unit: str, items: int) -> None:
+def _count(folder: Path, unit: str, items: int, more: Mapping[str, Mapping[str, object]] | None = None) -> None:
     sizes = _sizes(items).items()
-    write_stats(folder, {split: {unit: count, "items": count, "dropped": {}} for split, count in sizes})
+    counts = {split: {unit: count, "items": count, "dropped": {}} for split, count in sizes}
+    write_stats(folder, {split: {**counts[split], **(more or {}).get(split, {})} for split in counts})
 
 
-TASKS: dict[str, Callable[[Path, int, int], None]] = {"translation": translation, "captioning": captioning}
-MADE_BY = (Path(__file__), Path(scenes.__file__))
+TASKS: dict[str, Callable[[Path, int, int], None]] = {
+    "translation": translation, "captioning": captioning, "vqa": vqa, "grounding": grounding,
+    "vqa_free": partial(vqa, layout="free", kinds=tuple(scene_questions.DECKS)),
+}
+MADE_BY = (Path(__file__), *(Path(str(m.__file__)) for m in (scenes, scene_questions, scene_phrases, proposals)))
 
 
 def make(task: str, out: Path, *, items: int = 4000, seed: int = 1) -> None:

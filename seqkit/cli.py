@@ -10,7 +10,6 @@ import functools
 import itertools
 import json
 import os
-import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqkit.config import flat, leaves, notation, read_values, replace, save_config, update, yaml_text
 from seqkit.errors import InputError
-from seqkit.flags import Parser, dispatch, guarded, parse, pick_device
+from seqkit.flags import Parser, dispatch, guarded, parse, pick_device, stdin_lines
 from seqkit.train.allocator import keep_memory
 
 if TYPE_CHECKING:
@@ -189,7 +188,7 @@ def _predict(recipe: Recipe, argv: list[str]) -> object:
     if args.nbest < 1:
         raise InputError(f"`--nbest` must be at least 1, got {args.nbest}")
     config, _ = _stored(recipe, args)
-    return recipe.predict(config, args.run, args.inputs or _lines(), as_json=args.json, nbest=args.nbest,
+    return recipe.predict(config, args.run, args.inputs or stdin_lines(), as_json=args.json, nbest=args.nbest,
                           pictures=args.pictures, device=pick_device(args.device))
 
 
@@ -213,20 +212,6 @@ def _read(recipe: Recipe, path: Path) -> dict[str, Any]:
 def _given(args: argparse.Namespace, recipe: Recipe) -> dict[str, str]:
     """The fields that were given as flags."""
     return {name: value for name, value in vars(args).items() if name in leaves(recipe.config)}
-
-
-def _lines() -> list[str]:
-    """Standard input, one input a line; InputError where nobody pipes anything in or a line is not UTF-8."""
-    if sys.stdin.isatty():
-        raise InputError("`INPUT` must be given, or piped in on standard input, got neither")
-    sent = sys.stdin.buffer.read()
-    lines, texts = sent.removesuffix(b"\n").split(b"\n") if sent else [], []
-    for number, line in enumerate(lines, 1):
-        try:
-            texts.append(line.decode().removesuffix("\r"))
-        except UnicodeDecodeError as error:
-            raise InputError(f"standard input, line {number}: must be UTF-8, got {line[error.start]:#x}") from error
-    return texts
 
 
 def _add_run(parser: Parser, recipe: Recipe) -> None:

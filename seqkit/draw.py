@@ -6,6 +6,7 @@ file's name chooses the format (png, pdf, svg).
 T target tokens, S source positions, H and W pixels, h and w cells of an attention grid.
 """
 
+import itertools
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -113,6 +114,30 @@ def heat_maps(
         axes.set_axis_off()
         axes.set_title(_label(label) if label else "", parse_math=False, fontsize=11, color=INK)
     figure.suptitle(title, x=0.01, ha="left", parse_math=False, fontsize=12, color=INK)
+    _save(figure, path)
+
+
+def boxes(
+    image_HW3: ArrayLike, drawn: Sequence[tuple[str, Sequence[float]]], path: Path, title: str = ""
+) -> None:
+    """A picture with boxes on it, each with a label and a colour of its own, the first on top.
+
+    image_HW3 is uint8, or floats on 0..1. A box is left, top, right, bottom in pixels of the picture.
+    """
+    image = np.asarray(image_HW3)
+    if image.ndim != 3 or image.shape[2] != 3 or any(len(box) != 4 for _, box in drawn):
+        raise ValueError(f"`image_HW3` must be (H, W, 3) and each box have 4 numbers, got {image.shape} and "
+                         f"{[len(box) for _, box in drawn]}")
+    from matplotlib.patches import Rectangle
+
+    figure, axes = _figure(6.4, 6.4 * image.shape[0] / image.shape[1])
+    axes.imshow(image, extent=(0, image.shape[1], image.shape[0], 0), interpolation="bilinear")
+    axes.set_axis_off()
+    for (label, (left, top, right, bottom)), colour in reversed([*zip(drawn, itertools.cycle(LINES), strict=False)]):
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=2.5))
+        axes.text(left, top, f" {_label(label)} ", va="bottom", fontsize=9, color="white", parse_math=False,
+                  bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5})
+    axes.set_title(title, loc="left", parse_math=False, fontsize=12, color=INK)
     _save(figure, path)
 
 

@@ -103,3 +103,17 @@ def dispatch(prog: str, commands: Mapping[str, tuple[str, Callable[[list[str]], 
 def _complain(line: str) -> int:
     print("error:", " ".join(line.splitlines()), file=sys.stderr)
     return 2
+
+
+def stdin_lines() -> list[str]:
+    """Standard input, one input a line; InputError where nobody pipes anything in or a line is not UTF-8."""
+    if sys.stdin.isatty():
+        raise InputError("`INPUT` must be given, or piped in on standard input, got neither")
+    sent = sys.stdin.buffer.read()
+    lines, texts = sent.removesuffix(b"\n").split(b"\n") if sent else [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            texts.append(line.decode().removesuffix("\r"))
+        except UnicodeDecodeError as error:
+            raise InputError(f"standard input, line {number}: must be UTF-8, got {line[error.start]:#x}") from error
+    return texts

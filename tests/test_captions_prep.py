@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep import captions, coco, flickr8k
-from data_prep.captions import Look, files_below, locate, look
+from data_prep import coco, flickr8k, published
+from data_prep.published import Look, files_below, locate, look
 from seqkit.data.check import check
 from seqkit.data.image import read_image
 from seqkit.data.manifest import read_manifest
@@ -206,12 +206,12 @@ def test_no_picture_at_all_is_an_error(tmp_path):
 
 def test_flickr8k_as_published(real_data, tmp_path, monkeypatch):
     """Every caption byte for byte; pictures are not decoded here, for the time it takes."""
-    monkeypatch.setattr(captions, "look", lambda path: Look())
+    monkeypatch.setattr(published, "look", lambda path: Look())
     run(flickr8k, real_data / "flickr8k", tmp_path)
     items = {i.image.name: i for split in ("train", "val") for i in read_manifest(tmp_path / f"{split}.jsonl")}
     lines = [f"{name}#{n}\t{text}\n" for name, item in items.items() for n, text in enumerate(item.references)]
-    published = (real_data / "flickr8k" / "Flickr8k.token.txt").read_text(encoding="utf-8").splitlines(keepends=True)
-    assert sorted(lines) == sorted(published)
+    expected = (real_data / "flickr8k" / "Flickr8k.token.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    assert sorted(lines) == sorted(expected)
     counts = {split: (values["items"], values["references"]) for split, values in stats(tmp_path).items()}
     assert counts == {"train": (6000, 30000), "val": (1000, 5000)}
 
@@ -246,10 +246,10 @@ def test_a_link_that_leads_nowhere_is_a_missing_picture(tmp_path):
 def test_several_processes_find_what_one_finds(raw, tmp_path, monkeypatch):
     run(flickr8k, raw, tmp_path)
     before = (tmp_path / "train.jsonl").read_bytes(), stats(tmp_path)
-    monkeypatch.setattr(captions, "FEW", 0)
-    monkeypatch.setattr(captions, "CHUNK", 2)
-    pool, started = captions.ProcessPoolExecutor, []
-    monkeypatch.setattr(captions, "ProcessPoolExecutor", lambda n, *rest: started.append(n) or pool(n, *rest))
+    monkeypatch.setattr(published, "FEW", 0)
+    monkeypatch.setattr(published, "CHUNK", 2)
+    pool, started = published.ProcessPoolExecutor, []
+    monkeypatch.setattr(published, "ProcessPoolExecutor", lambda n, *rest: started.append(n) or pool(n, *rest))
     flickr8k.main(["--raw", str(raw), "--out", str(tmp_path), "--workers", "2"])
     assert ((tmp_path / "train.jsonl").read_bytes(), stats(tmp_path)) == before and started == [2]
 

@@ -11,9 +11,11 @@ import pytest
 
 from seqkit.errors import InputError
 from seqkit.score.command import add_arguments, run
+from seqkit.score.metric import TextOptions
 from seqkit.score.report import Evaluated, Provenance, write_report
 from seqkit.score.terminal import side_by_side
 from seqkit.score.texts import FORMATS, read_corpus
+from tests.test_wups import WORLD, write_dictionary
 
 REFERENCES = "the cat sat on the mat\nAllô, «naïve» Łódź!\n\nyes\n日本語 の テスト です\n"
 FIRST = "the cat sat on a mat\nAllô, naïve Lodz!\n\nyes\n日本語 の\u2028テスト です ね\n"
@@ -190,6 +192,58 @@ def test_caption_metrics_have_their_own_tokens(tmp_path: Path, capsys: pytest.Ca
     assert ["|tok:ptb|" in metric["signature"] for metric in metrics.values()] == [True, True, False]
     alone = as_json(capsys, "--metric", "cider", references, hypotheses)["systems"][0]["metrics"]["cider"]
     assert alone == metrics["cider"] and 0 < alone["value"] < 1000
+
+
+def test_answers_are_scored_against_all_that_a_manifest_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = file(tmp_path, "val.jsonl", lines(
+        {"id": "q1", "question": "how many ?", "references": ["two"] * 9 + ["3"], "image": "a.jpg"},
+        {"id": "q2", "question": "what ?", "references": ["Dog, table"] * 10, "answers": ["no"]},
+    ))
+    answers = lines({"id": "q2", "hypothesis": "table, Dog"}, {"id": "q1", "hypothesis": "2"})
+    first = file(tmp_path, "first.jsonl", answers)
+    second = file(tmp_path, "second", "q1 two\nq2 Dog, chair\n")
+    names = "vqa_accuracy,accuracy,wups_0.9,wups_0.0"
+    write_dictionary(tmp_path / "dict", WORLD)
+    given = ["--metric", names, "--wordnet", tmp_path / "dict", manifest, first, second]
+    found = as_json(capsys, *given)
+    table = [{name: metric["value"] for name, metric in system["metrics"].items()} for system in found["systems"]]
+    assert table == [
+        {"vqa_accuracy": 50, "accuracy": 50, "wups_0.9": 50, "wups_0.0": 50},
+        {"vqa_accuracy": 50, "accuracy": 50, "wups_0.9": 53.75, "wups_0.0": 87.5},
+    ]
+    assert found["pairs"][0]["metrics"]["wups_0.0"]["difference"] == 37.5
+    signatures = {name: metric["signature"] for name, metric in found["systems"][0]["metrics"].items()}
+    assert "|nrefs:10|script:2021|" in signatures["vqa_accuracy"] and "|wordnet:9.7|" in signatures["wups_0.9"]
+    old = as_json(capsys, "--vqa-script", "2016", *given)["systems"][0]["metrics"]["vqa_accuracy"]
+    assert old["value"] == 0 and "|script:2016|" in old["signature"]
+    score("--details", "1", *given)
+    assert "by vqa_accuracy\n\nq2  vqa_accuracy 0.00" in capsys.readouterr().out
+    refused("--metric", names, manifest, first, match=r"`wups_0.9` and `wups_0.0` must have .* by --wordnet DIR")
+    refused(*given[:2], "--wordnet", tmp_path, *given[4:], match=r"must be a folder with WordNet's .*no index.noun")
+
+
+def test_boxes_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    references = file(tmp_path, "a", "0 0 10 10\n0 0 10 10\n5.5 5 9 9\n")
+    hypotheses = file(tmp_path, "b", "0 0 10 5\nnone\n5.5 5 9 9\n")
+    found = as_json(capsys, "--metric", "iou_0.5", references, hypotheses)["systems"][0]["metrics"]["iou_0.5"]
+    assert found["value"] == pytest.approx(200 / 3) and found["counts"]["valid"] == 2
+    refused("--metric", "iou_0.5", hypotheses, references, match=r"the references of `iou_0.5` .* 'none' as item 2")
+
+
+def test_a_report_takes_answers_and_boxes(tmp_path: Path) -> None:
+    folder, options = tmp_path / "dict", TextOptions(vqa_script="2016", wordnet=tmp_path / "dict")
+    write_dictionary(folder, WORLD)
+    items = [Evaluated("q1", ["dog"] * 10, "dogs"), Evaluated("q2", ["cat"] * 9 + ["dog"], "Cat")]
+    names = ["vqa_accuracy", "accuracy", "wups_0.9", "wups_0.0"]
+    by = {"answers": ["single", "list"]}
+    report = write_report(tmp_path, items, names, Provenance("r", "test", None, "cpu", {}), by=by, options=options)
+    assert [report["metrics"][name]["value"] for name in names] == [50, 0, 100, 100]
+    assert report["by"]["answers"]["list"]["vqa_accuracy"]["value"] == 100
+    boxes = [Evaluated("b", ["0 0 1 1"], "0 0 1 1"), Evaluated("c", ["0 0 1 1"], "")]
+    report = write_report(tmp_path, boxes, ["iou_0.5"], Provenance("r", "test", None, "cpu", {}))
+    assert report["metrics"]["iou_0.5"]["value"] == 50 and "iou_0.5" in (tmp_path / "report.html").read_text()
 
 
 def test_seed_and_resamples_move_the_interval_alone(corpus: list[Path], capsys: pytest.CaptureFixture[str]) -> None:

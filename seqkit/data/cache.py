@@ -73,7 +73,7 @@ def build(
     result; and for a disk without room.
     """
     folder, wanted = Path(folder), json.loads(json.dumps({**key, **square.key()}))
-    stamps = np.fromiter(map(_stamp, paths), "S16", len(paths))
+    stamps = np.fromiter(map(stamp_of, paths), "S16", len(paths))
     records, bad = open_records(folder, wanted), dict[int, str]()
     if (records.rows(stamps) < 0).any():
         with locked(folder):
@@ -146,7 +146,7 @@ def _read(paths: Sequence[Path], stamps: Stamps, square: Square, writer: Writer,
         return error
 
 
-def _stamp(path: Path) -> bytes:
+def stamp_of(path: Path) -> bytes:
     """Other as soon as the file was written to, moved or touched; empty where there is none."""
     try:
         status = os.stat(path)

@@ -10,8 +10,9 @@ from seqkit.score.confidence import LEVEL, RESAMPLES, Difference
 from seqkit.score.error_rate import align, errors
 from seqkit.score.evaluate import METRICS, TOKENIZERS, Tally, differences, scores, tally, worst_first
 from seqkit.score.metric import Score, TextOptions, normalise
-from seqkit.score.terminal import columns, figure, side_by_side
+from seqkit.score.terminal import columns, figure, side_by_side, signed
 from seqkit.score.texts import FORMATS, Corpus, read_corpus
+from seqkit.score.vqa import SCRIPTS
 
 EDITS = ("substitutions", "deletions", "insertions", "hits", "reference_length")
 
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-punctuation", action="store_true", help="compare without characters of the Unicode categories P*")
     add("--tokenize", choices=TOKENIZERS, default="13a",
         help="of BLEU, as sacrebleu names them; with ptb, bleu1 to bleu4 are COCO's, bleu keeps 13a [13a]")
+    add("--vqa-script", choices=SCRIPTS, default=SCRIPTS[0],
+        help="the version of the official VQA evaluation script that vqa_accuracy equals [2021]")
+    add("--wordnet", metavar="DIR", type=Path, help="WordNet's dict files, which wups_0.9 and wups_0.0 need [none]")
     add("--resamples", metavar="N", type=int, default=RESAMPLES, help=f"for intervals and tests [{RESAMPLES}]")
     add("--seed", metavar="N", type=int, default=0, help="of the resamples [0]")
     output = parser.add_mutually_exclusive_group()
@@ -50,7 +54,9 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(f"`--{name}` must be at least {least}, got {getattr(arguments, name)}")
     names = [name.strip() for name in arguments.metric.split(",")]
     corpus = read_corpus([arguments.references, *arguments.more], arguments.hypotheses, arguments.format)
-    options = TextOptions(arguments.lowercase, not arguments.no_punctuation, arguments.tokenize)
+    options = TextOptions(
+        arguments.lowercase, not arguments.no_punctuation, arguments.tokenize, arguments.vqa_script, arguments.wordnet
+    )
     tallies = [tally(names, corpus.references, system, options) for system in corpus.systems]
     draws = {"resamples": arguments.resamples, "seed": arguments.seed}
     systems = [scores(found, **draws) for found in tallies]
@@ -96,18 +102,13 @@ def _table(
     edits = [["edits", "system", *(key.replace("_", " ") for key in EDITS)]]
     for name in systems[0]:
         for place, (file, found) in enumerate(zip(files, systems, strict=True)):
-            tested = [_tested(pairs[place - 1][name]) if place else ""] if pairs else []
+            tested = [signed(pairs[place - 1][name]) if place else ""] if pairs else []
             rows.append([name, file, figure(found[name]), *tested])
             if name in ("wer", "cer"):
                 edits.append([name, file, *(str(found[name].counts[key]) for key in EDITS)])
     tables = [rows, edits] if len(edits) > 1 else [rows]
     signatures = "\n".join(score.signature for score in systems[0].values())
     return "\n\n".join([*(columns(table, left=2) for table in tables), signatures])
-
-
-def _tested(difference: Difference) -> str:
-    value, low, high, p_value = difference
-    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}] p {p_value:.3f}"
 
 
 def _details(

@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 
 from seqkit.errors import InputError
 from seqkit.score import bleu
+from seqkit.score.boxes import BOX_METRICS
 from seqkit.score.caption import CAPTION_METRICS, COCO_BLEU
 from seqkit.score.confidence import RESAMPLES, Difference, interval, paired_test, resampled_sums, total
 from seqkit.score.error_rate import ERROR_RATES, edit_counts
 from seqkit.score.meteor import METEOR
 from seqkit.score.metric import AS_IT_IS, Array, Metric, References, Score, TextOptions, normalise, signature
+from seqkit.score.vqa import ANSWER_METRICS
+from seqkit.score.wups import WUPS_METRICS
 
-METRICS: dict[str, Metric] = ERROR_RATES | bleu.BLEU_METRICS | CAPTION_METRICS | METEOR
+METRICS: dict[str, Metric] = (
+    ERROR_RATES | bleu.BLEU_METRICS | CAPTION_METRICS | METEOR | ANSWER_METRICS | WUPS_METRICS | BOX_METRICS
+)
 TOKENIZERS = (*bleu.TOKENIZERS, "ptb")
 
 
@@ -35,9 +40,10 @@ def tally(
     """The counts of every metric named; metrics that share their counts have them taken once.
 
     With the tokenizer `ptb`, `bleu1` to `bleu4` are those of the COCO caption evaluation and `bleu` is sacrebleu's with
-    13a. These four, `cider`, `rouge_l` and `meteor` are over tokens in lower case whatever `lowercase` says.
-    Raises InputError for an unknown metric or tokenizer; ValueError for no items, for an item without a
-    reference, and for references and hypotheses of different number.
+    13a. These four, `cider`, `rouge_l`, `meteor` and `vqa_accuracy` lower case themselves, whatever `lowercase` says.
+    Raises InputError for an unknown metric or tokenizer, and where a metric cannot do with the references or with the
+    options; ValueError for no items, for an item without a reference, and for references and hypotheses of different
+    number.
     """
     for name in names:
         if name not in METRICS:

@@ -6,6 +6,7 @@ again. N items, K counts an item, R corpora scored at once (one, or one a resamp
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +19,13 @@ References = Sequence[Sequence[str]]  # of every item its one or more references
 
 
 class TextOptions(NamedTuple):
-    """What is done to references and hypotheses alike before they are compared; all of it is in the signature."""
+    """How references and hypotheses are compared; all of it is in the signature."""
 
     lowercase: bool = False
     punctuation: bool = True  # False removes every character of the Unicode categories P*
     tokenizer: str = "13a"  # of BLEU only; one of `seqkit.score.evaluate.TOKENIZERS`
+    vqa_script: str = "2021"  # of `vqa_accuracy` only; one of `seqkit.score.vqa.SCRIPTS`
+    wordnet: Path | None = None  # of `wups_*` only; a folder with WordNet's index.noun, data.noun and noun.exc
 
 
 AS_IT_IS = TextOptions()

@@ -1,0 +1,146 @@
+"""What the cache of features costs: time to fill it beside the bare network, and memory to train from it.
+
+    python recipes/benchmarks/feature_cache.py speed --images DIR [--number 320] [--threads 1]
+    python recipes/benchmarks/feature_cache.py memory [--pictures 7000 1000000]
+
+speed: pictures a second of `seqkit.data.cache.build`, reading and decoding included, and of the network alone on pixels
+that were read before, in turn. memory: the peak of a process that trains the captioning recipe for a few steps, from
+corpora of several sizes that are simulated: files of one byte, one caption each, and a cache whose index is whole and
+whose features are a sparse file of zeros.
+
+N pictures, W numbers a picture.
+"""
+
+import argparse
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import torch
+
+from recipes import captioning
+from recipes.captions import Text
+from recipes.pictures import Eye
+from seqkit.cli import Parser, guarded, parse
+from seqkit.data.cache import build, stamp_of
+from seqkit.data.image import Square, to_pixels
+from seqkit.data.manifest import Item, write_manifest
+from seqkit.data.records import ENTRY, FORMAT, HEADER
+from seqkit.errors import InputError
+from seqkit.nn.backbones import Backbone
+from seqkit.train.allocator import keep_memory
+
+BATCH, STEPS, HELD_OUT, FOLDER = 32, 20, 20, 1000
+WORDS = ["a", "dog", "cat", "man", "red", "blue", "runs", "sits", "on", "the", "grass", "street", "near", "ball"]
+
+
+def speed(images: Path, number: int, threads: int) -> None:
+    """Rates of both, twice."""
+    torch.set_num_threads(threads)
+    keep_memory()
+    paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))[:number]
+    if not paths:
+        raise InputError(f"--images must be a folder with pictures, got none in {images}")
+    backbone = Backbone("efficientnet_lite0")
+    extract, square = backbone.extractor(), Square(backbone.size)
+    pixels = to_pixels([square.read(path) for path in paths])
+    extract(pixels[:BATCH])  # warms up
+    for _ in range(2):
+        began = time.perf_counter()
+        for first in range(0, len(paths), BATCH):
+            extract(pixels[first : first + BATCH])
+        bare = len(paths) / (time.perf_counter() - began)
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            build(Path(folder), paths, extract, backbone.key(), square=square, batch=BATCH)
+            cached = len(paths) / (time.perf_counter() - began)
+            began = time.perf_counter()
+            build(Path(folder), paths, extract, backbone.key(), square=square, batch=BATCH)
+            again = time.perf_counter() - began
+        print(f"network {bare:.1f} pictures a second, cache {cached:.1f} ({100 * cached / bare:.0f} %), "
+              f"all {len(paths)} again {again:.2f} s", flush=True)
+
+
+def simulate(folder: Path, pictures: int) -> Path:
+    """A corpus of that size, its manifests below `folder`, with its cache, whose folder is returned."""
+    rng = np.random.default_rng(1)
+    real = folder / "real"
+    real.mkdir(parents=True)
+    for number in range(min(FOLDER, pictures)):
+        (real / f"{number}.jpg").write_bytes(b"x")
+    for number in range(-(-pictures // FOLDER)):
+        (folder / f"d{number}").symlink_to(real)
+    paths = [folder / f"d{number // FOLDER}" / f"{number % FOLDER}.jpg" for number in range(pictures)]
+    lines = (" ".join(WORDS[i] for i in rng.integers(len(WORDS), size=10)) for _ in paths)
+    pairs = enumerate(zip(paths, lines, strict=True))
+    items = [Item(id=str(number), image=path, references=(line,)) for number, (path, line) in pairs]
+    write_manifest(folder / "train.jsonl", items)
+    write_manifest(folder / "val.jsonl", items[:HELD_OUT])
+    backbone, cache = Backbone("efficientnet_lite0"), folder / "cache"
+    shapes = [[backbone.pooled_dim], [backbone.grid[0] * backbone.grid[1], backbone.dim]]
+    width = sum(int(np.prod(shape)) for shape in shapes)
+    entries = np.zeros(pictures, ENTRY)
+    entries["stamp"] = [stamp_of(path) for path in paths]
+    entries["content"] = np.frombuffer(rng.bytes(32 * pictures), "S32")
+    entries["row"], entries["check"] = rng.permutation(pictures), crc32(bytes(2 * width))
+    cache.mkdir()
+    (cache / "index-a.bin").write_bytes(entries.tobytes())
+    with (cache / "features-a.f16").open("wb") as file:
+        file.truncate(pictures * width * 2)
+    key = {**backbone.key(), **Square(backbone.size).key()}
+    header = {"format": FORMAT, "key": key, "shapes": shapes, "features": "features-a.f16", "index": "index-a.bin"}
+    (cache / HEADER).write_text(json.dumps(header))
+    return cache
+
+
+def train(folder: Path, cache: Path) -> None:
+    """A few steps of the recipe's `small`, and the peak of this process on standard output."""
+    config = captioning.Config(text=Text(min_count=1), eye=Eye(cache=cache))
+    config = dataclasses.replace(config, plan=dataclasses.replace(config.plan, steps=STEPS))
+    keep_memory()
+    began = time.perf_counter()
+    captioning.train(config, folder, folder / "run", resume=False, init=None, device=torch.device("cpu"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"peak_mb": peak / 1024, "seconds": time.perf_counter() - began}))
+
+
+def memory(sizes: Sequence[int]) -> None:
+    """The peak of a training process at each size, in a process of its own."""
+    for pictures in sizes:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "corpus"
+            cache = simulate(folder, pictures)
+            command = [sys.executable, __file__, "train", "--folder", str(folder), "--cache", str(cache)]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            print(f"{pictures:,} pictures: peak {found['peak_mb']:,.0f} MB in training, {found['seconds']:.0f} s for "
+                  f"opening and {STEPS} steps", flush=True)
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = Parser("feature_cache", "Time and memory of the cache of features.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    asked = commands.add_parser("speed", prog="feature_cache speed", description="Filling it beside the bare network.")
+    asked.add_argument("--images", type=Path, required=True, help="folder of pictures, at any depth")
+    asked.add_argument("--number", type=int, default=320, help="pictures to take (default: 320)")
+    asked.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
+    asked = commands.add_parser("memory", prog="feature_cache memory", description="Training from it.")
+    asked.add_argument("--pictures", dest="sizes", type=int, nargs="+", default=[7_000, 1_000_000],
+                       help="sizes to simulate (default: 7000 1000000)")
+    asked = commands.add_parser("train", prog="feature_cache train", description=argparse.SUPPRESS)
+    asked.add_argument("--folder", type=Path, required=True)
+    asked.add_argument("--cache", type=Path, required=True)
+    given = vars(parse(parser, list(argv)))
+    {"speed": speed, "memory": memory, "train": train}[given.pop("command")](**given)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
