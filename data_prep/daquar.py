@@ -122,7 +122,7 @@ def prepare(
     if split:
         parts = {split: merged(parts.values())}
     elif "train" in parts:
-        parts |= carve_out(parts["train"], CARVE if carve is None else carve)
+        parts = carve_out(parts.pop("train"), CARVE if carve is None else carve) | parts
     disjoint(parts)
     kept = ((name, keep(files, part, workers=workers, title=name)) for name, part in parts.items())
     return write_splits(out, kept, [path.name for path in paths.values()], {})

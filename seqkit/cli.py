@@ -56,7 +56,7 @@ class Recipe(NamedTuple):
 
 def run_recipe(recipe: Recipe, argv: Sequence[str] | None = None) -> int:
     """The exit status of one command of `recipe`."""
-    commands = {
+    commands: dict[str, tuple[str, Callable[[list[str]], object]]] = {
         "train": ("fit a model to a folder of manifests", functools.partial(_train, recipe)),
         "evaluate": ("score a trained run on one split", functools.partial(_evaluate, recipe)),
         "predict": ("run a trained run on your own input", functools.partial(_predict, recipe)),

@@ -73,7 +73,8 @@ def chosen(rows: Mapping[str, Mapping[str, str]], names: str) -> list[str]:
 
 def read_rows(out: Path, names: Sequence[str], split: str, options: TextOptions) -> list[Row]:
     """The rows of runs `out/name` that were evaluated on `split`."""
-    found, tallies = [], []
+    found: list[Row] = []
+    tallies = []
     for name in names:
         folder = out / name / "evaluate" / split
         report = json.loads((folder / "report.json").read_bytes())

@@ -131,7 +131,8 @@ def test_working_memory_stays_below_the_ceiling(widths: tuple[int, ...], output_
         flow = torch.ones_like(results[0])
         backward = working_memory(lambda flow=flow, results=results: results[0].backward(flow))
         assert forward - 4 * results[0].numel() <= pool.ceiling
-        assert backward - 4 * sum(x.numel() for x in xs) <= pool.ceiling
+        bound = pool.ceiling * (len(widths) + 4) / (len(widths) + 6)  # the rest is for a GPU's transform
+        assert backward - 4 * sum(x.numel() for x in xs) <= bound
         assert backward > pool.ceiling / 4  # a ceiling is there to be used
 
 
@@ -232,7 +233,7 @@ def test_autocast_and_16_bit_inputs_work_in_float32(dtype: torch.dtype) -> None:
 
 def test_16_bit_gradients_are_summed_in_float32() -> None:
     """Also where an input comes back after others, so that its sum is interrupted."""
-    pool, xs = make((5, 3), 11, positions=2), draw([(4,), (60, 4)], (5, 3), torch.bfloat16)
+    pool, xs = make((5, 3), 11, positions=1), draw([(4,), (60, 4)], (5, 3), torch.bfloat16)
     full = [x.detach().float().requires_grad_() for x in xs]
     pool(*xs).sum().backward()
     pool(*full).sum().backward()

@@ -21,7 +21,8 @@ TEXTS = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join), st.text(alphabet="ab .,é日\u2028\u00a0", max_size=10)
 )
 CORPORA = st.lists(st.tuples(st.lists(TEXTS, min_size=1, max_size=3), TEXTS), min_size=1, max_size=6)
-ALL = [name for name in METRICS if name != "meteor"]  # which starts a Java program
+# Without those that need Java, a dictionary, or boxes.
+ALL = [name for name in METRICS if name != "meteor" and not name.startswith(("wups", "iou"))]
 ORACLES: dict[str, Any] = {"bleu": BLEU, "chrf": CHRF, "ter": TER}
 ORACLES |= {f"bleu{order}": partial(BLEU, max_ngram_order=order) for order in (1, 2, 3, 4)}
 

@@ -42,7 +42,14 @@ def test_iou_has_its_laws() -> None:
     assert np.allclose(np.diag(found), 1) and np.array_equal(found, found.T) and found.max() <= 1 + 1e-12
     assert np.allclose(iou(boxes * 7 + 3, boxes * 7 + 3), found)
     assert iou(boxes, np.zeros((0, 4))).shape == (20, 0)
-    assert np.array_equal(iou(np.array([[0, 0, 255, 255]], dtype=np.uint8), np.array([[255, 0, 255, 9]])), [[0]])
+
+
+def test_whole_numbers_do_not_overflow() -> None:
+    apart = np.array([[0, 0, 9, 9], [200, 0, 255, 255]], dtype=np.uint8)
+    assert np.array_equal(iou(apart, apart), np.eye(2))
+    wide = np.array([[-100, 0, 100, 1], [0, 0, 100, 1]], dtype=np.int8)
+    assert np.array_equal(iou(wide, wide), [[1, 0.5], [0.5, 1]])
+    assert np.array_equal(iou(wide, wide.astype(np.float64)), iou(wide.astype(np.float64), wide))
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 3), (1, 2, 4)])

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import multi30k, scenes, synthetic, wmt
+from data_prep import multi30k, scene_phrases, scene_questions, scenes, synthetic, wmt
 from data_prep.parallel import Corpus, pairs
+from data_prep.proposals import fit
 from seqkit.data.check import check
 from seqkit.data.image import read_image
 from seqkit.data.manifest import read_manifest
@@ -264,6 +265,58 @@ def test_synthetic_captions_are_true_of_their_pictures(tmp_path):
             assert (abs(inside).max(-1) <= 10).any(0).all() and (abs(inside).max(-1) <= 10).any(1).all()
 
 
+@pytest.mark.parametrize("task", ["vqa", "vqa_free", "grounding"])
+def test_synthetic_scenes_with_texts_are_the_same_for_everybody(task, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        synthetic.make(task, tmp_path / name, items=60, seed=seed)
+    files = sorted(str(path.relative_to(tmp_path / "a")) for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert len(files) == 104 and files[-4:] == ["stats.json", "test.jsonl", "train.jsonl", "val.jsonl"]
+    assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
+    assert (tmp_path / "a" / "train.jsonl").read_bytes() != (tmp_path / "c" / "train.jsonl").read_bytes()
+    items = [i for split in ("train", "val", "test") for i in read_manifest(tmp_path / "a" / f"{split}.jsonl")]
+    assert len({read_image(item.image).tobytes() for item in items}) == len(items) == 100
+    assert {split: (s["images"], s["items"]) for split, s in stats(tmp_path / "a").items()} == {
+        "train": (60, 60), "val": (20, 20), "test": (20, 20)
+    }
+    assert check(tmp_path / "a")[1] == []
+
+
+@pytest.mark.parametrize(("task", "kinds", "low", "high"), [("vqa", 3, 24, 29), ("vqa_free", 7, 22, 29)])
+def test_synthetic_questions_have_one_right_answer_and_are_no_use_alone(task, kinds, low, high, tmp_path):
+    synthetic.make(task, tmp_path, items=420)
+    usual, right, counts, sizes = {}, [], {}, set()
+    for item in read_manifest(tmp_path / "train.jsonl"):
+        usual.setdefault(item.question, []).append(item.references[0])
+    for split in ("train", "val", "test"):
+        for item in read_manifest(tmp_path / f"{split}.jsonl"):
+            scene = scenes.from_json(item.extra["scene"])
+            assert item.references == (scene_questions.answer(item.question, scene),)
+            assert item.extra["answer_type"] == scene_questions.answer_type(item.references[0])
+            sizes |= {thing.size for thing in scene.things}
+            kind = item.extra["question_type"]
+            counts[split, kind] = counts.get((split, kind), 0) + 1
+            known = usual.get(item.question, [""])
+            right += [max(known, key=known.count) == item.references[0]] * (split != "train")
+        assert low < stats(tmp_path)[split]["chance"] < high
+    assert len(counts) == 3 * kinds and sizes == ({"medium"} if task == "vqa" else set(scenes.SIZES))
+    assert {number for (split, _), number in counts.items() if split == "train"} == {420 // kinds}
+    assert 100 * sum(right) / len(right) < high + 15
+
+
+def test_synthetic_phrases_have_one_right_box(tmp_path):
+    synthetic.make("grounding", tmp_path, items=60)
+    for item in read_manifest(tmp_path / "train.jsonl"):
+        scene = scenes.from_json(item.extra["scene"])
+        [thing] = scene_phrases.meant(item.source, scene)
+        assert item.extra["truth"] == [list(thing.box)]
+        assert item.extra["extent"] == list(read_image(item.image).shape[:2])
+        assert item.references == ("{} {} {} {}".format(*thing.box),)
+        fits = [fit([box], item.extra["truth"]) for box in item.boxes]
+        assert fits.count(True) == 1 and len(fits) == scene_phrases.CANDIDATES
+        assert item.extra["phrase_type"] in scene_phrases.KINDS
+    assert {split["chance"] for split in stats(tmp_path).values()} == {25}
+
+
 def test_no_synthetic_scene_occurs_twice(tmp_path, monkeypatch):
     few = [scenes.compose(random.Random(seed)) for seed in range(60)]
     monkeypatch.setattr(scenes, "compose", lambda rng: rng.choice(few))
@@ -274,16 +327,18 @@ def test_no_synthetic_scene_occurs_twice(tmp_path, monkeypatch):
 
 def test_another_version_of_any_of_its_files_makes_another_corpus(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert {path.name for path in synthetic.MADE_BY} == {"synthetic.py", "scenes.py"}
+    assert {path.name for path in synthetic.MADE_BY} == {
+        "synthetic.py", "scenes.py", "scene_questions.py", "scene_phrases.py", "proposals.py"
+    }
     folders = {synthetic.cached("captioning", items=1)}
-    for changed in range(2):
+    for changed in range(len(synthetic.MADE_BY)):
         copies = [tmp_path / f"{changed}-{path.name}" for path in synthetic.MADE_BY]
         for i, (copy, path) in enumerate(zip(copies, synthetic.MADE_BY, strict=True)):
             copy.write_bytes(path.read_bytes() + b"#" * (i == changed))
         with monkeypatch.context() as patched:
             patched.setattr(synthetic, "MADE_BY", copies)
             folders.add(synthetic.cached("captioning", items=1))
-    assert len(folders) == 3
+    assert len(folders) == 1 + len(synthetic.MADE_BY)
     assert read_manifest(min(folders) / "test.jsonl")[0].image.is_file()
 
 
@@ -292,7 +347,7 @@ def test_roots_and_vocabulary_are_distinct():
 
 
 def test_synthetic_arguments_are_checked(tmp_path):
-    with pytest.raises(InputError, match="--task must be one of translation, captioning, got dance"):
+    with pytest.raises(InputError, match="--task must be one of translation, .*, vqa, .*, vqa_free, got dance"):
         synthetic.make("dance", tmp_path)
     with pytest.raises(InputError, match="--items must be at least 1, got 0"):
         synthetic.main(["--task", "translation", "--out", str(tmp_path), "--items", "0"])
@@ -309,7 +364,7 @@ def test_the_cache_is_made_once_by_many_at_a_time(tmp_path, monkeypatch):
     assert synthetic.cached("translation", items=201) != folders[0]
 
 
-@pytest.mark.parametrize("script", ["multi30k", "wmt", "flickr8k", "coco", "synthetic"])
+@pytest.mark.parametrize("script", ["multi30k", "wmt", "flickr8k", "coco", "daquar", "vqa2", "referit", "synthetic"])
 def test_scripts_run_from_a_checkout_and_end_with_one_line(script, tmp_path):
     root = Path(synthetic.__file__).parents[1]
     result = subprocess.run(

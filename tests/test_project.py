@@ -27,6 +27,7 @@ FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit.draw": ("seqkit.errors",),
     "seqkit.config": ("seqkit.errors",),
     "seqkit.flags": ("seqkit", "seqkit.errors", "seqkit.config"),
+    "seqkit.compare": ("seqkit.errors", "seqkit.config", "seqkit.flags", "seqkit.data", "seqkit.score"),
     "seqkit.cli": ("seqkit",),
     "data_prep": ("seqkit",),
     "recipes": ("seqkit", "data_prep"),
@@ -102,7 +103,7 @@ def test_only_draw_imports_matplotlib() -> None:
 
 def test_what_is_imported_at_the_top_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    imported = {"PyYAML": "yaml", "Pillow": "PIL"}
+    imported = {"PyYAML": "yaml", "Pillow": "PIL", "opencv-python": "cv2"}
 
     def names_in(requirements: list[str]) -> set[str]:
         names = [text.split(">")[0].split("[")[0] for text in requirements]

@@ -150,6 +150,15 @@ def test_a_thing_that_is_not_there_has_as_many_like_it_as_one_that_is():
     assert counts["yes"] == counts["no"] and set(counts["yes"]) == {(1, 1), (1, 2), (2, 1), (2, 2)}
 
 
+def test_the_order_of_things_does_not_tell_what_a_question_is_about():
+    rng, first, numbers = random.Random(5), 0, Counter()
+    for card in itertools.islice(deal(rng, ["colour"]), 96):
+        scene = scene_questions.compose(card, rng, "cells")
+        first += scene.things[0].shape in card.question
+        numbers[len(scene.things)] += 1
+    assert first < 48 and set(numbers) == set(LAYOUTS["cells"][1]) == {4, 5, 6}
+
+
 def test_things_in_cells_fill_one_each():
     rng, taken = random.Random(0), Counter()
     for _ in range(200):
@@ -263,7 +272,8 @@ def test_exactly_one_candidate_fits_each_thing(told):
     ("the circle at the top", 1), ("the circle to the left of the square", 2), ("the thing below the red circle", 1),
     ("the square above the circle", 0),
     ("the thing to the right of the orange circle", 1), ("a circle", 0), ("the circle at the top of the square", 0),
-    ("the circle above the ring", 0), ("the orange thing in the middle", 0), ("", 0),
+    ("the circle above the ring", 0), ("the thing below the red thing", 0), ("the orange thing in the middle", 0),
+    ("", 0),
 ])
 def test_meant(text, number):
     assert len(meant(text, THREE)) == number

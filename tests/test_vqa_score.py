@@ -67,7 +67,7 @@ def test_normalising_is_the_rules_read_plainly() -> None:
         ("a.1.b", "a.1b"), ("." * 40, "." * 8), ("10:30", "10:30"), ("it's", "it's"), ("what?", "what"), ("hi!", "hi"),
         ("none", "0"), ("zero", "0"), ("TEN", "10"), ("eleven", "eleven"), ("one-two", "1 2"), ("one's", "one's"),
         ("The cat", "cat"), ("an a the", ""), ("a", ""), ("a's", "a's"), ("", ""), ("\tA\n", ""), ("x\ny", "x y"),
-        ("x-\n", "x"), ("-\nx", "x"), ("x\u00a0 y", "x y"), ("«x» – y…", "«x» – y…"), ("İ", "i̇"),
+        ("x-\ty-z", "x yz"), ("x-\n", "x"), ("-\nx", "x"), ("x\u00a0 y", "x y"), ("«x» – y…", "«x» – y…"), ("İ", "i̇"),
         ("dont", "don't"), ("Dont", "don't"), ("cant", "can't"), ("twas", "'twas"), ("oclock", "o'clock"),
         ("couldntve", "couldntve"), ("couldnt've", "couldn't've"), ("couldn'tve", "couldn't've"), ("twas.", "'twas"),
         ("yalld've", "yalld've"), ("y'alld've", "y'all'd've"), ("Im", "im"), ("ive", "ive"), ("'ow'sat", "'ow's'at"),
@@ -113,7 +113,7 @@ def test_published_examples() -> None:
         (["Red"] * 9 + ["x"], "red", 1, 0), (["the cat"] * 9 + ["cat"], "cat", 1, 0.3),
         (["dont"] * 9 + ["x"], "dont", 1, 0),
         (["red "] * 5 + ["red"] * 5, "red", 1, 1), (["red-"] * 5 + ["red"] * 5, "red", 1, 1), ([""] * 10, "the", 0, 1),
-        ([""] * 10, "", 1, 1), (["red", "x"] * 5, "", 0, 0), (["red\tx"] * 9 + ["y"], "red x", 1, 0),
+        ([""] * 10, "", 1, 1), (["red", "x"] * 5, "", 0, 0), (["red\tx"] * 10, "red x", 1, 0),
     ],
 )
 def test_the_versions_differ_as_the_scripts_do(answers: list[str], hypothesis: str, now: float, then: float) -> None:

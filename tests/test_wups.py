@@ -103,13 +103,15 @@ def test_similarity_is_that_of_every_path(tmp_path: Path) -> None:
         synsets = []
         for place in range(12):
             uppers = draw.sample(range(place), min(place, draw.choice([0, 1, 1, 1, 2, 2, 3])))
-            synsets.append(Synset([draw.choice(["a", "A-b", "a_b", "aa", "b"])], uppers, draw.choice(["@", "@i"])))
+            words = [draw.choice(["a", "A-b", "a_b", "aa", "b"]), f"w{place}"]
+            synsets.append(Synset(words, uppers, draw.choice(["@", "@i"])))
         offsets = write_dictionary(tmp_path / str(trial), synsets)
         dictionary = Dictionary(tmp_path / str(trial))
         table = [[dictionary.similarity(one, other) for other in offsets] for one in offsets]
         for first, row in enumerate(table):
             for second, found in enumerate(row):
                 assert found == slow_similarity(synsets, first, second), (synsets, first, second)
+                assert found == dictionary.word_similarity(f"w{first}", f"w{second}")
                 askew += found != table[second][first]
     assert askew > 20  # the order of the two matters, as it does in NLTK
 
@@ -149,6 +151,17 @@ def test_every_ending_is_undone(tmp_path: Path, singular: str, plural: str) -> N
     dictionary = Dictionary(tmp_path)
     assert dictionary.synsets(plural) == dictionary.synsets(singular) == offsets
     assert dictionary.synsets(plural + "s") == []
+
+
+def test_an_irregular_plural_is_no_regular_one(tmp_path: Path) -> None:
+    offsets = write_dictionary(tmp_path, [Synset(["axe"]), Synset(["axis"], [0])], "axes axis\n")
+    assert Dictionary(tmp_path).synsets("axes") == [offsets[1]]
+
+
+def test_a_synset_may_have_many_words(tmp_path: Path) -> None:
+    synonyms = [f"word{n}" for n in range(17)]  # their number is written in hexadecimal
+    offsets = write_dictionary(tmp_path, [Synset(["top"]), Synset(synonyms[:12], [0]), Synset(synonyms, [1])])
+    assert set(Dictionary(tmp_path).above(offsets[2]).ways) == set(offsets)
 
 
 def test_a_word_that_is_also_a_plural_has_the_synsets_of_both(tmp_path: Path) -> None:
@@ -247,6 +260,9 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"{belongs} at byte 99999999"):
         line = "dog n 1 2 @ ~ 1 0 "
         damaged(tmp_path, "index.noun", line, f"{line}99999999\ndogg ").word_similarity("dog", "cat")
+    inside = write_dictionary(tmp_path, WORLD)[6] + 1
+    with pytest.raises(InputError, match=rf"{belongs} at byte {inside}"):
+        Dictionary(tmp_path).above(inside)
 
 
 @pytest.mark.parametrize("line", ["dog", "dog n x", "dog n 0 2", "dog n 1 2 @ ~ 1 0 here"])

@@ -147,6 +147,7 @@ def _pullback(grad: Tensor, xs: list[Tensor], hashes: list[Tensor], wanted: list
             if last[i]:  # the inverse transform of a conjugate is the same numbers in reverse order
                 reverse_D = (n - hashes[i][0]) % n
                 here += torch.fft.irfft(flows.pop(i), n=n).index_select(-1, reverse_D).mul_(hashes[i][1])
+        del grad_F, flow_F, others  # before the next block is begun
     return [g.to(x.dtype) for g, x in zip(grads, xs, strict=True)]
 
 

@@ -51,8 +51,8 @@ def read_box(text: str) -> tuple[float, float, float, float] | None:
 
 
 def _areas(boxes_4: Array) -> Array:
-    """Of the boxes in the last dimension."""
-    area: Array = np.maximum(boxes_4[..., 2:] - boxes_4[..., :2], 0).prod(-1)
+    """Of the boxes in the last dimension; that of a box inside out is not asked for, since it shares nothing."""
+    area: Array = (boxes_4[..., 2:] - boxes_4[..., :2]).prod(-1)
     return area
 
 

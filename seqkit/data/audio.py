@@ -1,0 +1,177 @@
+"""Sound: files to samples, and samples to features a frame.
+
+Samples are float32 in mono at 16 kHz. Features have a frame every 10 ms: `frame_count(n)` = ceil(n / 160) of them, and
+frame i stands for the samples from 160 i on; its window of 25 ms is centred on theirs, zeros beyond either end. So four
+frames belong to one of video at 25 a second, and a second is 100 frames whatever comes after it.
+
+MFCC as Davis and Mermelstein 1980: pre-emphasis 0.97, Hamming window, power spectrum, 26 triangles evenly spaced in mel
+from 20 to 7600 Hz, logarithm, cosine transform, the first 13. Log-mel: Hann window, 40 or 80 triangles, logarithm.
+SpecAugment: Park et al. 2019, arXiv:1904.08779, section 2, without warping.
+
+N samples, T frames, F features a frame, M triangles, K bins of the spectrum.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqkit.errors import InputError
+
+Floats = NDArray[np.float32]
+
+RATE = 16_000  # samples a second
+HOP = 160  # samples, 10 ms
+WINDOW = 400  # samples, 25 ms
+BINS = 512  # points of the Fourier transform
+LOWEST, HIGHEST = 20.0, 7600.0  # Hz
+FLOOR = 1e-10  # the least power whose logarithm is taken, of full scale 1
+SLACK = 0.1  # seconds by which a cut may reach past the end of a file
+SPEEDS = (0.9, 1.0, 1.1)
+
+
+def read_audio(path: Path, *, start: float | None = None, end: float | None = None) -> Floats:
+    """The samples (N,) of a wav, flac, ogg or mp3 file of any rate and channels, or of its part from `start` to `end`.
+
+    Channels are averaged. Raises InputError with the file's name for one that is missing, empty or damaged, is no
+    sound, or does not reach as far as the cut.
+    """
+    import soundfile
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such sound file; correct the path or fetch the file")
+    if not path.stat().st_size:
+        raise InputError(f"{path}: must be sound, got an empty file; fetch it again")
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, length = file.samplerate, file.frames
+            first, last = _cut(path, start or 0.0, end, rate, length)
+            file.seek(first)
+            samples_NC = file.read(last - first, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, TypeError) as error:  # the latter for a name that ends in .raw
+        reason = str(getattr(error, "error_string", "no header")).strip().rstrip(".")
+        raise InputError(f"{path}: must be sound as wav, flac, ogg or mp3, got other or damaged data ({reason}); "
+                         "convert it, or fetch it again") from None
+    found = first + len(samples_NC)
+    if found < last:
+        raise InputError(f"{path}: must hold the {length} samples that it says, got {found}; fetch it again")
+    samples_N: Floats = samples_NC.mean(1)
+    if not np.isfinite(samples_N).all():
+        raise InputError(f"{path}: every sample must be a finite number, got NaN or infinity; make the file again")
+    return resample(samples_N, rate, RATE)
+
+
+def _cut(path: Path, start: float, end: float | None, rate: int, length: int) -> tuple[int, int]:
+    """[first, last) in the file's own samples."""
+    seconds = length / rate
+    if not length:
+        raise InputError(f"{path}: must hold at least one sample, got none; fetch it again")
+    if end is not None and end > seconds + SLACK:
+        raise InputError(f"{path}: `end` must be within the file's {seconds:g} seconds, got {end:g}; correct the item")
+    first, last = round(start * rate), length if end is None else min(length, round(end * rate))
+    if not 0 <= first < last:
+        raise InputError(f"{path}: `start` must be from 0 to before the end ({last / rate:g} seconds), got {start:g}; "
+                         "correct the item")
+    return first, last
+
+
+def resample(samples_N: Floats, rate: int, new_rate: int) -> Floats:
+    """ceil(N new_rate / rate) samples, by a windowed sinc."""
+    if rate == new_rate:
+        return samples_N
+    from torchaudio.functional import resample as by_sinc
+
+    made: Floats = by_sinc(torch.from_numpy(samples_N), rate, new_rate).numpy()
+    return made
+
+
+def change_speed(samples_N: Floats, factor: float) -> Floats:
+    """Faster by `factor`, and higher by as much: ceil(N / factor) samples; times divide by it.
+
+    `factor` is taken to the nearest hundredth, such as one of SPEEDS.
+    """
+    return resample(samples_N, round(100 * factor), 100)
+
+
+def frame_count(samples: int) -> int:
+    """T of so many samples."""
+    return -(-samples // HOP)
+
+
+def log_mel(samples_N: Floats, count: int = 80) -> Floats:
+    """The logarithm of the power within each of `count` mel triangles, (T, count)."""
+    return _log_mel(samples_N, np.hanning(WINDOW + 1)[:-1], count)
+
+
+def mfcc(samples_N: Floats, count: int = 13, *, triangles: int = 26) -> Floats:
+    """The first `count` mel-frequency cepstral coefficients, (T, count); the first is the level."""
+    from torchaudio.functional import create_dct
+
+    sharp_N = samples_N - 0.97 * np.concatenate([samples_N[:1], samples_N[:-1]])
+    cosines_MF = create_dct(count, triangles, "ortho").numpy()
+    coefficients_TF: Floats = _log_mel(sharp_N, np.hamming(WINDOW + 1)[:-1], triangles) @ cosines_MF
+    return coefficients_TF
+
+
+def _log_mel(samples_N: NDArray[np.floating[Any]], window: NDArray[np.float64], count: int) -> Floats:
+    if not len(samples_N):
+        raise ValueError("`samples_N` must hold at least one sample, got none")
+    steps, before = frame_count(len(samples_N)), (WINDOW - HOP) // 2
+    after = (steps - 1) * HOP + WINDOW - before - len(samples_N)
+    frames_TN = np.lib.stride_tricks.sliding_window_view(np.pad(samples_N, (before, after)), WINDOW)[::HOP]
+    power_TK = np.abs(np.fft.rfft(frames_TN * window, BINS)) ** 2 / np.sum(window**2)
+    logarithm_TM: Floats = np.log(np.maximum(power_TK @ _triangles(count), FLOOR)).astype(np.float32)
+    return logarithm_TM
+
+
+@cache
+def _triangles(count: int) -> NDArray[np.float64]:
+    from torchaudio.functional import melscale_fbanks
+
+    filters_KM = melscale_fbanks(BINS // 2 + 1, LOWEST, HIGHEST, count, RATE)
+    return np.asarray(filters_KM, np.float64)
+
+
+def normalise(features_TF: Floats, mean_F: Floats | None = None, std_F: Floats | None = None) -> Floats:
+    """Each feature with mean 0 and deviation 1: over the utterance, or by the given statistics of a corpus."""
+    own = features_TF.astype(np.float64)
+    mean = own.mean(0) if mean_F is None else mean_F
+    std = own.std(0) if std_F is None else std_F
+    scaled_TF: Floats = ((own - mean) / np.maximum(std, 1e-5)).astype(np.float32)
+    return scaled_TF
+
+
+def statistics(corpus: Iterable[Floats]) -> tuple[Floats, Floats]:
+    """Mean (F,) and deviation (F,) over every frame of (T, F) arrays, of which one at a time is held.
+
+    Raises ValueError where there is no frame.
+    """
+    count, mean, squares = 0, np.zeros(()), np.zeros(())
+    for features_TF in corpus:
+        own, n = features_TF.astype(np.float64), len(features_TF)
+        if n:
+            shift = own.mean(0) - mean
+            squares = squares + own.var(0) * n + shift**2 * (n * count / (n + count))
+            count, mean = count + n, mean + shift * (n / (n + count))
+    if not count:
+        raise ValueError("`corpus` must hold at least one frame, got none")
+    return mean.astype(np.float32), np.sqrt(squares / count).astype(np.float32)
+
+
+def spec_augment(features_TF: Floats, rng: np.random.Generator, *, time_masks: int = 2, time_width: int = 40,
+                 frequency_masks: int = 2, frequency_width: int = 3, share: float = 0.2) -> Floats:
+    """A copy in which spans of frames and of features, each of a width from 0 to the given one, are 0: the mean of
+    normalised features. No span of frames is wider than `share` of the utterance."""
+    masked_TF = features_TF.copy()
+    widest = min(time_width, int(share * len(masked_TF)))
+    for axis_TF, masks, width in ((masked_TF, time_masks, widest), (masked_TF.T, frequency_masks, frequency_width)):
+        for _ in range(masks):
+            wide = int(rng.integers(min(width, len(axis_TF)) + 1))
+            first = int(rng.integers(len(axis_TF) - wide + 1))
+            axis_TF[first : first + wide] = 0.0
+    return masked_TF

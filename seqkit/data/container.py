@@ -1,0 +1,98 @@
+"""Containers of video and sound (mp4, mpg, mkv, avi, ...): what is in them, decoded as far as they are whole.
+
+Times are seconds of the file's own clock.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from seqkit.errors import InputError
+
+Note = Callable[[str], None]
+
+TICKS = 25  # frames a second, where a file does not say
+JUMP = 10.0  # seconds from a frame to the next; more is a damaged time stamp
+
+
+def ignore(note: str) -> None:
+    """Hears what is odd about a file, and lets it be."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """The container, closed at the end. Raises InputError, naming the file, for one that is none."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such video; correct the path or fetch the file")
+    if not path.stat().st_size:
+        raise InputError(f"{path}: must be a video, got an empty file; fetch it again")
+    try:  # an absolute path, for in another one ffmpeg takes what is before a colon for a protocol
+        container = av.open(os.path.abspath(path), metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        with open(path, "rb") as file:
+            cut = file.read(8)[4:] == b"ftyp"
+        found = "the beginning of one that is cut off" if cut else f"something else ({type(error).__name__})"
+        raise InputError(f"{path}: must be a video, got {found}; fetch it again") from None
+    with container:
+        yield container
+
+
+def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
+    """The stream of moving pictures. Raises InputError where there is none."""
+    moving = _moving(container)
+    if moving:
+        return moving[0]
+    others = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    raise InputError(f"{path}: must hold a video, got {others} alone; name another file")
+
+
+def _moving(container: InputContainer) -> list[av.VideoStream]:
+    """Without the pictures on records' sleeves."""
+    return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+
+
+def timed_frames(container: InputContainer, path: Path, note: Note) -> Iterator[tuple[float, float, av.VideoFrame]]:
+    """Frames with time and duration in seconds, the times put right where they run back or far ahead."""
+    stream = video_stream(container, path)
+    step = float(1 / (stream.average_rate or stream.guessed_rate or TICKS))
+    last, shift, number, jumps = -step, 0.0, 0, 0
+    for number, frame in enumerate(whole(container, stream, note), 1):
+        time = last + step if frame.time is None else frame.time + shift
+        if number > 1 and not 0 < time - last < JUMP:
+            jumps += 1
+            shift += last + step - time
+            time = last + step
+        last = time
+        yield time, float((frame.duration or 0) * (frame.time_base or 0)) or step, frame
+    if jumps:
+        note(f"{jumps} time stamps out of order")
+    if number < 0.95 * stream.frames:
+        note(f"cut off: {number} of {stream.frames} frames")
+
+
+def whole(container: InputContainer, stream: Any, note: Note) -> Iterator[Any]:
+    """Every frame of the stream that can be decoded, to the end of the file or to where it is cut off."""
+    stream.codec_context.thread_count = 1  # the processes of a preparation fill the machine
+    packets, damaged = container.demux(stream), 0
+    packet: Any = ...
+    while packet is not None:
+        try:
+            packet = next(packets, None)
+            yield from packet.decode() if packet is not None else ()
+        except av.FFmpegError:  # of one packet; reading itself ends with the first
+            damaged += 1
+    if damaged:
+        note(f"{damaged} damaged places in the {stream.type}")
+
+
+def first_time(path: Path) -> float | None:
+    """When the first frame is shown, in seconds of the file's own time; None of sound alone."""
+    with opened(path) as container:
+        if not _moving(container):
+            return None
+        return next((time for time, _, _ in timed_frames(container, path, ignore)), None)

@@ -1,0 +1,97 @@
+"""Noise at a stated ratio to the speech: white (the published one), babble, or a recording.
+
+A signal-to-noise ratio is 10 log10 of the mean square of the speech over that of the noise, in dB. Speech is measured
+where there is some: within the words whose times are known, else in the windows of 25 ms whose energy is within 30 dB
+of the loudest one's. Noise is measured over its whole length. Times are seconds from the first sample.
+
+Random numbers come from the item's id alone: every system hears the same noise over an item, and a ratio changes
+nothing but its level. For new noise in every epoch of training, let the key be the id and the item's seed.
+
+N samples, at 16 kHz.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqkit.data.audio import RATE, WINDOW, Floats
+
+Words = Sequence[tuple[str, float, float]]  # word, start and end
+Noise = Callable[[int, str], Floats]  # so many samples of noise for a key
+
+QUIETEST = 30.0  # dB below the loudest window that still counts as speech
+
+
+def generator(key: str) -> np.random.Generator:
+    """Random numbers that depend on the text alone."""
+    return np.random.default_rng(np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4"))
+
+
+def white(count: int, key: str) -> Floats:
+    """Gaussian, as loud at every frequency."""
+    return generator(key).standard_normal(count, np.float32)
+
+
+def babble(ids: Sequence[str], read: Callable[[str], Floats], *, talkers: int = 6) -> Noise:
+    """The speech of `talkers` other items at once, each as loud and from a place of its own, round and round.
+
+    `read` gives an item's samples. An item is another one where its id does not begin the key. Raises ValueError, when
+    noise is asked for, where there are too few others.
+    """
+    def noise(count: int, key: str) -> Floats:
+        rng, others = generator(key), [other for other in ids if not key.startswith(other)]
+        if len(others) < talkers:
+            raise ValueError(f"`ids` must hold {talkers} items other than {key!r}, got {len(others)}")
+        voices = [read(others[i]) for i in rng.choice(len(others), talkers, replace=False)]
+        total_N = np.zeros(count, np.float32)
+        for voice_N in voices:
+            total_N += _turned(voice_N, count, rng) / np.float32(_rms(voice_N) or 1.0)
+        return total_N
+
+    return noise
+
+
+def recording(samples_N: Floats) -> Noise:
+    """A recording of noise from a place of each key's own, round and round."""
+    return lambda count, key: _turned(samples_N, count, generator(key))
+
+
+def speech_rms(samples_N: Floats, words: Words = ()) -> float:
+    """The root of the mean square of the speech; 0 for silence."""
+    spans = [samples_N[round(start * RATE) : round(end * RATE)] for _, start, end in words]
+    if any(map(len, spans)):
+        return _rms(np.concatenate(spans))
+    windows = np.pad(samples_N, (0, -len(samples_N) % WINDOW)).reshape(-1, WINDOW)
+    energy = np.mean(np.square(windows, dtype=np.float64), 1)
+    loud = energy[energy >= energy.max(initial=0.0) * 10 ** (-QUIETEST / 10)]
+    return float(np.sqrt(loud.mean())) if len(loud) else 0.0
+
+
+def add_noise(samples_N: Floats, snr: float | None, *, key: str, noise: Noise = white, words: Words = ()) -> Floats:
+    """The samples with noise at `snr` dB for `key`, which is the item's id; None is clean, the samples as they are.
+
+    Over silence no ratio is defined, and it stays as it is. Where the sum would leave -1 to 1 it is made less loud as
+    a whole, so that a file can hold it unclipped; the ratio stays. Raises ValueError for silent noise.
+    """
+    level = speech_rms(samples_N, words)
+    if snr is None or level == 0.0:
+        return samples_N
+    added_N = noise(len(samples_N), key)
+    own = _rms(added_N)
+    if own == 0.0:
+        raise ValueError(f"`noise` must not be silent, got only zeros for {key!r}")
+    mixed_N: NDArray[np.float32] = samples_N + added_N * np.float32(level / own * 10 ** (-snr / 20))
+    peak = np.abs(mixed_N).max()
+    return mixed_N / peak if peak > 1 else mixed_N
+
+
+def _turned(samples_N: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """`count` samples from a random place on, round and round."""
+    turned_N: Floats = np.resize(np.roll(samples_N, -int(rng.integers(len(samples_N)))), count)
+    return turned_N
+
+
+def _rms(samples_N: Floats) -> float:
+    return float(np.sqrt(np.mean(np.square(samples_N, dtype=np.float64)))) if len(samples_N) else 0.0

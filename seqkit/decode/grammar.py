@@ -1,0 +1,109 @@
+"""Closed sets as a scorer: what may come next adds 0, all else -inf.
+
+A `Grammar` is a deterministic automaton over tokens, its states integers, so that a search carries one number a
+hypothesis. `lexicon` lets words of a list follow each other, `slots` one word of each of several sets, such as the six
+of a command sentence. Give the scorer a positive weight: 0 times -inf is no number.
+
+N rows, S states, V tokens.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Word = Sequence[int]  # tokens
+
+
+class Grammar:
+    """A scorer that allows what the automaton accepts.
+
+    `edges` holds, for each state, the state after each token that may come next; state 0 is the first; in the states
+    `final` a sentence may end. Raises ValueError where an edge leads to no state or has a token outside `vocab`.
+    """
+
+    def __init__(self, edges: Sequence[dict[int, int]], final: Sequence[int], vocab: int,
+                 device: torch.device | str = "cpu", *, bos: int = 1, eos: int = 2) -> None:
+        self.before, dead, self.eos = len(edges), len(edges) + 1, eos
+        next_SV = torch.full((len(edges) + 2, vocab), dead, dtype=torch.int32)
+        rows = [(state, *edge) for state, following in enumerate(edges) for edge in following.items()]
+        source, token, target = torch.tensor(rows, dtype=torch.int64).view(-1, 3).unbind(1)
+        for name, found, end in (("token", token, vocab), ("state", target, len(edges))):
+            if len(found) and not 0 <= int(found.min()) <= int(found.max()) < end:
+                raise ValueError(f"`edges` must lead by a {name} from 0 to {end - 1}, "
+                                 f"got {int(found.min())} to {int(found.max())}")
+        next_SV[source, token] = target.int()
+        next_SV[self.before, bos] = 0
+        bonus_SV = torch.zeros_like(next_SV, dtype=torch.float32).masked_fill(next_SV == dead, float("-inf"))
+        bonus_SV[list(final), eos] = 0.0
+        self.next_SV, self.bonus_SV = next_SV.to(device), bonus_SV.to(device)
+
+    def start(self, rows: int, device: torch.device) -> tuple[Tensor]:
+        return (torch.full((rows,), self.before, device=device),)
+
+    def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: tuple[Tensor]) -> tuple[Tensor, tuple[Tensor]]:
+        state_N = self.next_SV[state[0], token_N].long()
+        return self.bonus_SV[state_N], (state_N,)
+
+    def accepts(self, tokens: Sequence[int]) -> bool:
+        """Whether a sentence may be these tokens, BOS and EOS left out."""
+        state = 0
+        for token in tokens:
+            state = int(self.next_SV[state, token])
+        return bool(self.bonus_SV[state, self.eos] == 0)
+
+
+def lexicon(words: Sequence[Word], vocab: int, separator: int | None, device: torch.device | str = "cpu", *,
+            empty: bool = True) -> Grammar:
+    """Any number of the words, a `separator` between two; `empty`: none at all may be said too.
+
+    Without separator the words must not begin one another. Raises ValueError where they do.
+    """
+    return _grammar([words], vocab, separator, device, again=True, empty=empty)
+
+
+def slots(sets: Sequence[Sequence[Word]], vocab: int, separator: int | None, device: torch.device | str = "cpu"
+          ) -> Grammar:
+    """One word of each set in turn, a `separator` between two; conditions as in `lexicon`."""
+    return _grammar(sets, vocab, separator, device, again=False, empty=False)
+
+
+def _grammar(sets: Sequence[Sequence[Word]], vocab: int, separator: int | None, device: torch.device | str, *,
+             again: bool, empty: bool) -> Grammar:
+    if not sets or not all(sets):
+        raise ValueError("`words` must hold at least one word for each place, got none")
+    edges: list[dict[int, int]] = [{}]
+    root, ends = 0, []
+    for words in sets:
+        # Where the next word begins; words may follow it at once where they are the same, but nothing ends there.
+        following = len(edges)
+        edges.append(edges[root] if again else {})
+        ends = [_add(edges, root, word, separator, following) for word in words]
+        for end in ends:
+            if separator is not None:
+                edges[end][separator] = following
+        root = following
+    if separator is not None and not again:
+        for end in ends:  # nothing comes after the last word
+            edges[end].pop(separator, None)
+    return Grammar(edges, sorted({*ends, 0} if empty else {*ends}), vocab, device)
+
+
+def _add(edges: list[dict[int, int]], root: int, word: Word, separator: int | None, following: int) -> int:
+    """Spell a word from `root` on; the state in which it has ended."""
+    if not len(word) or separator in word:
+        raise ValueError(f"`words` must be of tokens other than the separator, got {list(word)}")
+    state = root
+    for place, token in enumerate(word, 1):
+        after = edges[state].get(token)
+        if after is None:
+            after = len(edges)
+            if separator is None and place == len(word):
+                after = following
+            else:
+                edges.append({})
+            edges[state][token] = after
+        if separator is None and (after == following) != (place == len(word)):
+            raise ValueError(f"`words` must not begin one another without a separator, got {list(word)} among them")
+        state = after
+    return state

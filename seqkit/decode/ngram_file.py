@@ -1,0 +1,57 @@
+"""The file of an n-gram model, mapped into memory and read only where it is touched.
+
+Eight bytes that name the format, the length of a JSON header in eight more, the header (bounds, symbols, place and
+type of each array), then the arrays, little-endian, each at a multiple of 64 bytes.
+"""
+
+import json
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from seqkit.decode.arpa import load_arpa
+from seqkit.decode.ngram import Ngram
+from seqkit.errors import InputError
+
+MAGIC, ALIGNED = b"seqkitNG", 64
+ARRAYS = ("key_E", "logprob_G", "backoff_G", "suffix_G", "context_G")
+
+
+def write(model: Ngram, file: IO[bytes]) -> None:
+    """The model in our own format."""
+    arrays = {name: np.ascontiguousarray(getattr(model, name)) for name in ARRAYS}
+    places, end = {}, 0
+    for name, values in arrays.items():
+        places[name] = (end, len(values), values.dtype.newbyteorder("<").str)
+        end += -(-values.nbytes // ALIGNED) * ALIGNED
+    header = json.dumps({"bounds": model.bounds, "symbols": model.symbols, "arrays": places}, ensure_ascii=False)
+    content = header.encode()
+    content += b" " * (-(16 + len(content)) % ALIGNED)
+    file.write(MAGIC + len(content).to_bytes(8, "little") + content)
+    for name, values in arrays.items():
+        data = values.astype(places[name][2]).tobytes()
+        file.write(data + bytes(-len(data) % ALIGNED))
+
+
+def load(path: Path) -> Ngram:
+    """The model of a file, one in ARPA format too where its name says so (.arpa, .arpa.gz).
+
+    Raises InputError where it is neither or is cut short.
+    """
+    if path.name.endswith((".arpa", ".arpa.gz")):
+        return load_arpa(path)
+    with path.open("rb") as file:
+        magic, size = file.read(8), int.from_bytes(file.read(8), "little")
+        if magic != MAGIC:
+            raise InputError(f"{path}: must be an n-gram model of ours, got another file; the name of an ARPA "
+                             "file must end in .arpa or .arpa.gz")
+        content = file.read(size)
+    try:
+        header = json.loads(content)
+        # Copy on write: torch takes no array that cannot be written.
+        arrays = [np.memmap(path, np.dtype(kind), "c", 16 + size + start, (length,))
+                  for start, length, kind in (header["arrays"][name] for name in ARRAYS)]
+    except (ValueError, OSError):
+        raise InputError(f"{path}: must be a whole n-gram model, got one that is cut short; make it again") from None
+    return Ngram(tuple(header["symbols"]), tuple(header["bounds"]), *(array.view(np.ndarray) for array in arrays))

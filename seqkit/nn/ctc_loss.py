@@ -1,0 +1,56 @@
+"""The loss of connectionist temporal classification: -log of the sum over all alignments of a target with its frames.
+
+Graves et al. 2006, "Connectionist temporal classification", section 4. The blank is index 0, PAD of every vocabulary:
+what a padded target holds can never be said, so the index is free, and the other tokens keep their ids.
+
+B batch, T frames, L target tokens, V vocabulary.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqkit.nn.masks import mask_from_lengths
+
+BLANK = 0
+
+
+def frames_needed(targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
+    """The fewest frames (B,) that can say each target: one a token, and a blank between two equal neighbours."""
+    equal_BL = (targets_BL[:, 1:] == targets_BL[:, :-1]) & _real(target_lengths_B - 1, max(0, targets_BL.shape[1] - 1))
+    return target_lengths_B + equal_BL.sum(1)
+
+
+def ctc_loss(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
+    """-log p(target) of each item (B,), in nats, in float32 under autocast too; an empty target is all blanks.
+
+    Raises ValueError, with the item's place in the batch, for a target that its frames cannot say, for one that holds
+    the blank, and for lengths beyond the tensors. The check waits for the device, as the loss itself does.
+    """
+    _check(logits_BTV, lengths_B, targets_BL, target_lengths_B)
+    with torch.autocast(logits_BTV.device.type, enabled=False):
+        logits_BTV = logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
+        logprob_TBV = logits_BTV.log_softmax(-1).transpose(0, 1)
+        targets_BL = F.pad(targets_BL, (0, 1))  # the kernel wants a column even where all targets are empty
+        return F.ctc_loss(logprob_TBV, targets_BL, lengths_B, target_lengths_B, blank=BLANK, reduction="none")
+
+
+def _check(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> None:
+    frames, width, vocab = logits_BTV.shape[1], targets_BL.shape[1], logits_BTV.shape[2]
+    needed_B = frames_needed(targets_BL, target_lengths_B)
+    wrong_BL = _real(target_lengths_B, width) & ((targets_BL <= BLANK) | (targets_BL >= vocab))
+    numbers = torch.stack([lengths_B, target_lengths_B, needed_B, wrong_BL.any(1).long()], 1).tolist()
+    for item, (length, target_length, needed, wrong) in enumerate(numbers):
+        if not 0 <= length <= frames:
+            raise ValueError(f"`lengths_B` must be from 0 to {frames} frames, got {length} for item {item}")
+        if not 0 <= target_length <= width:
+            raise ValueError(f"`target_lengths_B` must be from 0 to {width}, got {target_length} for item {item}")
+        if needed > length:
+            raise ValueError(f"`targets_BL` must fit into their frames, got item {item} of {target_length} tokens, "
+                             f"which need {needed} frames and have {length}")
+        if wrong:
+            raise ValueError(f"`targets_BL` must be tokens from {BLANK + 1} to {vocab - 1}, got others in item {item}")
+
+
+def _real(lengths_B: Tensor, width: int) -> Tensor:
+    return mask_from_lengths(lengths_B.clamp(0, width), width)
