@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.parallel import write_stats
-from data_prep.published import Files, files_below, locate, one_file
+from data_prep.published import Files, files_below, locate, one_file, show
 from seqkit.cli import Parser, guarded, parse
 from seqkit.data.files import atomic, text_lines
 from seqkit.data.manifest import Item, write_manifest
@@ -151,8 +151,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of their choice (default: 0)")
     parser.add_argument("--split", help="put every utterance that is found into one split of this name")
     given = parse(parser, argv)
-    for name, counts in prepare(given.raw, given.out, val=given.val, seed=given.seed, split=given.split).items():
-        print(name, *(f"{key}={value}" for key, value in counts.items() if key not in ("named", "reasons")))
+    show(prepare(given.raw, given.out, val=given.val, seed=given.seed, split=given.split))
 
 
 if __name__ == "__main__":

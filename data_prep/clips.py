@@ -5,6 +5,7 @@ A clip that is there is kept if its note tells of the same source (bytes and tim
 
 import os
 import signal
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from tqdm import tqdm
 
+from seqkit.cli import Parser
 from seqkit.errors import InputError
 
 FEW = 8  # clips that one process makes before another would have started
@@ -134,5 +136,17 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, quiet)
 
 
-def cores() -> int:
-    return os.cpu_count() or 1
+def add_arguments(parser: Parser) -> None:
+    """The flags of every script that cuts clips; `options` reads them."""
+    from data_prep.mouths import DETECTORS
+
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    parser.add_argument("--detector", choices=DETECTORS, default="cascade",
+                        help="cascade: OpenCV's; mediapipe: landmarks, where installed (default: cascade)")
+
+
+def options(given: Namespace) -> dict[str, Any]:
+    """`workers` and `detector` as given. Raises InputError for fewer than one process."""
+    if given.workers < 1:
+        raise InputError(f"--workers must be at least 1, got {given.workers}")
+    return {"workers": given.workers, "detector": given.detector}

@@ -16,11 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.clips import Job, Made, cores, crashed, each, make
+from data_prep.clips import Job, Made, add_arguments, crashed, each, make, options
 from data_prep.grid_corpus import Clip, Corpus, read_corpus, spelt
 from data_prep.grid_splits import PROTOCOLS, some, split
-from data_prep.mouths import DETECTORS, contact_sheet
+from data_prep.mouths import contact_sheet
 from data_prep.parallel import write_stats
+from data_prep.published import show
 from seqkit.cli import Parser, guarded, parse
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data.video_file import TICKS
@@ -116,13 +117,6 @@ def counted(corpus: Corpus, made: Mapping[str, Made]) -> dict[str, Any]:
     }
 
 
-def show(stats: Mapping[str, Any]) -> None:
-    """A line a split; names are in stats.json."""
-    for title, counts in stats.items():
-        hidden = ("named", "remarks", "reasons")
-        print(title, *(f"{key}={value}" for key, value in counts.items() if key not in hidden))
-
-
 def main(argv: Sequence[str]) -> None:
     parser = Parser("grid", "GRID's videos and alignments to clips of mouths, sound and manifests.")
     parser.add_argument("command", nargs="?", choices=("prepare", "doctor"), default="prepare",
@@ -133,21 +127,17 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--protocol", choices=PROTOCOLS, default="auto", help="see grid_splits.py (default: auto)")
     parser.add_argument("--split", help="put every clip that is found into one split of this name")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of sentences (default: 0)")
-    parser.add_argument("--workers", type=int, default=cores(), help="processes (default: all cores)")
-    parser.add_argument("--detector", choices=DETECTORS, default="cascade",
-                        help="cascade: OpenCV's; mediapipe: landmarks, where installed (default: cascade)")
+    add_arguments(parser)
     given = parse(parser, argv)
-    if given.workers < 1:
-        raise InputError(f"--workers must be at least 1, got {given.workers}")
+    how = options(given)
     if given.doctor or given.command == "doctor":
         from data_prep.grid_doctor import examine
 
-        examine(given.raw, given.out, workers=given.workers, detector=given.detector)
+        examine(given.raw, given.out, **how)
         return
     if given.out is None:
         raise InputError("--out must be given, the folder for clips and manifests, got none")
-    show(prepare(given.raw, given.out, protocol=given.protocol, name=given.split, seed=given.seed,
-                 workers=given.workers, detector=given.detector))
+    show(prepare(given.raw, given.out, protocol=given.protocol, name=given.split, seed=given.seed, **how))
 
 
 if __name__ == "__main__":

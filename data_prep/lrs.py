@@ -17,10 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_prep.clips import Job, Made, cores, crashed, each, make
-from data_prep.mouths import DETECTORS
+from data_prep.clips import Job, Made, add_arguments, crashed, each, make, options
 from data_prep.parallel import write_stats
-from data_prep.published import Files, files_below
+from data_prep.published import Files, files_below, show
 from seqkit.cli import Parser, guarded, parse
 from seqkit.data.files import text_lines
 from seqkit.data.manifest import Item, write_manifest
@@ -177,16 +176,9 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--val", type=float, default=0.05, metavar="PART",
                         help="part of the IDs that make val where no list does (default: 0.05)")
     parser.add_argument("--split", help="put every clip that is found into one split of this name")
-    parser.add_argument("--workers", type=int, default=cores(), help="processes (default: all cores)")
-    parser.add_argument("--detector", choices=DETECTORS, default="cascade",
-                        help="cascade: OpenCV's; mediapipe: landmarks, where installed (default: cascade)")
+    add_arguments(parser)
     given = parse(parser, argv)
-    if given.workers < 1:
-        raise InputError(f"--workers must be at least 1, got {given.workers}")
-    stats = prepare(given.raw, given.out, val=given.val, split=given.split, workers=given.workers,
-                    detector=given.detector)
-    for name, counts in stats.items():
-        print(name, *(f"{key}={value}" for key, value in counts.items() if key not in ("named", "reasons")))
+    show(prepare(given.raw, given.out, val=given.val, split=given.split, **options(given)))
 
 
 if __name__ == "__main__":

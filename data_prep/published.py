@@ -212,4 +212,5 @@ def add_arguments(parser: Parser) -> None:
 def show(stats: Mapping[str, Mapping[str, object]]) -> None:
     """A line a split; names are in stats.json."""
     for split, counts in stats.items():
-        print(split, *(f"{key}={value}" for key, value in counts.items() if key not in ("files", "named", "reasons")))
+        hidden = ("files", "named", "reasons", "remarks")
+        print(split, *(f"{key}={value}" for key, value in counts.items() if key not in hidden))

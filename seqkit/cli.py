@@ -211,7 +211,8 @@ def _read(recipe: Recipe, path: Path) -> dict[str, Any]:
 
 def _given(args: argparse.Namespace, recipe: Recipe) -> dict[str, str]:
     """The fields that were given as flags."""
-    return {name: value for name, value in vars(args).items() if name in leaves(recipe.config)}
+    known = leaves(recipe.config)
+    return {name: value for name, value in vars(args).items() if name in known}
 
 
 def _add_run(parser: Parser, recipe: Recipe) -> None:

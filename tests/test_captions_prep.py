@@ -1,12 +1,12 @@
 """Pictures with captions to manifests: golden manifests from corpora made here, every fault counted and named."""
 
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from raw_files import run, stats, write_json, write_lines
 
 from data_prep import coco, flickr8k, published
 from data_prep.published import Look, files_below, locate, look
@@ -27,24 +27,6 @@ def cut(path: Path, keep: float) -> Path:
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content))])
     return path
-
-
-def write_lines(path: Path, *lines: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="")
-
-
-def write_json(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value))
-
-
-def stats(folder: Path) -> dict:
-    return json.loads((folder / "stats.json").read_text())
-
-
-def run(script, raw: Path, out: Path, *argv: str) -> None:
-    script.main(["--raw", str(raw), "--out", str(out), "--workers", "1", *argv])
 
 
 TOKENS = [

@@ -1,7 +1,6 @@
 """Preparation scripts: golden manifests from small raw corpora, every dropped pair counted, every fault named."""
 
 import gzip
-import json
 import os
 import random
 import subprocess
@@ -10,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from raw_files import stats
 
 from data_prep import multi30k, scene_phrases, scene_questions, scenes, synthetic, wmt
 from data_prep.parallel import Corpus, pairs
@@ -27,10 +27,6 @@ def write(path: Path, lines: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = "".join(line + "\n" for line in lines).encode()
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-
-
-def stats(folder: Path) -> dict:
-    return json.loads((folder / "stats.json").read_text())
 
 
 @pytest.fixture

@@ -110,3 +110,26 @@ def test_heat_maps_need_a_picture_and_grids(tmp_path: Path) -> None:
     for image, grid in ((np.zeros((4, 4)), np.zeros((2, 2))), (np.zeros((4, 4, 3)), np.zeros(4))):
         with pytest.raises(ValueError, match=r"`image_HW3` must be \(H, W, 3\) and each `weights_hw` \(h, w\), got"):
             draw.heat_maps(image, [("a", grid)], tmp_path / "h.png")
+
+
+def test_boxes_are_drawn_where_they_are_the_first_on_top(tmp_path: Path) -> None:
+    white = np.full((100, 100, 3), 255, np.uint8)
+    boxes = [("a $ b", (20, 20, 60, 60)), ("c", (20, 20, 60, 60)), ("d", (70, 70, 90, 95))]
+    draw.boxes(white, boxes, tmp_path / "b.png")
+    image = imread(tmp_path / "b.png")[..., :3]
+    coloured = np.argwhere(np.ptp(image, axis=-1) > 0.3)
+    (top, left), (bottom, right) = coloured.min(0), coloured.max(0)
+    assert (bottom - top) / (right - left) == pytest.approx(75 / 70, abs=0.15)  # with the first label above its box
+
+    def drawn(colour: str) -> int:
+        wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        return int((np.abs(image - wanted).max(-1) < 0.05).sum())
+
+    first, covered, third = map(drawn, draw.LINES[:3])
+    assert first > 100 and third > 100 and covered < 0.1 * first
+
+
+def test_boxes_need_a_picture_and_four_numbers_each(tmp_path: Path) -> None:
+    for image, box in ((np.zeros((4, 4)), (0, 0, 1, 1)), (np.zeros((4, 4, 3)), (0, 0, 1))):
+        with pytest.raises(ValueError, match=r"`image_HW3` must be \(H, W, 3\) and each box have 4 numbers, got"):
+            draw.boxes(image, [("a", box)], tmp_path / "b.png")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from raw_files import run, stats, write_json, write_lines
 
 from data_prep import daquar, published, vqa2
 from data_prep.published import Look
@@ -22,24 +23,6 @@ def picture(path: Path, mode: str = "RGB") -> Path:
     noise = np.random.default_rng(0).integers(0, 256, (20, 28, 3), dtype=np.uint8)
     Image.fromarray(noise).convert(mode).save(path)
     return path
-
-
-def write_lines(path: Path, *lines: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="")
-
-
-def write_json(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value))
-
-
-def stats(folder: Path) -> dict:
-    return json.loads((folder / "stats.json").read_text())
-
-
-def run(script, raw: Path, out: Path, *argv: str) -> None:
-    script.main(["--raw", str(raw), "--out", str(out), "--workers", "1", *argv])
 
 
 def ids(path: Path) -> list[str]:

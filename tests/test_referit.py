@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from raw_files import stats, write_lines
 
 from data_prep import proposals, referit
 from data_prep.proposals import clipped, fit, read_proposals, windows
@@ -23,15 +24,6 @@ def picture(path: Path, size: tuple[int, int] = (WIDE, HIGH)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.zeros((size[1], size[0], 3), np.uint8)).save(path)
     return path
-
-
-def write_lines(path: Path, *lines: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="")
-
-
-def stats(folder: Path) -> dict:
-    return json.loads((folder / "stats.json").read_text())
 
 
 def run(raw: Path, out: Path, *argv: str) -> None:

@@ -123,7 +123,7 @@ def test_colours_are_learnt_from_any_targets(targets, corpus, tmp_path):
     assert report["metrics"]["accuracy"]["value"] == 100
 
 
-def test_rows_are_compared_and_an_interrupted_comparison_goes_on(corpus, tmp_path, capsys):
+def test_rows_are_compared_and_an_interrupted_comparison_goes_on(corpus, tmp_path, capsys, monkeypatch):
     out = tmp_path / "rows"
     words = ("compare", "--data", corpus, "--out", out, "--rows", "question,mcb", "--split", "test", *SMALL)
     assert command(*words) == 0
@@ -136,6 +136,9 @@ def test_rows_are_compared_and_an_interrupted_comparison_goes_on(corpus, tmp_pat
     assert capsys.readouterr().err.count("already finished") == 2
     assert command("compare", "--data", corpus, "--out", out, "--rows", "question,magic", *SMALL) == 2
     assert "`--rows` must be among question, sum," in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert command(*words) == 2
+    assert "`compare` must run as one process" in capsys.readouterr().err
 
 
 def answerer(**changes: object) -> Answerer:
@@ -231,6 +234,8 @@ def test_mistakes_get_one_line(run, corpus, tmp_path, capsys):
         (("evaluate", "--run", run, "--data", tmp_path, "--split", "val"), 'line 1, id "a": `question`'),
         (("train", "--data", corpus, "--out", tmp_path / "s", *SMALL, "--answers", 0), "`answers` must be at least 1"),
         (("evaluate", "--run", run, "--data", corpus, "--split", "val", "--wordnet", tmp_path), str(tmp_path)),
+        (("train", "--data", corpus, "--out", tmp_path / "t", *SMALL, "--fusion_layers", 1),
+         "`fused_dim` and `fusion_layers` must fit `fusion` compact: `layers` must be 0 for compact, got 1"),
     ]
     for words, message in wrong:
         capsys.readouterr()

@@ -11,7 +11,6 @@ whose features are a sparse file of zeros.
 N pictures, W numbers a picture.
 """
 
-import argparse
 import dataclasses
 import json
 import resource
@@ -39,6 +38,7 @@ from seqkit.nn.backbones import Backbone
 from seqkit.train.allocator import keep_memory
 
 BATCH, STEPS, HELD_OUT, FOLDER = 32, 20, 20, 1000
+PROGRAM = "import sys, pathlib, recipes.benchmarks.feature_cache as f; f.train(*map(pathlib.Path, sys.argv[1:]))"
 WORDS = ["a", "dog", "cat", "man", "red", "blue", "runs", "sits", "on", "the", "grass", "street", "near", "ball"]
 
 
@@ -118,7 +118,7 @@ def memory(sizes: Sequence[int]) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "corpus"
             cache = simulate(folder, pictures)
-            command = [sys.executable, __file__, "train", "--folder", str(folder), "--cache", str(cache)]
+            command = [sys.executable, "-c", PROGRAM, str(folder), str(cache)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout.splitlines()[-1])
             print(f"{pictures:,} pictures: peak {found['peak_mb']:,.0f} MB in training, {found['seconds']:.0f} s for "
@@ -127,19 +127,19 @@ def memory(sizes: Sequence[int]) -> None:
 
 def main(argv: Sequence[str]) -> None:
     parser = Parser("feature_cache", "Time and memory of the cache of features.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    asked = commands.add_parser("speed", prog="feature_cache speed", description="Filling it beside the bare network.")
-    asked.add_argument("--images", type=Path, required=True, help="folder of pictures, at any depth")
-    asked.add_argument("--number", type=int, default=320, help="pictures to take (default: 320)")
-    asked.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
-    asked = commands.add_parser("memory", prog="feature_cache memory", description="Training from it.")
-    asked.add_argument("--pictures", dest="sizes", type=int, nargs="+", default=[7_000, 1_000_000],
-                       help="sizes to simulate (default: 7000 1000000)")
-    asked = commands.add_parser("train", prog="feature_cache train", description=argparse.SUPPRESS)
-    asked.add_argument("--folder", type=Path, required=True)
-    asked.add_argument("--cache", type=Path, required=True)
-    given = vars(parse(parser, list(argv)))
-    {"speed": speed, "memory": memory, "train": train}[given.pop("command")](**given)
+    parser.add_argument("command", choices=("speed", "memory"), help="fill it beside the bare network; train from it")
+    parser.add_argument("--images", type=Path, help="of speed: a folder of pictures, at any depth")
+    parser.add_argument("--number", type=int, default=320, help="of speed: pictures to take (default: 320)")
+    parser.add_argument("--threads", type=int, default=1, help="of speed: threads of torch (default: 1)")
+    parser.add_argument("--pictures", type=int, nargs="+", default=[7_000, 1_000_000],
+                        help="of memory: sizes to simulate (default: 7000 1000000)")
+    given = parse(parser, list(argv))
+    if given.command == "memory":
+        memory(given.pictures)
+    elif given.images is None:
+        raise InputError("--images must be given with speed, a folder of pictures, got none")
+    else:
+        speed(given.images, given.number, given.threads)
 
 
 if __name__ == "__main__":
