@@ -73,6 +73,8 @@ class Captioner(nn.Module):
     the first state comes from the mean of the memory (Xu et al. 2015, section 3.1.2).
     """
 
+    shares_memories = True
+
     def __init__(self, n: Network, eye: Backbone, vocab_size: int) -> None:
         super().__init__()
         attends, memory_dim = n.attention != "none", n.memory_dim or eye.dim

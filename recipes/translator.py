@@ -3,7 +3,7 @@
 B batch, S source tokens, T target tokens, Z summary width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -14,7 +14,7 @@ from recipes.decoding import Decoding
 from recipes.parallel_text import Vocabs
 from seqkit.data.batch import Example, LengthBatches, Stream, collate, pad
 from seqkit.data.vocab import UNK
-from seqkit.decode import Ensemble, Hypothesis, beam, force
+from seqkit.decode import Ensemble, Hypothesis, beam, each, force
 from seqkit.errors import InputError
 from seqkit.nn import initialise
 from seqkit.nn.attention import make_attention
@@ -76,6 +76,8 @@ class Network:
 
 class Translator(nn.Module):
     """Source ids to the memories that `decoder` attends to or starts from; `start` and `step` for the search."""
+
+    shares_memories = True
 
     def __init__(self, n: Network, source_size: int, target_size: int, *, shared: bool) -> None:
         super().__init__()
@@ -148,14 +150,18 @@ class System(NamedTuple):
         A source without a token is not put to the model, which would make something up: its translation is empty.
         """
         ids = [self.vocabs.source.encode(source) for source in sources]
-        order = sorted((number for number in range(len(ids)) if ids[number]), key=lambda number: len(ids[number]))
+        order = sorted((number for number in range(len(ids)) if ids[number]), key=lambda number: -len(ids[number]))
         lengths = [len(ids[number]) for number in order]
-        batches = LengthBatches(lengths, 1 << 30, shuffle=False, max_items=decoding.batch)
+        batches = LengthBatches(lengths, 1 << 30, shuffle=False, max_items=decoding.batch).epoch(0)
         found = {number: [NOTHING] for number in range(len(ids)) if not ids[number]}
-        for batch in batches.epoch(0):
+
+        def search(batch: Sequence[int]) -> Iterable[tuple[int, list[Translation]]]:
             numbers = [order[place] for place in batch]
-            translations = self.search([ids[n] for n in numbers], [sources[n] for n in numbers], decoding, nbest)
-            found |= zip(numbers, translations, strict=True)
+            together = [ids[n] for n in numbers], [sources[n] for n in numbers]
+            return zip(numbers, self.search(*together, decoding, nbest), strict=True)
+
+        for translations in each(search, batches, self.models[0].decoder.embedding.weight.device):
+            found |= translations
         return [found[number] for number in range(len(ids))]
 
     @torch.no_grad()

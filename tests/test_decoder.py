@@ -67,6 +67,18 @@ def test_forward_is_step_over_the_columns(wiring, cell, widths, prefix):
     torch.testing.assert_close(decoder(tokens_BT, memories), stepped(decoder, tokens_BT, memories))
 
 
+@pytest.mark.parametrize("kind", ["additive", "location", "multi_head"])
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_a_beam_finds_the_same_with_one_copy_of_the_memories_a_sentence(kind, widths, monkeypatch):
+    decoder = make(kind=kind if widths else "additive", widths=widths)
+    memories, search = decoder.remember(*streams(widths)), Search(beam=4, nbest=4, max_len=6)
+    found = beam(decoder, memories, search)
+    monkeypatch.setattr(Decoder, "shares_memories", False)
+    for own, other in zip(found, beam(decoder, memories, search), strict=True):
+        assert [h.tokens for h in own] == [h.tokens for h in other]
+        assert [h.score for h in own] == pytest.approx([h.score for h in other])
+
+
 @pytest.mark.parametrize("kind", ["additive", "location", "general", "multi_head", "dot", "scaled_dot"])
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_forward_is_step_for_every_attention(kind, wiring):

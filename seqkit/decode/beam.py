@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from seqkit.decode.search import NEVER, NOTHING, Hypothesis, Model, Scorers, Search, advance, begin, leaving, top
-from seqkit.nn.memory import select
+from seqkit.nn.memory import repeat, select
 
 
 class Beams(NamedTuple):
@@ -43,12 +43,16 @@ def beam(model: Model, memories: Any, search: Search, *, state: Any = None, scor
 
     `state`: instead of `model.start(memories)`, one row a sentence. `scorers`: with their weights.
     """
-    memories, prefixes, max_len_N = begin(model, memories, state, search, scorers, search.beam)
-    longest = int(max_len_N.max())
-    beams = _start(max_len_N[::search.beam], search.beam)
+    shared = getattr(model, "shares_memories", False)
+    memories, prefixes, max_len_B = begin(model, memories, state, search, scorers, 1)
+    longest = int(max_len_B.max())
+    beams = _start(max_len_B, search.beam)
     results: list[list[Hypothesis]] = [[]] * len(beams.item_B)
     for length in range(1, longest + 1):
         logprob_NV, rank_NV, prefixes = advance(model, memories, prefixes, search, scorers)
+        if length == 1:  # after BOS the hypotheses of a sentence are one
+            logprob_NV, rank_NV, prefixes = repeat((logprob_NV, rank_NV, prefixes), search.beam)
+            memories = memories if shared else repeat(memories, search.beam)
         beams, parent_N, token_N = _extend(beams, logprob_NV, rank_NV, prefixes.tokens_NT, search, bool(scorers))
         prefixes = select(prefixes, parent_N)
         prefixes = prefixes._replace(tokens_NT=torch.cat([prefixes.tokens_NT, token_N[:, None]], 1))
@@ -59,7 +63,8 @@ def beam(model: Model, memories: Any, search: Search, *, state: Any = None, scor
         if not len(stay_B):
             break
         stay_N = (stay_B[:, None] * search.beam + torch.arange(search.beam, device=stay_B.device)).flatten()
-        beams, prefixes, memories = select(beams, stay_B), select(prefixes, stay_N), select(memories, stay_N)
+        beams, prefixes = select(beams, stay_B), select(prefixes, stay_N)
+        memories = select(memories, stay_B if shared else stay_N)
     return results
 
 

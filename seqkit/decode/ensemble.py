@@ -26,6 +26,7 @@ class Ensemble:
         if mean not in ("probability", "log_probability"):
             raise ValueError(f"`mean` must be probability or log_probability, got {mean!r}")
         self.models, self.mean = tuple(models), mean
+        self.shares_memories = all(getattr(model, "shares_memories", False) for model in models)
 
     def start(self, memories: Any) -> tuple[Any, ...]:
         return tuple(model.start(memory) for model, memory in zip(self.models, memories, strict=True))

@@ -40,7 +40,11 @@ NOTHING = Hypothesis([], NEVER, NEVER)  # where the options leave nothing to say
 
 
 class Model(Protocol):
-    """A decoder: `memories` and states are nested tuples of tensors with the batch at dimension 0."""
+    """A decoder: `memories` and states are nested tuples of tensors with the batch at dimension 0.
+
+    With an attribute `shares_memories`, true, its `step` takes memories of fewer rows than there are tokens, each for
+    as many neighbouring ones: a beam then keeps one copy of them a sentence.
+    """
 
     def start(self, memories: Any) -> Any:
         """The state before the first token."""

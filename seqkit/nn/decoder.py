@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.masks import mask_from_lengths
-from seqkit.nn.memory import Memory, State, rows
+from seqkit.nn.memory import Memory, State, repeat, rows
 from seqkit.nn.recurrent import RecurrentStack
 
 WIRINGS = ("before", "after", "input_feeding")
@@ -35,6 +35,8 @@ class Decoder(nn.Module):
     `prefix` maps them to a vector (B, E) that is fed as the step before BOS. `wiring` is one of WIRINGS. `dropout`
     acts on embeddings and on the top layer's output.
     """
+
+    shares_memories = True  # a row of memories may serve several neighbouring rows of queries
 
     def __init__(
         self, embedding: Embedding, cells: RecurrentStack, attentions: Sequence[nn.Module], readout: nn.Module, *,
@@ -99,8 +101,11 @@ class Decoder(nn.Module):
         self, query_BQ: Tensor, memories: tuple[Memory, ...], state: State
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The context (B, D) and weights (B, S) of each memory for one query."""
-        attended = self.attend(query_BQ[:, None], memories, state)
-        return [context.squeeze(1) for context, _ in attended], [weights.squeeze(1) for _, weights in attended]
+        shared = len(query_BQ) // rows(memories) if self.attentions else 1
+        if shared > 1 and any(attention.sequential for attention in self.attentions):
+            memories, shared = repeat(memories, shared), 1
+        attended = self.attend(query_BQ.view(-1, shared, query_BQ.shape[1]), memories, state)
+        return [context.flatten(0, 1) for context, _ in attended], [weights.flatten(0, 1) for _, weights in attended]
 
     def advance(self, embedded_BE: Tensor, memories: tuple[Memory, ...], state: State) -> tuple[Tensor, State]:
         """One step from an embedded token: features (B, F) for the readout, and the next state."""

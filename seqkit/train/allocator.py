@@ -8,7 +8,7 @@ that the process never grows smaller than it once was.
 import ctypes
 import platform
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # the parameters' numbers in malloc.h
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8  # the parameters' numbers in malloc.h
 
 
 def keep_memory() -> bool:
@@ -16,5 +16,5 @@ def keep_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    settings = {TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26, MMAP_MAX: 0}
+    settings = {TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26, MMAP_MAX: 0, ARENA_MAX: 1}
     return all([mallopt(name, value) for name, value in settings.items()])
