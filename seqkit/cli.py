@@ -68,16 +68,17 @@ def run_recipe(recipe: Recipe, argv: Sequence[str] | None = None) -> int:
 
 
 def print_answers(
-    inputs: Sequence[str], answers: Sequence[Sequence[tuple[str, Any]]], *, as_json: bool
+    inputs: Sequence[str], answers: Sequence[Sequence[tuple[str, Any]]], *, as_json: bool,
+    more: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """What `predict` prints: for every input its answers, each a text and a hypothesis with `logprob` and `score`.
 
-    One answer is a line of text; several are lines of score and text; as JSON an input is one object.
+    One answer is a line of text; several are lines of score and text; as JSON an input is one object, `more` in it.
     """
-    for given, found in zip(inputs, answers, strict=True):
+    for given, found, facts in zip(inputs, answers, more or [{}] * len(inputs), strict=True):
         if as_json:
             hypotheses = [{"text": text, "logprob": h.logprob, "score": h.score} for text, h in found]
-            print(json.dumps({"input": given, "hypotheses": hypotheses}, ensure_ascii=False))
+            print(json.dumps({"input": given, "hypotheses": hypotheses, **facts}, ensure_ascii=False))
         elif len(found) == 1:
             print(found[0][0])
         else:

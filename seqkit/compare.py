@@ -8,16 +8,16 @@ run in its own folder, so an interrupted comparison goes on where it was, and a 
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqkit.config import load_config
+from seqkit.config import leaves, load_config
 from seqkit.data.files import atomic
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 from seqkit.score.confidence import Difference
-from seqkit.score.evaluate import differences, tally
+from seqkit.score.evaluate import METRICS, Tally, differences, tally
 from seqkit.score.metric import AS_IT_IS, Score, TextOptions
 from seqkit.score.terminal import columns, figure, signed
 
@@ -30,6 +30,7 @@ class Row(NamedTuple):
     less_the_first: dict[str, Difference]  # empty for the first itself
     seconds: float  # of training
     steps: int
+    best: dict[str, float] = {}  # of a further split, chosen on it, as it is often done and should not be
 
 
 def run(
@@ -50,16 +51,36 @@ def run(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("`compare` must run as one process; train its rows one by one to use several")
     data = ["--data", args.data] if args.data else []
+    searched = {name for name, leaf in leaves(recipe.config).items() if leaf.path[0] == recipe.search}
+    rows: list[Row] = []
+    tallies: list[Mapping[str, Tally]] = []
     for name in names:
-        fields = [part for field, value in recipe.rows[name].items() for part in (f"--{field}", value)]
-        outcome = train([*data, "--out", str(args.out / name), "--resume", *shared, *fields])
+        own = {field: value for field, value in recipe.rows[name].items() if field not in searched}
+        trained = args.out / folder_of(recipe.rows, name, searched)
+        outcome = train([*data, "--out", str(trained), "--resume", *shared, *flags(own)])
         if outcome.ending == "interrupted":
             return
-        evaluate(["--run", str(args.out / name), *data, "--split", args.split])
-    config = load_config(recipe.config, args.out / names[0] / "config.yaml")
-    rows = read_rows(args.out, names, args.split, recipe.options(config) if recipe.options else AS_IT_IS)
+        search = {field: value for field, value in recipe.rows[name].items() if field in searched}
+        evaluate(["--run", str(trained), *data, "--split", args.split, *flags(search)])
+        config = load_config(recipe.config, trained / "config.yaml")
+        row, counts = read_row(trained, name, args.split, recipe.options(config) if recipe.options else AS_IT_IS,
+                               tallies[0] if tallies else {})
+        rows.append(row)
+        tallies.append(counts)
     write(rows, args.out / f"compare_{args.split}.json")
     print(table(rows))
+
+
+def folder_of(rows: Mapping[str, Mapping[str, str]], name: str, searched: Collection[str]) -> str:
+    """The first row that is trained as `name` is: rows that differ in search alone share a run."""
+    def trained(row: str) -> dict[str, str]:
+        return {field: value for field, value in rows[row].items() if field not in searched}
+
+    return next(row for row in rows if trained(row) == trained(name))
+
+
+def flags(fields: Mapping[str, str]) -> list[str]:
+    return [part for field, value in fields.items() for part in (f"--{field}", value)]
 
 
 def chosen(rows: Mapping[str, Mapping[str, str]], names: str) -> list[str]:
@@ -71,30 +92,42 @@ def chosen(rows: Mapping[str, Mapping[str, str]], names: str) -> list[str]:
     return wanted
 
 
-def read_rows(out: Path, names: Sequence[str], split: str, options: TextOptions) -> list[Row]:
-    """The rows of runs `out/name` that were evaluated on `split`."""
-    found: list[Row] = []
-    tallies = []
-    for name in names:
-        folder = out / name / "evaluate" / split
-        report = json.loads((folder / "report.json").read_bytes())
-        lines = [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()]
-        texts = [line["hypothesis"] for line in lines]
-        tallies.append(tally(list(report["metrics"]), [line["references"] for line in lines], texts, options))
-        meta = _last(out / name / "log.jsonl")
-        scores = {metric: Score(**values) for metric, values in report["metrics"].items()}
-        tested = differences(tallies[0], tallies[-1]) if found else {}
-        found.append(Row(name, scores, tested, meta["seconds"], meta["step"]))
+def read_row(run: Path, name: str, split: str, options: TextOptions, first: Mapping[str, Tally]
+             ) -> tuple[Row, Mapping[str, Tally]]:
+    """What a run that was just evaluated on `split` came to, and its counts; `first` are those of the first row."""
+    folder = run / "evaluate" / split
+    report = json.loads((folder / "report.json").read_bytes())
+    lines = [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()]
+    texts = [line["hypothesis"] for line in lines]
+    counts = tally(list(report["metrics"]), [line["references"] for line in lines], texts, options)
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    last = next(entry for entry in reversed(log) if "seconds" in entry)
+    scores = {metric: Score(**values) for metric, values in report["metrics"].items()}
+    tested = differences(first, counts) if first else {}
+    return Row(name, scores, tested, last["seconds"], last["step"], peeked(log)), counts
+
+
+def peeked(log: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The best figures of a split that validation scored and nothing was chosen by: `peek_wer` and the like."""
+    found: dict[str, float] = {}
+    for name, value in (pair for entry in log for pair in entry.get("validation", {}).items()):
+        metric = name.removeprefix("peek_")
+        if metric != name:
+            better = min if METRICS[metric].lower_is_better else max
+            found[metric] = better(found.get(metric, value), value)
     return found
 
 
 def table(rows: Sequence[Row]) -> str:
     """A line a row and metric: value, interval, and the paired difference from the first row."""
-    lines = [["metric", "row", "value", "less the first", "steps", "seconds"]]
+    head = ["metric", "row", "value", "less the first", "steps", "seconds"]
+    tempting = any(row.best for row in rows)
+    lines = [[*head, "best of all validations"] if tempting else head]
     for metric in rows[0].scores:
         for row in rows:
             less = signed(row.less_the_first[metric]) if row.less_the_first else ""
-            lines.append([metric, row.name, figure(row.scores[metric]), less, f"{row.steps:,}", f"{row.seconds:,.0f}"])
+            lines.append([metric, row.name, figure(row.scores[metric]), less, f"{row.steps:,}", f"{row.seconds:,.0f}",
+                          *([f"{row.best[metric]:.2f}" if metric in row.best else ""] if tempting else [])])
     return columns(lines, left=2)
 
 
@@ -105,6 +138,7 @@ def write(rows: Sequence[Row], path: Path) -> None:
             "row": row.name, "steps": row.steps, "seconds": row.seconds,
             "metrics": {name: score._asdict() for name, score in row.scores.items()},
             "less_the_first": {name: tested._asdict() for name, tested in row.less_the_first.items()},
+            "best_of_all_validations": row.best,
         }
         for row in rows
     ]
@@ -115,10 +149,3 @@ def write(rows: Sequence[Row], path: Path) -> None:
 def _listed(rows: Mapping[str, Mapping[str, str]]) -> str:
     lines = [[f"  {name}", ", ".join(f"{field} {value}" for field, value in row.items())] for name, row in rows.items()]
     return "rows, and what they change:\n" + columns(lines, left=2)
-
-
-def _last(path: Path) -> dict[str, Any]:
-    """The last row of a training log that says how long it took."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    found: dict[str, Any] = next(row for row in reversed(rows) if "seconds" in row)
-    return found

@@ -81,8 +81,11 @@ def typed_value(name: str, kind: Any, value: Any) -> Any:
     """`value`, or the text that stands for it, as an instance of `kind`; raises InputError where it is none."""
     from jsonargparse import ArgumentError
 
-    if isinstance(value, str) and get_origin(kind) in (tuple, list) and not value.startswith("["):
-        value = f"[{value}]"
+    if isinstance(value, str) and get_origin(kind) in (tuple, list):
+        if get_args(kind)[0] is str:  # YAML would make numbers of some texts
+            value = [part for part in map(str.strip, value.strip("[]").split(",")) if part]
+        elif not value.startswith("["):
+            value = f"[{value}]"
     try:
         return _parser(kind).parse_object({"value": value}).value
     except ArgumentError:

@@ -32,9 +32,13 @@ class Data(NamedTuple):
 
 
 def measure(data: Data, plan: Plan) -> Horizon:
-    """How many steps the run and an epoch take, every epoch taken to be as long as the first."""
-    per_epoch = math.ceil(len(_batches(data, 0)) / (plan.accumulate * distributed.world()))
-    return Horizon(plan.steps or math.ceil(plan.epochs * per_epoch), per_epoch)
+    """How many steps the run takes, and an epoch of it on average; epochs may differ in length."""
+    width, count = plan.accumulate * distributed.world(), 1 if plan.steps else math.ceil(plan.epochs)
+    steps = [math.ceil(len(_batches(data, epoch)) / width) for epoch in range(count)]
+    if plan.steps:
+        return Horizon(plan.steps, steps[0])
+    steps[-1] = math.ceil(steps[-1] * (plan.epochs - count + 1))
+    return Horizon(sum(steps), math.ceil(sum(steps) / plan.epochs))
 
 
 def feed(data: Data, plan: Plan, progress: Progress) -> Iterator[tuple[tuple[int, int], list[Any]]]:
