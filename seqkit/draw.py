@@ -1,4 +1,5 @@
-"""Pictures: what a decoder attended to, and how a training run went. The only place that imports matplotlib.
+"""Pictures: what a decoder attended to, and how a training run went. Here and in `draw_time.py` alone is matplotlib
+imported.
 
 Figures are made object by object, without pyplot, so nothing here holds state or opens a window; the ending of the
 file's name chooses the format (png, pdf, svg).
@@ -39,20 +40,21 @@ def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str
                          f"got {grid_TS.shape}")
     cell = float(np.clip(14 / max(grid_TS.shape), 0.17, 0.34))  # inches; a page's width where that can be read
     size = float(np.clip(30 * cell, 5.5, 10))  # points
-    figure, axes = _figure(cell * len(source), cell * len(target))
+    figure, axes = figure_of(cell * len(source), cell * len(target))
     axes.set_xlim(0, len(source))
     axes.set_ylim(len(target), 0)
     axes.pcolormesh(grid_TS, cmap="Blues", vmin=0, vmax=1, edgecolors=RULE, linewidth=cell)
     axes.xaxis.tick_top()
-    labels = [_label(token) for token in source]
+    labels = [label_of(token) for token in source]
     upright = {"ha": "center"} if max(map(len, labels)) < 3 else {"rotation": 60, "ha": "left"}
     axes.set_xticks(np.arange(len(source)) + 0.5, labels, parse_math=False, fontsize=size, va="bottom",
                     rotation_mode="anchor", **upright)
-    axes.set_yticks(np.arange(len(target)) + 0.5, [_label(token) for token in target], parse_math=False, fontsize=size)
+    shown = [label_of(token) for token in target]
+    axes.set_yticks(np.arange(len(target)) + 0.5, shown, parse_math=False, fontsize=size)
     axes.tick_params(length=0, pad=4, labeltop=True)
     if title:
         axes.set_title(title, loc="left", pad=10, parse_math=False, fontsize=size + 1, color=INK)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
@@ -72,7 +74,7 @@ def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
     shown = [name for name in names or sorted(series) if name in series]
     if not shown:
         raise InputError(f"{log}: must have {', '.join(names) or 'a number'} beside `step` in some line, got none")
-    figure, first = _figure(6.4, 1.9, rows=len(shown))
+    figure, first = figure_of(6.4, 1.9, rows=len(shown))
     for axes, name, colour in zip(first.figure.axes, shown, LINES * len(shown), strict=False):
         steps, values = zip(*series[name], strict=True)
         axes.plot(steps, values, color=colour, linewidth=1.6, marker="o" if len(steps) < 40 else "", markersize=3.5)
@@ -82,7 +84,7 @@ def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
         axes.margins(x=0.02)
     axes.tick_params(labelbottom=True)
     axes.set_xlabel("step", fontsize=9, color=INK)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def heat_maps(
@@ -112,9 +114,9 @@ def heat_maps(
         veil_hw4[..., 3] = 0.75 * (1 - weights_hw / max(weights_hw.max(), np.finfo(float).tiny))
         axes.imshow(veil_hw4, extent=frame, interpolation="bicubic")
         axes.set_axis_off()
-        axes.set_title(_label(label) if label else "", parse_math=False, fontsize=11, color=INK)
+        axes.set_title(label_of(label) if label else "", parse_math=False, fontsize=11, color=INK)
     figure.suptitle(title, x=0.01, ha="left", parse_math=False, fontsize=12, color=INK)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def boxes(
@@ -130,18 +132,18 @@ def boxes(
                          f"{[len(box) for _, box in drawn]}")
     from matplotlib.patches import Rectangle
 
-    figure, axes = _figure(6.4, 6.4 * image.shape[0] / image.shape[1])
+    figure, axes = figure_of(6.4, 6.4 * image.shape[0] / image.shape[1])
     axes.imshow(image, extent=(0, image.shape[1], image.shape[0], 0), interpolation="bilinear")
     axes.set_axis_off()
     for (label, (left, top, right, bottom)), colour in reversed([*zip(drawn, itertools.cycle(LINES), strict=False)]):
         axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=2.5))
-        axes.text(left, top, f" {_label(label)} ", va="bottom", fontsize=9, color="white", parse_math=False,
+        axes.text(left, top, f" {label_of(label)} ", va="bottom", fontsize=9, color="white", parse_math=False,
                   bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5})
     axes.set_title(title, loc="left", parse_math=False, fontsize=12, color=INK)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _figure(width: float, height: float, rows: int = 1) -> tuple["Figure", "Axes"]:
+def figure_of(width: float, height: float, rows: int = 1) -> tuple["Figure", "Axes"]:
     """Axes of `width` by `height` inches, one above the other, without spines; the figure and the first of them."""
     from matplotlib.figure import Figure
 
@@ -156,7 +158,7 @@ def _figure(width: float, height: float, rows: int = 1) -> tuple["Figure", "Axes
     return figure, figure.axes[0]
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
     """Write the figure, cut to what is drawn; a character that no font has is a box, and no warning."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
@@ -164,7 +166,7 @@ def _save(figure: "Figure", path: Path) -> None:
         figure.savefig(path, dpi=160, bbox_inches="tight", pad_inches=0.15, facecolor="white")
 
 
-def _label(token: str) -> str:
+def label_of(token: str) -> str:
     """A token as a label: visible where it is blank, and cut where it is long."""
     shown = "".join(char if char.isprintable() else "·" for char in token) if token.strip() else "␣"
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"

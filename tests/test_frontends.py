@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from seqkit.nn.frames import Frames, Pixels, TemporalConv
-from seqkit.nn.frontends import Residual, ResNet, Stack, Stcnn, Subsample, VggM
+from seqkit.nn.frontends import Residual, ResNet, Stack, Stcnn, TimeConvs, VggM
 
 GREY, COLOUR = ((0.4,), (0.2,)), ((0.7, 0.5, 0.3), (0.1, 0.2, 0.3))
 VIDEO = {
@@ -22,10 +22,10 @@ FEATURES = {
     "stack": lambda: Stack(5, stack=3, stride=3),
     "overlap": lambda: Stack(5, stack=3, stride=2, output_dim=4),
     "skip": lambda: Stack(5, stack=2, stride=4),
-    "subsample": lambda: Subsample(5, 6, layers=2),
-    "subsample 1": lambda: Subsample(5, 6, layers=1),
+    "subsample": lambda: TimeConvs(5, 6),
+    "window": lambda: TimeConvs(5, 6, strides=(1,), kernel=5),
 }
-SHORT = {"stack": 3, "overlap": 2, "skip": 4, "subsample": 4, "subsample 1": 2}
+SHORT = {"stack": 3, "overlap": 2, "skip": 4, "subsample": 4}
 ALL = {**VIDEO, **FEATURES}
 LENGTHS = torch.tensor([7, 1, 4, 6])
 
@@ -84,7 +84,7 @@ def test_every_step_depends_on_its_frame_and_on_no_far_one(name):
     features[:, 0].sum().backward()
     felt = values.grad.flatten(2).any(2)[0].tolist()
     reach = {"vggm": 3, "vggm colour": 2, "stcnn": 3, "stcnn norm": 3, "frames only": 1, "resnet": 3, "identity": 1,
-             "linear": 1, "stack": 3, "overlap": 3, "subsample": 4, "subsample 1": 2}[name]
+             "linear": 1, "stack": 3, "overlap": 3, "subsample": 4, "window": 3}[name]
     assert felt == [True] * reach + [False] * (40 - reach)
 
 
@@ -236,7 +236,7 @@ def test_batch_norm_learns_from_real_frames_alone():
 
 def test_weights_begin_as_he_said():
     torch.manual_seed(0)
-    for front in (VggM(Pixels(*GREY), width=0.5), Stcnn(Pixels(*COLOUR)), ResNet(Pixels(*GREY)), Subsample(40, 256)):
+    for front in (VggM(Pixels(*GREY), width=0.5), Stcnn(Pixels(*COLOUR)), ResNet(Pixels(*GREY)), TimeConvs(40, 256)):
         for part in front.modules():
             if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Linear) and part.weight.numel() > 2000:
                 fan_in = part.weight[0].numel()
@@ -278,6 +278,7 @@ def test_one_batch_is_learnt():
     (lambda: TemporalConv(1, 2, 3, span=4), r"`span` must be odd, got 4"),
     (lambda: Stcnn(Pixels(*GREY), (4, 5)), r"`kernels` must be as many as `channels`, got \(5, 5, 3\) and \(4, 5\)"),
     (lambda: Stcnn(Pixels(*GREY), size=(14, 30)), r"`size` must be at least 15 pixels each way, got \(14, 30\)"),
+    (lambda: TimeConvs(3, 3, kernel=2), r"`kernel` must be odd, got 2"),
     (lambda: Stack(3, stride=0), r"`stack`, `stride` must be at least 1, got 1, 0"),
     (lambda: Stack(3, stack=0), r"`stack`, `stride` must be at least 1, got 0, 1"),
     (lambda: VIDEO["vggm"]()(torch.rand(1, 2, 3, 20, 24), torch.tensor([2])),

@@ -25,6 +25,7 @@ FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit.score": ("seqkit", "seqkit.errors", "seqkit.data", "seqkit.decode"),
     "seqkit.train": ("seqkit", "seqkit.errors", "seqkit.data", "seqkit.nn", "seqkit.decode", "seqkit.score"),
     "seqkit.draw": ("seqkit.errors",),
+    "seqkit.draw_time": ("seqkit.draw",),
     "seqkit.config": ("seqkit.errors",),
     "seqkit.flags": ("seqkit", "seqkit.errors", "seqkit.config"),
     "seqkit.compare": ("seqkit.errors", "seqkit.config", "seqkit.flags", "seqkit.data", "seqkit.score"),
@@ -98,7 +99,7 @@ def test_importing_the_core_loads_torch_and_numpy_only(package: str) -> None:
 def test_only_draw_imports_matplotlib() -> None:
     users = [path for path in MODULES if "import matplotlib" in (text := path.read_text(encoding="utf-8"))
              or "from matplotlib" in text]
-    assert [name_of(path) for path in users] in ([], ["seqkit.draw"])
+    assert [name_of(path) for path in users] in ([], ["seqkit.draw", "seqkit.draw_time"])
 
 
 def test_what_is_imported_at_the_top_is_a_declared_dependency() -> None:

@@ -8,8 +8,9 @@ Each has `output_dim`, its D. Those over video have S = T; those over features s
 | VggM | Watch: Chung et al. 2017, arXiv:1611.05358, section 2.1 | grey 120 x 120, windows of five frames | 512 |
 | Stcnn | LipNet: Assael et al. 2016, arXiv:1611.01599, section 3.3 | colour 50 x 100 | 1728 |
 | ResNet | Stafylakis and Tzimiropoulos 2017, arXiv:1703.04105, section 3 | grey 112 x 112 | 512 |
+| Dense | Wand et al. 2016, arXiv:1601.08188, section 3 | any | any |
 | Stack | Sak et al. 2015, arXiv:1507.06947, section 3: neighbours side by side, fewer steps | features | any |
-| Subsample | strided convolutions over time | features | any |
+| TimeConvs | convolutions over time, strided or not | features | any |
 
 Video is computed on the real frames alone, packed one after another as (N, C, H, W): padding costs no time and cannot
 reach a result, and the statistics of batch norm in training are those of real frames. A window over several frames is
@@ -81,7 +82,7 @@ class Stcnn(nn.Module):
         if not height or not width:
             raise ValueError(f"`size` must be at least {2 ** (len(channels) + 1) - 1} pixels each way, got {size}")
         self.pixels, self.dropout, self.output_dim = pixels, dropout, channels[-1] * height * width
-        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
+        self.convs, self.norms, self.relu = nn.ModuleList(), nn.ModuleList(), nn.ReLU()
         below = pixels.channels
         for above, kernel in zip(channels, kernels, strict=True):
             stride = 1 if self.convs else 2
@@ -94,12 +95,27 @@ class Stcnn(nn.Module):
         frames = Frames(lengths_B, values_BTCHW.shape[1])
         x_NCHW = self.pixels(frames.pack(values_BTCHW))
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x_NCHW = torch.relu(norm(conv(x_NCHW, frames)))
+            x_NCHW = self.relu(norm(conv(x_NCHW, frames)))
             if self.training and self.dropout:
                 keep_BC = torch.rand(len(lengths_B), x_NCHW.shape[1], device=x_NCHW.device) >= self.dropout
                 x_NCHW = x_NCHW * (keep_BC / (1 - self.dropout)).to(x_NCHW.dtype)[frames.clip_N, :, None, None]
             x_NCHW = nn.functional.max_pool2d(x_NCHW, 2)
         return frames.unpack(x_NCHW.flatten(1)), lengths_B
+
+
+class Dense(nn.Module):
+    """One layer over all pixels of a frame, and tanh: what Wand et al. 2016, arXiv:1601.08188, put below their LSTM."""
+
+    def __init__(self, pixels: Pixels, *, size: tuple[int, int], output_dim: int = 128) -> None:
+        super().__init__()
+        self.pixels, self.output_dim = pixels, output_dim
+        self.linear = nn.Linear(pixels.channels * math.prod(size), output_dim)
+        nn.init.xavier_uniform_(self.linear.weight)
+
+    def forward(self, values_BTCHW: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        frames = Frames(lengths_B, values_BTCHW.shape[1])
+        pixels_NCHW = self.pixels(frames.pack(values_BTCHW))
+        return frames.unpack(torch.tanh(self.linear(pixels_NCHW.flatten(1)))), lengths_B
 
 
 class Residual(nn.Module):
@@ -111,11 +127,13 @@ class Residual(nn.Module):
             nn.Conv2d(below, above, 3, stride, 1, bias=False), nn.BatchNorm2d(above), nn.ReLU(),
             nn.Conv2d(above, above, 3, 1, 1, bias=False), nn.BatchNorm2d(above),
         )
+        self.relu = nn.ReLU()
         self.shortcut = nn.Identity() if below == above and stride == 1 else nn.Sequential(
             nn.Conv2d(below, above, 1, stride, bias=False), nn.BatchNorm2d(above))
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        return torch.relu(self.body(x_NCHW) + self.shortcut(x_NCHW))
+        summed_NCHW: Tensor = self.relu(self.body(x_NCHW) + self.shortcut(x_NCHW))
+        return summed_NCHW
 
 
 class ResNet(nn.Module):
@@ -170,20 +188,24 @@ class Stack(nn.Module):
         return joined_BSD if self.linear is None else masked(self.linear(joined_BSD), lengths_B), lengths_B
 
 
-class Subsample(nn.Module):
-    """`layers` convolutions over time of width 3 and stride 2 with ReLU: each makes time half, rounded up."""
+class TimeConvs(nn.Module):
+    """A convolution over time with ReLU for each of `strides`, by which it divides time, rounded up."""
 
-    def __init__(self, input_dim: int, output_dim: int, *, layers: int = 2) -> None:
+    def __init__(self, input_dim: int, output_dim: int, *, strides: Sequence[int] = (2, 2), kernel: int = 3) -> None:
+        """Raises ValueError for an even `kernel`."""
         super().__init__()
-        widths = (input_dim, *[output_dim] * layers)
-        self.output_dim = widths[-1]
-        self.convs = nn.ModuleList(nn.Conv1d(widths[i], widths[i + 1], 3, 2, 1) for i in range(layers))
+        if kernel % 2 == 0:
+            raise ValueError(f"`kernel` must be odd, got {kernel}")
+        widths = (input_dim, *[output_dim] * len(strides))
+        self.output_dim, self.strides = widths[-1], tuple(strides)
+        self.convs = nn.ModuleList(
+            nn.Conv1d(widths[i], widths[i + 1], kernel, stride, kernel // 2) for i, stride in enumerate(strides))
         he(self)
 
     def forward(self, values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         x_BTI = masked(values_BTI, lengths_B)
-        for conv in self.convs:
-            lengths_B = (lengths_B + 1) // 2
+        for conv, stride in zip(self.convs, self.strides, strict=True):
+            lengths_B = (lengths_B + stride - 1) // stride
             x_BTI = masked(torch.relu(conv(x_BTI.transpose(1, 2))).transpose(1, 2), lengths_B)
         return x_BTI, lengths_B
 
