@@ -1,10 +1,10 @@
 """Small corpora made by rule, so that every recipe runs with nothing downloaded.
 
-    python data_prep/synthetic.py --task translation|captioning|vqa|vqa_free|grounding --out DIR [--items N] [--seed N]
+    python data_prep/synthetic.py --task TASK --out DIR [--items N] [--seed N]
 
 translation: English into an invented language that no word-by-word model can write. The verb stands last and agrees
-with its subject in number; adjective and numeral follow the noun, the adjective with its gender and number;
-prepositions follow their noun phrase; an adverb of time leaves the front for the place before the verb.
+with its subject; adjective and numeral follow the noun, the adjective with its gender and number; prepositions follow
+their noun phrase; an adverb of time leaves the front for the place before the verb.
 
 captioning: drawn scenes (`data_prep/scenes.py`), five true captions each; an item's `scene` says what is in it.
 
@@ -12,8 +12,10 @@ vqa: scenes of things in the cells of a grid, each with one question (`data_prep
 of a shape, the shape of a colour, whether there is such a thing. vqa_free: things anywhere and of any size; questions
 for numbers, places and relations too.
 
-grounding: scenes with a phrase for one of their things and candidate boxes (`data_prep/scene_phrases.py`).
-The `chance` in `stats.json` is the accuracy, in percent, of who sees only the question, or only the picture.
+grounding: scenes with a phrase for one of their things and candidate boxes (`data_prep/scene_phrases.py`). The `chance`
+in `stats.json` is the accuracy, in percent, of who sees only the question, or only the picture.
+
+lipreading: mouths that talk, and their sound (`data_prep/talkers.py`), six words a sentence.
 """
 
 import hashlib
@@ -144,7 +146,6 @@ def _drawn(
 
 
 def captioning(folder: Path, items: int, seed: int) -> None:
-    """As many pictures as `translation` has pairs."""
     _drawn(
         folder, items, seed, lambda rng: (scenes.compose(rng), None),
         lambda scene, _, rng: {"references": scenes.captions(scene, rng)},
@@ -170,8 +171,6 @@ def vqa(folder: Path, items: int, seed: int, *, layout: str = "cells", kinds: Se
 
 
 def grounding(folder: Path, items: int, seed: int) -> None:
-    """A picture a phrase."""
-
     def tell(scene: scenes.Scene, phrase: scene_phrases.Phrase, rng: random.Random) -> Mapping[str, Any]:
         return proposals.grounded(
             phrase.text, [phrase.thing.box], scene_phrases.candidates(scene, rng), (scenes.SIDE, scenes.SIDE),
@@ -181,6 +180,11 @@ def grounding(folder: Path, items: int, seed: int) -> None:
     _drawn(folder, items, seed, scene_phrases.compose, tell)
     chance = {"chance": 100 / scene_phrases.THINGS}
     _count(folder, "images", items, {split: chance for split in _sizes(items)})
+
+
+def lipreading(folder: Path, items: int, seed: int) -> None:
+    from data_prep import talkers  # imports PyAV and OpenCV
+    talkers.lipreading(folder, items, seed)
 
 
 def _sizes(items: int) -> dict[str, int]:
@@ -195,9 +199,9 @@ def _count(folder: Path, unit: str, items: int, more: Mapping[str, Mapping[str, 
 
 TASKS: dict[str, Callable[[Path, int, int], None]] = {
     "translation": translation, "captioning": captioning, "vqa": vqa, "grounding": grounding,
-    "vqa_free": partial(vqa, layout="free", kinds=tuple(scene_questions.DECKS)),
+    "vqa_free": partial(vqa, layout="free", kinds=tuple(scene_questions.DECKS)), "lipreading": lipreading,
 }
-MADE_BY = (Path(__file__), *(Path(str(m.__file__)) for m in (scenes, scene_questions, scene_phrases, proposals)))
+PARTS = ("synthetic", "scenes", "scene_questions", "scene_phrases", "proposals", "talkers", "visemes", "formants")
 
 
 def make(task: str, out: Path, *, items: int = 4000, seed: int = 1) -> None:
@@ -216,7 +220,8 @@ def cached(task: str, *, items: int = 4000, seed: int = 1) -> Path:
     own, and the first to finish gives it the name.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqkit"
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in MADE_BY)).hexdigest()[:8]
+    made_by = (Path(__file__).with_name(f"{name}.py").read_bytes() for name in PARTS)
+    version = hashlib.sha256(b"".join(made_by)).hexdigest()[:8]
     folder = cache / f"{task}-{items}-{seed}-{version}"
     if folder.is_dir():
         return folder

@@ -1,0 +1,58 @@
+"""The curriculum: every word once an epoch, phrases no longer than their stage, times that follow the cut."""
+
+import numpy as np
+import pytest
+
+from recipes.course import Course, Piece, pieces
+from recipes.utterances import part
+from seqkit.data.manifest import Item
+from seqkit.errors import InputError
+
+WORDS = tuple((word, 0.5 + 0.2 * n, 0.7 + 0.2 * n) for n, word in enumerate(["bin", "blue", "at", "f", "two", "now"]))
+SENTENCE = Item(id="a", video="a.mp4", references=("bin blue at f two now",), seconds=3.0, words=WORDS)
+UNTIMED = Item(id="b", video="b.mp4", references=("lay red",), seconds=3.0)
+COURSE = Course(stages=(1, 3), stage_epochs=(2, 1))
+
+
+def test_stages_end_after_their_epochs():
+    assert [COURSE.words(epoch) for epoch in range(5)] == [1, 1, 3, 0, 0]
+    assert Course(stages=(), stage_epochs=()).words(0) == 0 and COURSE.epochs == 3
+
+
+def test_an_epoch_holds_every_word_once_in_pieces_of_the_stage():
+    items = [SENTENCE, UNTIMED, SENTENCE]
+    for epoch, most in ((0, 1), (2, 3)):
+        found = pieces(COURSE, items, epoch, seed=3)
+        assert {piece.item for piece in found} == {0, 2} and max(piece.count for piece in found) <= most
+        said = [word for piece in found if piece.item == 0 for word in piece.of(items).references[0].split()]
+        assert said == ["bin", "blue", "at", "f", "two", "now"]
+    assert pieces(COURSE, items, 3, seed=3) == [Piece(0), Piece(1), Piece(2)]
+    assert pieces(COURSE, items, 2, 3) == pieces(COURSE, items, 2, 3) != pieces(COURSE, items, 2, 4)
+
+
+def test_without_times_all_epochs_are_of_whole_sentences():
+    assert pieces(COURSE, [UNTIMED], 0, seed=1) == [Piece(0)] and Piece(0).share([UNTIMED]) == 1
+
+
+def test_a_part_is_cut_and_its_times_begin_with_it():
+    found = part(SENTENCE, 1, 2)
+    assert found.references == ("blue at",) and found.id == "a:2-3"
+    assert (found.start, found.end, found.seconds) == pytest.approx((0.7, 1.1, 0.4))
+    assert [word for word, _, _ in found.words] == ["blue", "at"]
+    assert [times for _, *times in found.words] == [pytest.approx(pair) for pair in ([0, 0.2], [0.2, 0.4])]
+    assert Piece(0, 1, 2).share([SENTENCE]) == pytest.approx(0.4 / 3)
+    assert part(found, 1, 1).start == pytest.approx(0.9)
+
+
+def test_a_part_of_features_is_cut_by_rows(tmp_path):
+    np.save(tmp_path / "f.npy", np.zeros((100, 2)))
+    item = Item(id="a", features=tmp_path / "f.npy", rows=(10, 85), references=("bin blue",), seconds=3.0, words=WORDS)
+    assert part(item, 0, 1).rows == (10 + 12, 10 + 18)
+    whole = Item(id="a", features=tmp_path / "f.npy", references=("bin blue",), seconds=4.0, words=WORDS)
+    assert part(whole, 0, 2).rows == (12, 23)
+
+
+@pytest.mark.parametrize("wrong", [{"stages": (1,), "stage_epochs": ()}, {"stages": (0,), "stage_epochs": (1,)}])
+def test_stages_that_do_not_fit_are_named(wrong):
+    with pytest.raises(InputError, match="`stages` and `stage_epochs` must be as many, each at least 1, got"):
+        Course(**wrong)
