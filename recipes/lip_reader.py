@@ -106,8 +106,8 @@ class System(NamedTuple):
         found: list[list[Hypothesis]] = []
         for first in range(0, len(logits), reading.batch):
             own = logits[first : first + reading.batch]
-            lengths_B = torch.tensor([len(logits_TV) for logits_TV in own])
-            padded_BTV = nn.utils.rnn.pad_sequence(list(own), batch_first=True)
+            lengths_B = torch.tensor([len(logits_TV) for logits_TV in own], device=self.device)
+            padded_BTV = nn.utils.rnn.pad_sequence(list(own), batch_first=True).to(self.device)
             if reading.beam == 1 and nbest == 1:
                 found += [[timed.hypothesis] for timed in best_path(padded_BTV, lengths_B, forbid=(*BARRED, UNK))]
                 continue

@@ -148,7 +148,8 @@ def train_data(config: Config, vocab: Vocab, inputs: Inputs, items: Sequence[Ite
     examples = [*items, *(words if config.text.single_words else [])]
     targets = [vocab.encode(item.references[0]) for item in examples]
     sizes = [steps(item) for item in examples]
-    fits = [fewest(ids) <= size for ids, size in zip(targets, sizes, strict=True)]
+    stride = config.watch.window_stride if inputs.kind == "features" else 1
+    fits = [fewest(ids) <= -(-size // stride) for ids, size in zip(targets, sizes, strict=True)]
     short = [item.id for item, fit in zip(items, fits, strict=False) if not fit]
     if short:
         say(f"{len(short):,} items left out, whose text is longer than their frames can say: {', '.join(short[:5])}")
@@ -171,7 +172,7 @@ def train_data(config: Config, vocab: Vocab, inputs: Inputs, items: Sequence[Ite
         if rng.random() < config.text.trim and number < len(items) and item.video:
             item = trimmed(item, rng)
         frames = sequence(config, inputs, item, rng)
-        if len(frames) < fewest(targets[number]):  # too many frames left out by chance
+        if -(-len(frames) // stride) < fewest(targets[number]):  # too many frames left out by chance
             frames = sequence(config, inputs, item)
         return Example(number, (frames,), targets[number])
 
@@ -239,7 +240,7 @@ def load_system(config: Config, run: Path, device: torch.device) -> tuple[System
     vocab, inputs = load_vocab(folder, "target"), load_inputs(folder)["watch"]
     model = LipReader(make_watch(config.watch, config.video, inputs), len(vocab)).to(device).eval()
     checkpoint.load_weights(model, folder)
-    return System(model, vocab, make_scorers(config.search, vocab, folder, torch.device("cpu"))), inputs
+    return System(model, vocab, make_scorers(config.search, vocab, folder, device)), inputs
 
 
 def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch.device) -> None:
@@ -292,7 +293,8 @@ def predict(
         sequences = [sequence(config, shown, item) for item in items]
     logits = system.logits(list(map(len, sequences)), lambda n: sequences[n], config.search.batch)
     found = system.read(logits, config.search, nbest)
-    words = [system.words(own, best, 1 / RATE) for own, (best, *_) in zip(logits, found, strict=True)]
+    words = [system.words(own, best, len(frames) / len(own) / RATE)
+             for frames, own, (best, *_) in zip(sequences, logits, found, strict=True)]
     print_answers(inputs, [[(system.text(own), own) for own in some] for some in found], as_json=as_json,
                   more=[{"words": own} for own in words])
     for text, own in zip(inputs, words, strict=True):

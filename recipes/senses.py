@@ -34,6 +34,8 @@ class Watching:
     """steps of features that one convolution joins; 0: rows as they are"""
     window_dim: int = 256
     """width of that convolution"""
+    window_stride: int = 1
+    """steps of features for each of its own; 4 makes 25 a second of 100"""
     watch_cell: Literal["gru", "lstm"] = "gru"
     """recurrent cell (LipNet: gru; Chung et al.: lstm)"""
     watch_dim: int = 256
@@ -128,8 +130,8 @@ def make_eyes(n: Watching, video: Video, inputs: Inputs) -> nn.Module:
 
 def make_window(width: int, n: Watching) -> nn.Module:
     if not n.window:
-        return Stack(width)
-    return TimeConvs(width, n.window_dim, strides=(1,), kernel=n.window)
+        return Stack(width, stride=n.window_stride)
+    return TimeConvs(width, n.window_dim, strides=(n.window_stride,), kernel=n.window)
 
 
 def make_listen(n: Listening, inputs: Inputs) -> Sense:

@@ -1,4 +1,4 @@
-"""Recurrent encoders over padded batches, packed inside so that padding is never read.
+"""Recurrent encoders over padded batches, in which padding never reaches a real position.
 
 Bidirectional: Schuster and Paliwal 1997. Reversed source: Sutskever et al. 2014, arXiv:1409.3215,
 section 3.3. Pyramid: Chan et al. 2015, arXiv:1508.01211, section 3.1. Residual: Wu et al. 2016,
@@ -101,12 +101,32 @@ class RecurrentEncoder(nn.Module):
         return Encoded(reverse(x, lengths_B) if self.reverse else x, lengths_B, torch.stack(h, 1), torch.stack(c, 1))
 
     def run(self, layer: nn.Module, x_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One layer over a packed batch: values (B, T, D) with zeros at padding, and its final states (B, D)."""
+        """One layer: values (B, T, D) with zeros at padding, and its final states (B, D)."""
+        if self.kind != "lstm" and x_BTI.device.type == "cpu":
+            return run_padded(layer, x_BTI, lengths_B)
         packed = pack_padded_sequence(x_BTI, lengths_B.cpu(), batch_first=True, enforce_sorted=False)
         y, state = layer(packed)
         values_BTD, _ = pad_packed_sequence(y, batch_first=True, total_length=x_BTI.shape[1])
         h_GBH, c_GBH = state if self.kind == "lstm" else (state, state[..., :0])
         return values_BTD, h_GBH.transpose(0, 1).flatten(1), c_GBH.transpose(0, 1).flatten(1)
+
+
+def run_padded(layer: nn.Module, x_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A layer without second state over the whole batch, each direction so that it meets padding last: the same as
+    packed, and on a CPU in about half the time, as one product serves all steps."""
+    one_direction = torch.gru if isinstance(layer, nn.GRU) else torch.rnn_tanh
+    mask_BT1 = mask_from_lengths(lengths_B, x_BTI.shape[1])[..., None]
+    values, last = [], []
+    for ending in ("", "_reverse")[: 2 if layer.bidirectional else 1]:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        weights: list[Tensor] = [layer.get_parameter(f"{name}_l0{ending}") for name in names]
+        read_BTI = reverse(x_BTI, lengths_B) if ending else x_BTI
+        first_1BH = x_BTI.new_zeros(1, len(x_BTI), weights[1].shape[1])
+        y_BTH, _ = one_direction(read_BTI, first_1BH, weights, True, 1, 0.0, layer.training, False, True)
+        last.append(y_BTH[torch.arange(len(x_BTI)), lengths_B - 1])
+        values.append(reverse(y_BTH, lengths_B) if ending else y_BTH)
+    h_BD = torch.cat(last, -1)
+    return torch.cat(values, -1).masked_fill(~mask_BT1, 0.0), h_BD, h_BD[:, :0]
 
 
 class TextEncoder(nn.Module):
