@@ -50,8 +50,10 @@ class Network:
     image_dropout: float = 0.0
     """rate on the picture's features"""
     normalise: Literal["length", "rms", "none"] = "rms"
-    """the picture's features, and those fusions that are brought to one length: to length 1 (Fukui et al.), or to a
-    root mean square of 1, with which few steps teach much more; none: the picture's features as they are"""
+    """the picture's features: at length 1 (Fukui et al.), at a root mean square of 1, or as they are"""
+    fused_norm: float = 8.0
+    """length of what compact, bilinear and mfb give (Fukui et al.: 1). A step of Adam moves an answer's logit by about
+    the learning rate times this times the root of the width: too little and nothing is learnt, too much and it shakes"""
 
 
 def scaled(vectors: Tensor, normalise: str) -> Tensor:
@@ -69,7 +71,7 @@ class Fusion(nn.Module):
 
     def __init__(
         self, kind: Kind, image_dim: int, text_dim: int, dim: int, *, layers: int = 0, dropout: float = 0.0,
-        normalise: str = "rms", seed: int = 1,
+        norm: float = 1.0, seed: int = 1,
     ) -> None:
         super().__init__()
         self.dim = image_dim + text_dim if kind == "concat" and not layers else dim
@@ -77,7 +79,7 @@ class Fusion(nn.Module):
             self.fuse = make_fusion(kind, image_dim, text_dim, self.dim, layers=layers, dropout=dropout, seed=seed)
         except ValueError as error:
             raise InputError(f"`fused_dim` and `fusion_layers` must fit `fusion` {kind}: {error}") from error
-        self.gain = self.dim**0.5 if normalise == "rms" and kind in ONE_LENGTH else 1.0
+        self.gain = norm if kind in ONE_LENGTH else 1.0
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
         return self.fuse(image, text) * self.gain
@@ -117,7 +119,7 @@ class Answerer(nn.Module):
         assert n.fusion != "question"
         return Fusion(
             n.fusion, image_dim, self.question.dim, n.fused_dim, layers=n.fusion_layers, dropout=n.fused_dropout,
-            normalise=n.normalise, seed=seed,
+            norm=n.fused_norm, seed=seed,
         )
 
     def forward(self, seen: Seen, tokens_BT: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:

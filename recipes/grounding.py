@@ -64,7 +64,9 @@ class Network:
     place: bool = True
     """a region's place and size are part of its features (Fukui et al.: not)"""
     normalise: Literal["length", "rms", "none"] = "rms"
-    """regions, phrase and what fusion gives: at length 1 (Fukui et al.), at a root mean square of 1, or as they are"""
+    """regions and phrase: at length 1 (Fukui et al.), at a root mean square of 1, or as they are"""
+    fused_norm: float = 8.0
+    """length of what compact, bilinear and mfb give (Fukui et al.: 1)"""
 
 
 class Grounder(nn.Module):
@@ -76,7 +78,7 @@ class Grounder(nn.Module):
         self.place, self.normalise = n.place, n.normalise
         region_dim = eye.dim + PLACE * n.place
         self.fusion = Fusion(
-            n.fusion, region_dim, self.phrase.dim, n.fused_dim, dropout=n.fused_dropout, normalise=n.normalise
+            n.fusion, region_dim, self.phrase.dim, n.fused_dim, dropout=n.fused_dropout, norm=n.fused_norm
         )
         hidden = nn.Linear(self.fusion.dim, n.attention_dim)
         self.weigh = nn.Sequential(hidden, nn.ReLU(), nn.Linear(n.attention_dim, 1))
@@ -247,7 +249,7 @@ def paper() -> Config:
     return Config(
         eye=Eye(backbone="vgg16"),
         language=Language(embed_dim=500, question_dim=1024, question_dropout=0.3),
-        network=Network(place=False, normalise="length"),
+        network=Network(place=False, normalise="length", fused_norm=1.0),
         plan=Plan(epochs=20, optimizer="adam", learning_rate=7e-4, clip=0.0, patience=5, metric="iou_0.5", goal="max"),
     )
 
