@@ -51,9 +51,8 @@ class Network:
     """rate on the picture's features"""
     normalise: Literal["length", "rms", "none"] = "rms"
     """the picture's features: at length 1 (Fukui et al.), at a root mean square of 1, or as they are"""
-    fused_norm: float = 8.0
-    """length of what compact, bilinear and mfb give (Fukui et al.: 1). A step of Adam moves an answer's logit by about
-    the learning rate times this times the root of the width: too little and nothing is learnt, too much and it shakes"""
+    fused_norm: float = 45.0
+    """length of what compact, bilinear and mfb give (Fukui et al.: 1); few steps teach more with a greater one"""
 
 
 def scaled(vectors: Tensor, normalise: str) -> Tensor:

@@ -65,7 +65,7 @@ class Network:
     """a region's place and size are part of its features (Fukui et al.: not)"""
     normalise: Literal["length", "rms", "none"] = "rms"
     """regions and phrase: at length 1 (Fukui et al.), at a root mean square of 1, or as they are"""
-    fused_norm: float = 8.0
+    fused_norm: float = 45.0
     """length of what compact, bilinear and mfb give (Fukui et al.: 1)"""
 
 

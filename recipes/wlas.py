@@ -82,11 +82,12 @@ class Config:
     """A run of watching, listening, or both."""
 
     text: Text = field(default_factory=Text)
-    video: Video = field(default_factory=Video)
+    video: Video = field(default_factory=lambda: Video(cut=(56, 80), pixels=(42, 60), move=3))
     rows: Rows = field(default_factory=lambda: Rows(mask_steps=20, mask_features=3))
     sound: Sound = field(default_factory=Sound)
-    watch: Watching = field(default_factory=Watching)
-    listen: Listening = field(default_factory=Listening)
+    watch: Watching = field(default_factory=lambda: Watching(
+        channels=0.5, frontend_norm=True, frontend_dropout=0.1, watch_dropout=0.3))
+    listen: Listening = field(default_factory=lambda: Listening(listen_cell="gru"))
     network: Network = field(default_factory=Network)
     course: Course = field(default_factory=Course)
     mixing: Mixing = field(default_factory=Mixing)
