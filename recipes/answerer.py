@@ -52,7 +52,11 @@ class Network:
     normalise: Literal["length", "rms", "none"] = "rms"
     """the picture's features: at length 1 (Fukui et al.), at a root mean square of 1, or as they are"""
     fused_norm: float = 45.0
-    """length of what compact, bilinear and mfb give (Fukui et al.: 1); few steps teach more with a greater one"""
+    """length of what compact, bilinear and mfb give to the classifier (Fukui et al.: 1); few steps teach more with a
+    greater one"""
+    glimpse_norm: float = 2.0
+    """the same for what the glimpses' weights are made of (Fukui et al.: 1); much greater, and each glimpse is thrown
+    onto one cell before anything is learnt"""
 
 
 def scaled(vectors: Tensor, normalise: str) -> Tensor:
@@ -103,10 +107,10 @@ class Answerer(nn.Module):
         fused_dim = self.question.dim
         if eye is not None:
             image_dim = eye.dim * n.glimpses if self.attends else eye.pooled_dim
-            self.fusion = self._fusion(n, image_dim, seed=1)
+            self.fusion = self._fusion(n, image_dim, n.fused_norm, seed=1)
             fused_dim = self.fusion.dim
         if eye is not None and self.attends:
-            self.glance = self._fusion(n, eye.dim, seed=2)
+            self.glance = self._fusion(n, eye.dim, n.glimpse_norm, seed=2)
             self.weigh = nn.Sequential(
                 nn.Linear(self.glance.dim, n.attention_dim), nn.ReLU(), nn.Linear(n.attention_dim, n.glimpses)
             )
@@ -114,11 +118,11 @@ class Answerer(nn.Module):
         initialise.modern(self)
         self.eye = eye  # after the initialiser, which must leave it alone
 
-    def _fusion(self, n: Network, image_dim: int, seed: int) -> Fusion:
+    def _fusion(self, n: Network, image_dim: int, norm: float, seed: int) -> Fusion:
         assert n.fusion != "question"
         return Fusion(
             n.fusion, image_dim, self.question.dim, n.fused_dim, layers=n.fusion_layers, dropout=n.fused_dropout,
-            norm=n.fused_norm, seed=seed,
+            norm=norm, seed=seed,
         )
 
     def forward(self, seen: Seen, tokens_BT: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seqkit.data.audio import RATE, read_audio
 from seqkit.data.files import atomic
 from seqkit.data.manifest import Item
 from seqkit.data.video_file import read_note
@@ -25,7 +26,7 @@ def as_item(path: Path, folder: Path) -> Item:
     if path.suffix == ".npy":
         return Item(id=path.name, features=path)
     if path.suffix.lower() in SOUND:
-        return Item(id=path.name, audio=path)
+        return Item(id=path.name, audio=path, seconds=len(read_audio(path)) / RATE)
     if read_note(path):
         sound = path.with_suffix(".wav")
         return Item(id=path.name, video=path, audio=sound if sound.is_file() else None)
@@ -61,7 +62,7 @@ def write_subtitled(source: Path, words: Sequence[tuple[str, float, float]], pat
     import av
     import cv2
 
-    from seqkit.data.video_file import RATE, TICKS, read_frames, read_sound
+    from seqkit.data.video_file import TICKS, read_frames, read_sound
 
     with atomic(path) as file, av.open(file, "w", "mp4") as container:
         pictures = container.add_stream("libx264", rate=TICKS)

@@ -148,9 +148,10 @@ def find_inputs(video: Video, sound: Sound, items: Sequence[Item], senses: Seque
     """What the items have for each sense, and its statistics."""
     found = {}
     for name in senses:
+        if not any(has(item, name) for item in items):
+            raise InputError(f"training items must have something to {name}{' to' * (name == 'listen')}, got none")
+    for name in senses:
         own = [item for item in items if has(item, name)]
-        if not own:
-            raise InputError(f"training items must have something to {name} to, got none that has")
         some = [own[n] for n in np.linspace(0, len(own) - 1, min(SAMPLE, len(own))).astype(int)]
         if name == "watch" and any(item.video for item in own):
             found[name] = pixel_inputs(video, [item for item in own if item.video])

@@ -11,6 +11,16 @@ torch.set_num_threads(1)
 DATA = Path(os.environ.get("SEQKIT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+@pytest.fixture(scope="session")
+def talking_mouths(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of drawn mouths and their sound, three words a sentence; for reading alone."""
+    from data_prep.talkers import lipreading
+
+    folder = tmp_path_factory.mktemp("mouths")
+    lipreading(folder, 12, seed=1, words=3, size=40)
+    return folder
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder of published corpora; a test that needs it is skipped where it is absent."""

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep import talkers
 from recipes import lipnet
 from recipes.confusions import PHONEMES, PRONUNCIATIONS, confusions, groups, spell
 from recipes.lip_reader import read_grammar
@@ -29,28 +28,21 @@ def command(*words: object) -> int:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("mouths")
-    talkers.lipreading(folder, 12, seed=1, words=3, size=40)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(talking_mouths: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "run"
-    assert command("train", "--data", corpus, "--out", folder, *SMALL, "--peek", "test") == 0
+    assert command("train", "--data", talking_mouths, "--out", folder, *SMALL, "--peek", "test") == 0
     return folder
 
 
 @pytest.fixture(scope="module")
-def rows(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rows(talking_mouths: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same sentences with made-up features in the place of video."""
     folder, rng = tmp_path_factory.mktemp("rows"), np.random.default_rng(0)
     table = rng.standard_normal((2000, 5)).astype(np.float16)
     np.save(folder / "features.npy", table)
     for split in ("train", "val", "test"):
         items, row = [], 0
-        for item in read_manifest(corpus / f"{split}.jsonl")[:12]:
+        for item in read_manifest(talking_mouths / f"{split}.jsonl")[:12]:
             steps = round((item.seconds or 0) * 25)
             items.append(Item(id=item.id, features=folder / "features.npy", rows=(row, row + steps), words=item.words,
                               references=item.references, speaker=item.speaker, seconds=item.seconds))
@@ -59,33 +51,33 @@ def rows(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_is_evaluated_with_and_without_the_language_model(run, corpus, capsys):
-    assert command("evaluate", "--run", run, "--data", corpus, "--split", "test") == 0
+def test_a_run_is_evaluated_with_and_without_the_language_model(run, talking_mouths, capsys):
+    assert command("evaluate", "--run", run, "--data", talking_mouths, "--split", "test") == 0
     report = json.loads((run / "evaluate/test/report.json").read_text())
     assert list(report["metrics"]) == ["wer", "cer", "bleu"] and set(report["by"]["search"]) == {
         "greedy", "beam", "scorers"}
     assert report["by"]["search"]["scorers"]["wer"] == report["metrics"]["wer"]
     assert set(report["by"]["speaker"]) <= {f"t{n}" for n in range(1, 9)}
-    assert command("evaluate", "--run", run, "--data", corpus, "--split", "test", "--lm", "none") == 0
+    assert command("evaluate", "--run", run, "--data", talking_mouths, "--split", "test", "--lm", "none") == 0
     assert set(json.loads((run / "evaluate/test/report.json").read_text())["by"]["search"]) == {"greedy", "beam"}
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert {"wer", "cer", "peek_wer"} <= set(log[-1]["validation"])
 
 
-def test_a_grammar_binds_what_is_read(run, corpus, tmp_path, capsys):
-    said = [item.references[0].split() for item in read_manifest(corpus / "train.jsonl")]
+def test_a_grammar_binds_what_is_read(run, talking_mouths, tmp_path, capsys):
+    said = [item.references[0].split() for item in read_manifest(talking_mouths / "train.jsonl")]
     sets = [sorted(set(place)) for place in zip(*said, strict=True)]
     (tmp_path / "slots").write_text("".join(" ".join(words) + "\n" for words in sets))
-    assert command("evaluate", "--run", run, "--data", corpus, "--split", "val", "--grammar", tmp_path / "slots",
-                   "--lm", "none", "--beam", "30") == 0
+    words = ("evaluate", "--run", run, "--data", talking_mouths, "--split", "val", "--grammar", tmp_path / "slots")
+    assert command(*words, "--lm", "none", "--beam", "30") == 0
     lines = [json.loads(line) for line in (run / "evaluate/val/hypotheses.jsonl").read_text().splitlines()]
     for line in lines:
         words = line["hypothesis"].split()
         assert not words or all(word in own for word, own in zip(words, sets, strict=True))
 
 
-def test_prediction_draws_times_and_writes_subtitles(run, corpus, tmp_path, capsys):
-    clip = read_manifest(corpus / "test.jsonl")[0].video
+def test_prediction_draws_times_and_writes_subtitles(run, talking_mouths, tmp_path, capsys):
+    clip = read_manifest(talking_mouths / "test.jsonl")[0].video
     words = ("predict", "--run", run, clip, "--json", "--pictures", tmp_path / "p", "--subtitles", tmp_path / "s")
     assert command(*words) == 0
     found = json.loads(capsys.readouterr().out)
@@ -106,21 +98,25 @@ def test_features_take_the_place_of_video(rows, tmp_path, capsys):
     np.save(tmp_path / "wide.npy", np.zeros((30, 6)))
     assert command("predict", "--run", out, tmp_path / "wide.npy") == 2
     assert "features must have the width that training had, 5, got 6" in capsys.readouterr().err
+    values = json.loads((rows / "val.jsonl").read_text().splitlines()[0])
+    (tmp_path / "val.jsonl").write_text(json.dumps({**values, "features": None, "video": "a.mp4"}) + "\n")
+    assert command("evaluate", "--run", out, "--data", tmp_path, "--split", "val") == 2
+    assert "`features` must be given to a run that was trained on them, got none" in capsys.readouterr().err
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(corpus, tmp_path):
+def test_a_resumed_run_is_the_uninterrupted_one(talking_mouths, tmp_path):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    assert command("train", "--data", corpus, "--out", whole, *SMALL) == 0
-    assert command("train", "--data", corpus, "--out", halves, *SMALL, "--minutes", "1e-9") == 0
-    again = ["train", "--data", corpus, "--out", halves, "--resume"]
+    assert command("train", "--data", talking_mouths, "--out", whole, *SMALL) == 0
+    assert command("train", "--data", talking_mouths, "--out", halves, *SMALL, "--minutes", "1e-9") == 0
+    again = ["train", "--data", talking_mouths, "--out", halves, "--resume"]
     (halves / "config.yaml").write_text((whole / "config.yaml").read_text())
     assert command(*again) == 0
     assert (whole / "last/model.safetensors").read_bytes() == (halves / "last/model.safetensors").read_bytes()
 
 
-def test_rows_of_the_papers_table_share_what_they_can(corpus, tmp_path, capsys):
-    words = ("compare", "--data", corpus, "--out", tmp_path, "--rows", "nolm,lipnet,baseline-lstm", "--split", "test")
-    assert command(*words, *SMALL, "--peek", "test") == 0
+def test_rows_of_the_papers_table_share_what_they_can(talking_mouths, tmp_path, capsys):
+    words = ("compare", "--data", talking_mouths, "--out", tmp_path, "--rows", "nolm,lipnet,baseline-lstm")
+    assert command(*words, "--split", "test", *SMALL, "--peek", "test") == 0
     found = json.loads((tmp_path / "compare_test.json").read_text())["rows"]
     assert [row["row"] for row in found] == ["nolm", "lipnet", "baseline-lstm"]
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["baseline-lstm", "nolm"]
@@ -128,24 +124,37 @@ def test_rows_of_the_papers_table_share_what_they_can(corpus, tmp_path, capsys):
     assert "best of all validations" in capsys.readouterr().out
 
 
-def test_what_is_wrong_is_named(run, corpus, tmp_path, capsys):
+def test_what_is_wrong_is_named(run, talking_mouths, tmp_path, capsys):
     assert command("predict", "--run", run, tmp_path / "none.mp4") == 2
     assert "INPUT must be a file, got" in capsys.readouterr().err
     (tmp_path / "a.mp4").write_text("no video")
     assert command("predict", "--run", run, tmp_path / "a.mp4") == 2
     assert "a.mp4" in capsys.readouterr().err
-    lines = (corpus / "val.jsonl").read_text().splitlines()
+    lines = (talking_mouths / "val.jsonl").read_text().splitlines()
     bad = tmp_path / "bad"
     bad.mkdir()
-    shutil.copy(corpus / "train.jsonl", bad / "train.jsonl")
+    shutil.copy(talking_mouths / "train.jsonl", bad / "train.jsonl")
     values = json.loads(lines[0])
     for change, message in (({"references": [" "]}, "`references` must hold text, got an empty one"),
                             ({"video": None}, "`video` or `features` must be given, got neither")):
         (bad / "val.jsonl").write_text(json.dumps({**values, **change}) + "\n")
         assert command("train", "--data", bad, "--out", tmp_path / "run", *SMALL) == 2
         assert message in capsys.readouterr().err
-    assert command("evaluate", "--run", run, "--data", corpus, "--split", "val", "--lm", "nowhere") == 2
+    assert command("evaluate", "--run", run, "--data", talking_mouths, "--split", "val", "--lm", "nowhere") == 2
     assert "`lm` must be own, none, or a language model's run or file" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_the_run_is_named(run, talking_mouths, rows, tmp_path, capsys, monkeypatch):
+    assert command("train", "--data", talking_mouths, "--out", tmp_path / "run", *SMALL, "--pixels", "[4, 4]") == 2
+    assert "`size` must be at least 15 pixels each way, got (4, 4)" in capsys.readouterr().err
+    assert command("evaluate", "--run", run, "--data", rows, "--split", "val") == 2
+    assert "`video` must be given to a run that was trained on it, got none" in capsys.readouterr().err
+    monkeypatch.setattr("recipes.raw_video.LONGEST", 1.0)
+    monkeypatch.setattr("data_prep.mouths.crop", lambda *_: {"frames": 75, "sound": False, "remarks": []})
+    monkeypatch.setattr("recipes.raw_video.read_note", lambda _: {})
+    clip = read_manifest(talking_mouths / "test.jsonl")[0].video
+    assert command("predict", "--run", run, clip) == 2
+    assert "must last at most 1 seconds, a few sentences, got 3; cut it" in capsys.readouterr().err
 
 
 def test_texts_too_long_for_their_frames_are_left_out_and_named(rows, tmp_path, capsys):
@@ -160,9 +169,9 @@ def test_texts_too_long_for_their_frames_are_left_out_and_named(rows, tmp_path, 
         capsys.readouterr().err)
 
 
-def test_symbols_outside_the_alphabet_are_said(run, corpus, tmp_path, capsys):
-    line = json.loads((corpus / "test.jsonl").read_text().splitlines()[0])
-    line |= {"references": ["a öne now"], "video": str(corpus / line["video"])}
+def test_symbols_outside_the_alphabet_are_said(run, talking_mouths, tmp_path, capsys):
+    line = json.loads((talking_mouths / "test.jsonl").read_text().splitlines()[0])
+    line |= {"references": ["a öne now"], "video": str(talking_mouths / line["video"])}
     (tmp_path / "test.jsonl").write_text(json.dumps(line) + "\n")
     assert command("evaluate", "--run", run, "--data", tmp_path, "--split", "test") == 0
     assert "symbols that training did not have, so that they cannot be read: 'ö'" in capsys.readouterr().err

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep import talkers
 from recipes import wlas
 from recipes.hearing import slots
 from recipes.senses import Listening, Watching, make_listen, make_watch
@@ -34,21 +33,15 @@ def command(*words: object) -> int:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("mouths")
-    talkers.lipreading(folder, 12, seed=1, words=3, size=40)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(talking_mouths: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "run"
-    assert command("train", "--data", corpus, "--out", folder, *SMALL, "--ctc_head", "true", "--ctc", "0.2") == 0
+    words = ("train", "--data", talking_mouths, "--out", folder, *SMALL, "--ctc_head", "true", "--ctc", "0.2")
+    assert command(*words) == 0
     return folder
 
 
-def test_a_run_is_scored_in_every_modality_and_noise(run, corpus, capsys):
-    words = ("evaluate", "--run", run, "--data", corpus, "--split", "test", "--snr", "clean,10,-5")
+def test_a_run_is_scored_in_every_modality_and_noise(run, talking_mouths, capsys):
+    words = ("evaluate", "--run", run, "--data", talking_mouths, "--split", "test", "--snr", "clean,10,-5")
     assert command(*words, "--beam", "2", "--ctc_weight", "0.3") == 0
     by = json.loads((run / "evaluate/test/report.json").read_text())["by"]
     assert set(by["snr"]) == {"clean", "10", "-5"} and set(by["modality"]) == {"audio", "video", "both"}
@@ -59,8 +52,8 @@ def test_a_run_is_scored_in_every_modality_and_noise(run, corpus, capsys):
     assert "modality" in shown and "truth" in shown
 
 
-def test_prediction_takes_a_clip_with_or_without_sound(run, corpus, tmp_path, capsys):
-    clip = read_manifest(corpus / "test.jsonl")[0].video
+def test_prediction_takes_a_clip_with_or_without_sound(run, talking_mouths, tmp_path, capsys):
+    clip = read_manifest(talking_mouths / "test.jsonl")[0].video
     (tmp_path / "alone.mp4").write_bytes(clip.read_bytes())
     assert command("predict", "--run", run, clip, tmp_path / "alone.mp4", "--json", "--pictures", tmp_path / "p") == 0
     found = capsys.readouterr()
@@ -68,34 +61,45 @@ def test_prediction_takes_a_clip_with_or_without_sound(run, corpus, tmp_path, ca
     assert first["hypotheses"][0]["text"] is not None
 
 
-def test_one_sense_is_trained_alone_and_begins_from_another_run(run, corpus, tmp_path, capsys):
+def test_a_run_that_listens_needs_sound(talking_mouths, tmp_path, capsys):
+    out, clip = tmp_path / "las", read_manifest(talking_mouths / "test.jsonl")[0]
+    assert command("train", "--data", talking_mouths, "--out", out, *SMALL, "--modality", "audio") == 0
+    (tmp_path / "silent.mp4").write_bytes(clip.video.read_bytes())
+    assert command("predict", "--run", out, tmp_path / "silent.mp4") == 2
+    assert "silent.mp4: must have what the run needs for audio, got a file without it" in capsys.readouterr().err
+    assert command("predict", "--run", out, clip.audio, "--pictures", tmp_path / "p") == 0
+
+
+def test_one_sense_is_trained_alone_and_begins_from_another_run(run, talking_mouths, tmp_path, capsys):
     out = tmp_path / "was"
-    assert command("train", "--data", corpus, "--out", out, *SMALL, "--modality", "video", "--init", run) == 0
+    assert command("train", "--data", talking_mouths, "--out", out, *SMALL, "--modality", "video", "--init", run) == 0
     told = capsys.readouterr().err
     assert "weights loaded" in told and "not in the model: " in told and "listen.encoder" in told
-    assert command("evaluate", "--run", out, "--data", corpus, "--split", "val") == 0
+    assert command("evaluate", "--run", out, "--data", talking_mouths, "--split", "val") == 0
     assert set(json.loads((out / "evaluate/val/report.json").read_text())["by"]["modality"]) == {"video"}
-    assert command("evaluate", "--run", out, "--data", corpus, "--split", "val", "--ctc_weight", "0.3") == 2
+    assert command("evaluate", "--run", out, "--data", talking_mouths, "--split", "val", "--ctc_weight", "0.3") == 2
     assert "`ctc_weight` must be 0 for a run without `ctc_head`" in capsys.readouterr().err
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(corpus, tmp_path):
+def test_a_resumed_run_is_the_uninterrupted_one(talking_mouths, tmp_path):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    assert command("train", "--data", corpus, "--out", whole, *SMALL) == 0
-    assert command("train", "--data", corpus, "--out", halves, *SMALL, "--minutes", "1e-9") == 0
+    assert command("train", "--data", talking_mouths, "--out", whole, *SMALL) == 0
+    assert command("train", "--data", talking_mouths, "--out", halves, *SMALL, "--minutes", "1e-9") == 0
     (halves / "config.yaml").write_text((whole / "config.yaml").read_text())
-    assert command("train", "--data", corpus, "--out", halves, "--resume") == 0
+    assert command("train", "--data", talking_mouths, "--out", halves, "--resume") == 0
     assert (whole / "last/model.safetensors").read_bytes() == (halves / "last/model.safetensors").read_bytes()
 
 
-def test_what_is_wrong_is_named(run, corpus, tmp_path, capsys):
-    assert command("evaluate", "--run", run, "--data", corpus, "--split", "test", "--snr", "loud") == 2
+def test_what_is_wrong_is_named(run, talking_mouths, tmp_path, capsys):
+    assert command("evaluate", "--run", run, "--data", talking_mouths, "--split", "test", "--snr", "loud") == 2
     assert "`snr` must be of `clean` and numbers in dB, got 'loud'" in capsys.readouterr().err
-    values = json.loads((corpus / "val.jsonl").read_text().splitlines()[0])
+    values = json.loads((talking_mouths / "val.jsonl").read_text().splitlines()[0])
     for split in ("train", "val"):
         (tmp_path / f"{split}.jsonl").write_text(json.dumps({**values, "audio": None}) + "\n")
     assert command("train", "--data", tmp_path, "--out", tmp_path / "run", *SMALL, "--modality", "audio") == 2
     assert "`audio` or `features` must be given for modality audio, got none" in capsys.readouterr().err
+    assert command("train", "--data", tmp_path, "--out", tmp_path / "run", *SMALL, "--modality", "both") == 2
+    assert "training items must have something to listen to, got none" in capsys.readouterr().err
     with pytest.raises(InputError, match="`only_audio`, `only_video` must be shares that sum to at most 1, got 0.7"):
         Mixing(only_audio=0.7, only_video=0.7)
 
@@ -163,8 +167,8 @@ def test_a_sense_without_anything_to_sense_is_zero(make):
     assert encoded.lengths_B.tolist() == [0, 0]
 
 
-def test_training_draws_senses_and_noise(corpus):
-    items = read_manifest(corpus / "train.jsonl")
+def test_training_draws_senses_and_noise(talking_mouths):
+    items = read_manifest(talking_mouths / "train.jsonl")
     video, sound = Video(cut=(36, 40), pixels=(12, 16)), Sound(speeds=True)
     inputs = find_inputs(video, sound, items, ("watch", "listen"))
     show = Show(video, Rows("none"), sound, inputs, noise_of(sound, items))
@@ -191,8 +195,8 @@ def test_slots_are_scored_by_place():
     assert slots([Evaluated("a", ["one two"], ""), Evaluated("b", ["one"], "")]) == {}
 
 
-def test_babble_and_recordings_are_noise(corpus, tmp_path):
-    items = read_manifest(corpus / "train.jsonl")
+def test_babble_and_recordings_are_noise(talking_mouths, tmp_path):
+    items = read_manifest(talking_mouths / "train.jsonl")
     babble = noise_of(Sound(noise="babble"), items)
     assert babble(1000, items[0].id).std() > 0.1
     recording = noise_of(Sound(noise=str(items[0].audio)), items)
