@@ -43,7 +43,7 @@ class Reading:
     """Search, when evaluating and predicting; validation during training takes the best path."""
 
     beam: int = 100
-    """prefixes kept open; 1: the best path, without language model or grammar (LipNet: 200 m)"""
+    """prefixes kept open; 1: the best path, without language model or grammar"""
     lm: str = OWN
     """language model: own, the n-grams of the run's training text (LipNet: of five characters); none; or a run of
     language_model.py, or a .ngram or .arpa file"""

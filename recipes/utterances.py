@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,7 @@ from seqkit.data.video_file import read_clip
 from seqkit.errors import InputError
 
 Floats = NDArray[np.float32]
-X = TypeVar("X")
 SAMPLE = 100  # clips of which the statistics of pixels are taken
-SHOWN = 60  # characters of a text in an error
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from recipes.utterances import Inputs, Rows, Sound, Video, load_inputs, noise_of
 from seqkit.cli import Recipe, print_answers, run_recipe
 from seqkit.config import at_least_one
 from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
+from seqkit.data.files import atomic
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.errors import InputError
@@ -236,14 +237,19 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
         "modality_snr": {f"{modality}/{snr}": some for (modality, snr), some in found.items()},
         "slot": slots(evaluated),
     }
+    folder = run / "evaluate" / split
     report = write_report(
-        run / "evaluate" / split, evaluated, METRICS,
-        Provenance("wlas", split, data / f"{split}.jsonl", str(device), decode), by=by, conditions=groups,
+        folder, evaluated, METRICS, Provenance("wlas", split, data / f"{split}.jsonl", str(device), decode), by=by,
+        conditions=groups,
     )
-    print(format_table({**report, "by": {name: own for name, own in report["by"].items() if name != "modality_snr"}}))
-    print("\n" + table(report["by"]["modality_snr"]))
+    crossing = report["by"].pop("modality_snr")  # shown as the paper shows it
+    print(format_table(report))
+    print("\n" + table(crossing))
     if len(groups["modality"]) > 1:
-        print("\n" + disagreements(groups["modality"]))
+        differing = disagreements(groups["modality"])
+        with atomic(folder / "disagreements.txt") as file:
+            file.write(differing.encode() + b"\n")
+        print("\n" + differing)
 
 
 def predict(

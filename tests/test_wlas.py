@@ -50,6 +50,7 @@ def test_a_run_is_scored_in_every_modality_and_noise(run, talking_mouths, capsys
     assert set(by["slot"]) == {"1", "2", "3"} and by["slot"]["2"]["wer"]["counts"]["items"] == 20
     shown = capsys.readouterr().out
     assert "modality" in shown and "truth" in shown
+    assert (run / "evaluate/test/disagreements.txt").read_text().startswith("what the modalities make of the same item")
 
 
 def test_prediction_takes_a_clip_with_or_without_sound(run, talking_mouths, tmp_path, capsys):
