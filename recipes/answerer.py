@@ -55,8 +55,8 @@ class Network:
     """length of what compact, bilinear and mfb give to the classifier (Fukui et al.: 1); few steps teach more with a
     greater one"""
     glimpse_norm: float = 2.0
-    """the same for what the glimpses' weights are made of (Fukui et al.: 1); much greater, and each glimpse is thrown
-    onto one cell before anything is learnt"""
+    """length of what the glimpses' weights are made of, whatever the fusion (Fukui et al.: 1); much greater, and each
+    glimpse is thrown onto one cell before anything is learnt"""
 
 
 def scaled(vectors: Tensor, normalise: str) -> Tensor:
@@ -69,12 +69,13 @@ def scaled(vectors: Tensor, normalise: str) -> Tensor:
 class Fusion(nn.Module):
     """A picture's vectors (..., I) with a text's (..., Q): `dim` wide but for a bare concatenation.
 
+    `norm` is the length of what comes out, of fusions that give one length, or `always`.
     Raises InputError for sizes that will not do.
     """
 
     def __init__(
         self, kind: Kind, image_dim: int, text_dim: int, dim: int, *, layers: int = 0, dropout: float = 0.0,
-        norm: float = 1.0, seed: int = 1,
+        norm: float = 1.0, always: bool = False, seed: int = 1,
     ) -> None:
         super().__init__()
         self.dim = image_dim + text_dim if kind == "concat" and not layers else dim
@@ -82,10 +83,12 @@ class Fusion(nn.Module):
             self.fuse = make_fusion(kind, image_dim, text_dim, self.dim, layers=layers, dropout=dropout, seed=seed)
         except ValueError as error:
             raise InputError(f"`fused_dim` and `fusion_layers` must fit `fusion` {kind}: {error}") from error
-        self.gain = norm if kind in ONE_LENGTH else 1.0
+        self.shorten = always and kind not in ONE_LENGTH
+        self.gain = norm if always or kind in ONE_LENGTH else 1.0
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
-        return self.fuse(image, text) * self.gain
+        fused = self.fuse(image, text)
+        return (l2_normalise(fused, -1) if self.shorten else fused) * self.gain
 
 
 class Answerer(nn.Module):
@@ -107,10 +110,10 @@ class Answerer(nn.Module):
         fused_dim = self.question.dim
         if eye is not None:
             image_dim = eye.dim * n.glimpses if self.attends else eye.pooled_dim
-            self.fusion = self._fusion(n, image_dim, n.fused_norm, seed=1)
+            self.fusion = self._fusion(n, image_dim, n.fused_norm)
             fused_dim = self.fusion.dim
         if eye is not None and self.attends:
-            self.glance = self._fusion(n, eye.dim, n.glimpse_norm, seed=2)
+            self.glance = self._fusion(n, eye.dim, n.glimpse_norm, glance=True)
             self.weigh = nn.Sequential(
                 nn.Linear(self.glance.dim, n.attention_dim), nn.ReLU(), nn.Linear(n.attention_dim, n.glimpses)
             )
@@ -118,11 +121,11 @@ class Answerer(nn.Module):
         initialise.modern(self)
         self.eye = eye  # after the initialiser, which must leave it alone
 
-    def _fusion(self, n: Network, image_dim: int, norm: float, seed: int) -> Fusion:
+    def _fusion(self, n: Network, image_dim: int, norm: float, *, glance: bool = False) -> Fusion:
         assert n.fusion != "question"
         return Fusion(
             n.fusion, image_dim, self.question.dim, n.fused_dim, layers=n.fusion_layers, dropout=n.fused_dropout,
-            norm=norm, seed=seed,
+            norm=norm, always=glance, seed=2 if glance else 1,
         )
 
     def forward(self, seen: Seen, tokens_BT: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
