@@ -12,11 +12,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from recipes.decoding import Decoding
+from recipes.decoding import Decoding, Written
 from recipes.pictures import Seen, Sight
 from seqkit.data.batch import Example, collate
 from seqkit.data.vocab import UNK, Vocab
-from seqkit.decode import Ensemble, Hypothesis, Search, beam, force
+from seqkit.decode import Ensemble, Search, beam, force
 from seqkit.nn import initialise
 from seqkit.nn.attention import GatedAttention, make_attention
 from seqkit.nn.backbones import Backbone
@@ -119,14 +119,6 @@ class Captioner(nn.Module):
         return self.decoder.step(token_B, memories, state)
 
 
-class Caption(NamedTuple):
-    """One way to describe a picture."""
-
-    text: str
-    hypothesis: Hypothesis
-    cut: bool  # ended by the maximum length and not by the model
-
-
 class System(NamedTuple):
     """What turns pictures into captions: one model, or several that average their predictions, each with its sight."""
 
@@ -143,15 +135,15 @@ class System(NamedTuple):
         return tuple(model.remember(tuple(part.to(self.device) for part in sight(paths))) for model, sight in looked)
 
     @torch.no_grad()
-    def caption(self, paths: Sequence[Path], decoding: Decoding, nbest: int = 1) -> list[list[Caption]]:
+    def caption(self, paths: Sequence[Path], decoding: Decoding, nbest: int = 1) -> list[list[Written]]:
         """The `nbest` captions of every picture, best first."""
         search = decoding.search(MAX_LEN, nbest, forbid=(*Search.forbid, UNK))
-        found: list[list[Caption]] = []
+        found: list[list[Written]] = []
         for first in range(0, len(paths), decoding.batch):
             memories = self.remember(paths[first : first + decoding.batch])
             for hypotheses in beam(Ensemble(self.models), memories, search):
                 cut = search.max_len
-                found.append([Caption(self.vocab.decode(h.tokens), h, len(h.tokens) >= cut) for h in hypotheses])
+                found.append([Written(self.vocab.decode(h.tokens), h, len(h.tokens) >= cut) for h in hypotheses])
         return found
 
     @torch.no_grad()

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from torch import Tensor
 
 from seqkit.config import at_least_one, load_config
 from seqkit.data.vocab import Vocab
-from seqkit.decode import Search
+from seqkit.decode import Hypothesis, Search
 from seqkit.errors import InputError
 from seqkit.train import checkpoint
 
@@ -47,6 +47,14 @@ class Decoding:
             )
         except ValueError as error:
             raise InputError(str(error)) from error
+
+
+class Written(NamedTuple):
+    """What a search made of one input."""
+
+    text: str
+    hypothesis: Hypothesis
+    cut: bool  # ended by the maximum length and not by the model
 
 
 def members(config: C, run: Path, search: Decoding) -> Iterator[tuple[C, Path]]:

@@ -13,13 +13,13 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from recipes.decoding import Decoding
+from recipes.decoding import Decoding, Written
 from recipes.lip_reader import NONE
 from recipes.senses import Listening, Sense, Watching, make_listen, make_watch
 from recipes.utterances import Inputs, Video
 from seqkit.data.batch import Batch, Stream
 from seqkit.data.vocab import UNK, Vocab
-from seqkit.decode import CtcPrefix, Hypothesis, Search, beam
+from seqkit.decode import CtcPrefix, Search, beam
 from seqkit.decode.search import Scorers
 from seqkit.nn import initialise
 from seqkit.nn.attention import make_attention
@@ -133,14 +133,6 @@ class Speller(nn.Module):
         return self.decoder.step(token_B, memories, state)
 
 
-class Spelt(NamedTuple):
-    """One way to write down what was said."""
-
-    text: str
-    hypothesis: Hypothesis
-    cut: bool  # ended by the maximum length and not by the model
-
-
 class System(NamedTuple):
     """What turns streams into text."""
 
@@ -153,7 +145,7 @@ class System(NamedTuple):
         return self.model.decoder.embedding.weight.device
 
     @torch.no_grad()
-    def spell(self, batch: Batch, spelling: Spelling, nbest: int = 1) -> list[list[Spelt]]:
+    def spell(self, batch: Batch, spelling: Spelling, nbest: int = 1) -> list[list[Written]]:
         """The `nbest` texts of every item, best first. No text has more tokens than its longest memory has steps."""
         encoded = self.model.encode(batch.to(self.device).streams)
         longest_B = torch.stack([e.lengths_B for e in encoded]).amax(0) + 10
@@ -162,5 +154,5 @@ class System(NamedTuple):
         scorers = (*self.scorers, *joint) if spelling.ctc_weight else self.scorers
         found = beam(self.model, self.model.remember(encoded), search, scorers=scorers)
         limit_B = torch.as_tensor(search.max_len).expand(len(found)).tolist()
-        return [[Spelt(self.vocab.decode(h.tokens), h, len(h.tokens) >= limit) for h in some]
+        return [[Written(self.vocab.decode(h.tokens), h, len(h.tokens) >= limit) for h in some]
                 for some, limit in zip(found, limit_B, strict=True)]

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recipes.decoding import Written
 from recipes.raw_video import write_subtitled
 from recipes.showing import Show
-from recipes.speller import Spelt, System
+from recipes.speller import System
 from seqkit.data.batch import Example, collate
 from seqkit.data.manifest import Item
 from seqkit.decode import force
@@ -21,7 +22,7 @@ LEAD = 0.2  # seconds by which a word is shown before it is attended to
 
 
 @torch.no_grad()
-def attention(system: System, streams: tuple[Tensor, ...], spelt: Spelt) -> list[Tensor]:
+def attention(system: System, streams: tuple[Tensor, ...], spelt: Written) -> list[Tensor]:
     """For every memory the weights (T, S) of the text's tokens."""
     batch = collate([Example(0, streams, spelt.hypothesis.tokens)]).to(system.device)
     memories = system.model.remember(system.model.encode(batch.streams))
@@ -29,7 +30,7 @@ def attention(system: System, streams: tuple[Tensor, ...], spelt: Spelt) -> list
     return [weights_BTS[0, : len(spelt.hypothesis.tokens)].cpu() for weights_BTS in forced.weights]
 
 
-def draw(system: System, show: Show, item: Item, spelt: Spelt, source: Path, stem: Path) -> None:
+def draw(system: System, show: Show, item: Item, spelt: Written, source: Path, stem: Path) -> None:
     """STEM.png, both attentions over time; of a video also STEM.mp4, a copy with the words when they are said."""
     if not spelt.hypothesis.tokens:
         return

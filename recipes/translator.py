@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from recipes.decoding import Decoding
+from recipes.decoding import Decoding, Written
 from recipes.parallel_text import Vocabs
 from seqkit.data.batch import Example, LengthBatches, Stream, collate, pad
 from seqkit.data.vocab import UNK
@@ -127,15 +127,7 @@ def make_model(network: Network, vocabs: Vocabs) -> Translator:
         raise InputError(str(error)) from error
 
 
-class Translation(NamedTuple):
-    """One way to say a source sentence in the target language."""
-
-    text: str
-    hypothesis: Hypothesis
-    cut: bool  # ended by the maximum length and not by the model
-
-
-NOTHING = Translation("", Hypothesis([], 0.0, 0.0), cut=False)
+NOTHING = Written("", Hypothesis([], 0.0, 0.0), cut=False)
 
 
 class System(NamedTuple):
@@ -144,7 +136,7 @@ class System(NamedTuple):
     models: tuple[Translator, ...]
     vocabs: Vocabs
 
-    def translate(self, sources: Sequence[str], decoding: Decoding, nbest: int = 1) -> list[list[Translation]]:
+    def translate(self, sources: Sequence[str], decoding: Decoding, nbest: int = 1) -> list[list[Written]]:
         """The `nbest` translations of every source, best first; sources of like length are decoded together.
 
         A source without a token is not put to the model, which would make something up: its translation is empty.
@@ -155,7 +147,7 @@ class System(NamedTuple):
         batches = LengthBatches(lengths, 1 << 30, shuffle=False, max_items=decoding.batch).epoch(0)
         found = {number: [NOTHING] for number in range(len(ids)) if not ids[number]}
 
-        def search(batch: Sequence[int]) -> Iterable[tuple[int, list[Translation]]]:
+        def search(batch: Sequence[int]) -> Iterable[tuple[int, list[Written]]]:
             numbers = [order[place] for place in batch]
             together = [ids[n] for n in numbers], [sources[n] for n in numbers]
             return zip(numbers, self.search(*together, decoding, nbest), strict=True)
@@ -167,14 +159,14 @@ class System(NamedTuple):
     @torch.no_grad()
     def search(
         self, ids: Sequence[Sequence[int]], sources: Sequence[str], decoding: Decoding, nbest: int
-    ) -> list[list[Translation]]:
+    ) -> list[list[Written]]:
         source = Stream(*(t.to(next(self.models[0].parameters()).device) for t in pad(ids)))
         search = decoding.search(2 * source.lengths_B + 10, nbest)
         memories = tuple(model.remember(source) for model in self.models)
         found = beam(Ensemble(self.models), memories, search)
         longest_B = torch.as_tensor(search.max_len).expand(len(ids))
         return [
-            [Translation(self.text(h, source), h, len(h.tokens) >= longest) for h in hypotheses]
+            [Written(self.text(h, source), h, len(h.tokens) >= longest) for h in hypotheses]
             for hypotheses, source, longest in zip(found, sources, longest_B.tolist(), strict=True)
         ]
 

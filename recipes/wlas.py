@@ -23,13 +23,14 @@ from torch import Tensor
 
 from data_prep import synthetic
 from recipes.course import Course, Piece, pieces
+from recipes.decoding import Written
 from recipes.hearing import conditions, disagreements, slots, table
 from recipes.language_model import load_scorer
 from recipes.lip_reader import NONE
 from recipes.raw_video import as_item
 from recipes.senses import Listening, Watching
 from recipes.showing import Exercise, Mixing, Show, find_inputs, has, read_split
-from recipes.speller import SENSES, Modality, Network, Speller, Spelling, Spelt, System
+from recipes.speller import SENSES, Modality, Network, Speller, Spelling, System
 from recipes.utterances import Inputs, Rows, Sound, Video, load_inputs, noise_of, save_inputs, steps
 from seqkit.cli import Recipe, print_answers, run_recipe
 from seqkit.config import at_least_one
@@ -190,10 +191,10 @@ def make_model(config: Config, inputs: Mapping[str, Inputs], vocab: Vocab) -> Sp
 
 
 def spell(system: System, show: Show, items: Sequence[Item], modality: Modality, spelling: Spelling, *,
-          snr: float | None = None, nbest: int = 1) -> list[list[Spelt]]:
+          snr: float | None = None, nbest: int = 1) -> list[list[Written]]:
     """The texts of every item under one condition; items of like length are read together."""
     order = sorted(range(len(items)), key=lambda n: steps(items[n]))
-    found: dict[int, list[Spelt]] = {}
+    found: dict[int, list[Written]] = {}
     for first in range(0, len(order), spelling.decoding.batch):
         numbers = order[first : first + spelling.decoding.batch]
         batch = collate([Example(n, show.streams(items[n], modality, snr), ()) for n in numbers])
