@@ -65,7 +65,8 @@ def resize(clip: Tensor, height: int, width: int) -> Tensor:
     if tuple(clip.shape[-2:]) == (height, width):
         return clip
     clip = clip.contiguous(memory_format=torch.channels_last)  # ten times as fast as plain floats
-    return torch.nn.functional.interpolate(clip, (height, width), mode="bilinear", antialias=True)
+    made: Tensor = torch.nn.functional.interpolate(clip, (height, width), mode="bilinear", antialias=True)
+    return made
 
 
 def grey(clip: Tensor) -> Tensor:
