@@ -65,15 +65,14 @@ def resize(clip: Tensor, height: int, width: int) -> Tensor:
     if tuple(clip.shape[-2:]) == (height, width):
         return clip
     clip = clip.contiguous(memory_format=torch.channels_last)  # ten times as fast as plain floats
-    made: Tensor = torch.nn.functional.interpolate(clip, (height, width), mode="bilinear", antialias=True)
-    return made
+    return torch.nn.functional.interpolate(clip, (height, width), mode="bilinear", antialias=True)
 
 
 def grey(clip: Tensor) -> Tensor:
     """(T, 1, H, W), by the weights of LUMA; a grey clip stays as it is."""
     if clip.shape[1] == 1:
         return clip
-    made = torch.tensordot(clip.float(), torch.tensor(LUMA), ([1], [0]))[:, None]
+    made: Tensor = torch.tensordot(clip.float(), torch.tensor(LUMA), ([1], [0]))[:, None]
     return made.round().to(torch.uint8) if clip.dtype == torch.uint8 else made.to(clip.dtype)
 
 
