@@ -20,7 +20,7 @@ from seqkit.data.vocab import CharVocab, WordVocab
 from seqkit.errors import InputError
 
 SMALL = ["--preset", "tiny", "--steps", "4", "--cut", "[36, 40]", "--pixels", "[16, 16]", "--watch_dim", "8",
-         "--beam", "4", "--window_dim", "8"]
+         "--beam", "4", "--window_dim", "8", "--lm_order", "3"]
 
 
 def command(*words: object) -> int:
@@ -104,6 +104,7 @@ def test_features_take_the_place_of_video(rows, tmp_path, capsys):
     assert "`features` must be given to a run that was trained on them, got none" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_uninterrupted_one(talking_mouths, tmp_path):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     assert command("train", "--data", talking_mouths, "--out", whole, *SMALL) == 0

@@ -82,6 +82,7 @@ def test_one_sense_is_trained_alone_and_begins_from_another_run(run, talking_mou
     assert "`ctc_weight` must be 0 for a run without `ctc_head`" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_uninterrupted_one(talking_mouths, tmp_path):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     assert command("train", "--data", talking_mouths, "--out", whole, *SMALL) == 0
