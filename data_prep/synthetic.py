@@ -202,6 +202,7 @@ TASKS: dict[str, Callable[[Path, int, int], None]] = {
     "vqa_free": partial(vqa, layout="free", kinds=tuple(scene_questions.DECKS)), "lipreading": lipreading,
 }
 PARTS = ("synthetic", "scenes", "scene_questions", "scene_phrases", "proposals", "talkers", "visemes", "formants")
+MADE_BY = [Path(__file__).with_name(f"{name}.py") for name in PARTS]
 
 
 def make(task: str, out: Path, *, items: int = 4000, seed: int = 1) -> None:
@@ -220,8 +221,7 @@ def cached(task: str, *, items: int = 4000, seed: int = 1) -> Path:
     own, and the first to finish gives it the name.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqkit"
-    made_by = (Path(__file__).with_name(f"{name}.py").read_bytes() for name in PARTS)
-    version = hashlib.sha256(b"".join(made_by)).hexdigest()[:8]
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in MADE_BY)).hexdigest()[:8]
     folder = cache / f"{task}-{items}-{seed}-{version}"
     if folder.is_dir():
         return folder

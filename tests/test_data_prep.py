@@ -323,8 +323,8 @@ def test_no_synthetic_scene_occurs_twice(tmp_path, monkeypatch):
 
 def test_another_version_of_any_of_its_files_makes_another_corpus(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert {path.name for path in synthetic.MADE_BY} == {
-        "synthetic.py", "scenes.py", "scene_questions.py", "scene_phrases.py", "proposals.py"
+    assert {path.stem for path in synthetic.MADE_BY} == {
+        "synthetic", "scenes", "scene_questions", "scene_phrases", "proposals", "talkers", "visemes", "formants"
     }
     folders = {synthetic.cached("captioning", items=1)}
     for changed in range(len(synthetic.MADE_BY)):
@@ -343,7 +343,7 @@ def test_roots_and_vocabulary_are_distinct():
 
 
 def test_synthetic_arguments_are_checked(tmp_path):
-    with pytest.raises(InputError, match="--task must be one of translation, .*, vqa, .*, vqa_free, got dance"):
+    with pytest.raises(InputError, match="--task must be one of translation, .*, vqa, .*, lipreading, got dance"):
         synthetic.make("dance", tmp_path)
     with pytest.raises(InputError, match="--items must be at least 1, got 0"):
         synthetic.main(["--task", "translation", "--out", str(tmp_path), "--items", "0"])
