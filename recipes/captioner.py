@@ -23,7 +23,7 @@ from seqkit.nn.backbones import Backbone
 from seqkit.nn.bridge import make_bridge
 from seqkit.nn.decoder import Decoder, feature_dim
 from seqkit.nn.embedding import Embedding
-from seqkit.nn.memory import Memory, State
+from seqkit.nn.memory import Memory
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
 
@@ -67,13 +67,11 @@ class Network:
 
 
 class Captioner(nn.Module):
-    """What an eye sees to the memories that `decoder` attends to or starts from; `start` and `step` for the search.
+    """What an eye sees to the memories that `decoder` attends to or starts from.
 
     Without attention the whole picture, embedded, is the step before BOS (Vinyals et al. 2015, equation 10); with it
     the first state comes from the mean of the memory (Xu et al. 2015, section 3.1.2).
     """
-
-    shares_memories = True
 
     def __init__(self, n: Network, eye: Backbone, vocab_size: int) -> None:
         super().__init__()
@@ -110,14 +108,6 @@ class Captioner(nn.Module):
         summary_BZ = values_BSM.mean(1) if len(self.decoder.attentions) else pooled_BP
         return self.decoder.remember((values_BSM, lengths_B, summary_BZ))
 
-    def start(self, memories: tuple[Memory, ...]) -> State:
-        return self.decoder.start(memories)
-
-    def step(
-        self, token_B: Tensor, memories: tuple[Memory, ...], state: State
-    ) -> tuple[Tensor, tuple[Tensor, ...], State]:
-        return self.decoder.step(token_B, memories, state)
-
 
 class System(NamedTuple):
     """What turns pictures into captions: one model, or several that average their predictions, each with its sight."""
@@ -141,7 +131,7 @@ class System(NamedTuple):
         found: list[list[Written]] = []
         for first in range(0, len(paths), decoding.batch):
             memories = self.remember(paths[first : first + decoding.batch])
-            for hypotheses in beam(Ensemble(self.models), memories, search):
+            for hypotheses in beam(Ensemble([model.decoder for model in self.models]), memories, search):
                 cut = search.max_len
                 found.append([Written(self.vocab.decode(h.tokens), h, len(h.tokens) >= cut) for h in hypotheses])
         return found
@@ -151,7 +141,7 @@ class System(NamedTuple):
         """Of the first model: every token with its weights over the grid (rows, columns); nothing without attention."""
         model, (memories, *_) = self.models[0], self.remember([path])
         batch = collate([Example(0, (), tokens)]).to(self.device)
-        forced = force(model, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
+        forced = force(model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
         if not forced.weights:
             return []
         weights_Thw = forced.weights[0][0].unflatten(-1, model.eye.grid).cpu()

@@ -138,14 +138,14 @@ def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int
             return torch.tensor([[rewards(n, text) for text in own] for n, own in zip(batch.items, texts, strict=True)])
 
         memories, device = model.remember(pictures(batch)), batch.lengths_B.device
-        drawn = sample(model, memories, search, Sampling(samples, seed=step))
+        drawn = sample(model.decoder, memories, search, Sampling(samples, seed=step))
         reward_BK = reward(drawn)
         if samples > 1:
             usual_BK = (reward_BK.sum(1, keepdim=True) - reward_BK) / (samples - 1)
         else:
             model.eval()
             with torch.no_grad():
-                usual_BK = reward(greedy(model, model.remember(pictures(batch)), search))
+                usual_BK = reward(greedy(model.decoder, model.remember(pictures(batch)), search))
             model.train()
         said = collate([Example(0, (), own.tokens) for hypotheses in drawn for own in hypotheses]).to(device)
         chosen_P = said.lengths_B.clamp(max=max_len)  # a caption that was cut did not choose its end

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recipes.language_model import load_scorer
 from recipes.senses import Sense
+from recipes.utterances import spelt_words
 from seqkit.config import at_least_one
 from seqkit.data.batch import Example, collate
 from seqkit.data.files import text_lines
@@ -123,18 +124,9 @@ class System(NamedTuple):
         if not hypothesis.tokens:
             return []
         found = spans(logits_TV[None], torch.tensor([len(logits_TV)]), [hypothesis.tokens])[0]
-        words: Words = []
-        fresh, spelt = True, space_of(self.vocab) is not None
-        for token, (first, last) in zip(hypothesis.tokens, found, strict=True):
-            said, start, end = self.vocab.token(token), first * seconds_a_frame, (last + 1) * seconds_a_frame
-            if said == " ":
-                fresh = True
-            elif fresh or not spelt:
-                words.append((said, start, end))
-                fresh = False
-            else:
-                words[-1] = words[-1][0] + said, words[-1][1], end
-        return words
+        timed = ((self.vocab.token(token), first * seconds_a_frame, (last + 1) * seconds_a_frame)
+                 for token, (first, last) in zip(hypothesis.tokens, found, strict=True))
+        return spelt_words(timed, spelt=space_of(self.vocab) is not None)
 
 
 def space_of(vocab: Vocab) -> int | None:

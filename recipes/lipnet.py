@@ -34,19 +34,15 @@ from recipes.utterances import (
     Inputs,
     Rows,
     Video,
-    finish_rows,
-    jittered,
     load_inputs,
+    look,
     part,
-    pixel_inputs,
-    read_frames,
     read_items,
-    read_rows,
-    row_inputs,
     save_inputs,
     spoken,
     steps,
     trimmed,
+    watched,
 )
 from seqkit.cli import Recipe, print_answers, run_recipe
 from seqkit.config import at_least_one
@@ -120,7 +116,7 @@ def make_loss(model: LipReader) -> Loss:
 
 
 def read_split(data: Path, split: str) -> list[Item]:
-    """Items with video, or all of them with features."""
+    """Raises InputError for an item with neither video nor features."""
     items = read_items(data, split)
     for item in items:
         if not item.video and not item.features:
@@ -130,22 +126,13 @@ def read_split(data: Path, split: str) -> list[Item]:
 
 def sequence(config: Config, inputs: Inputs, item: Item, rng: np.random.Generator | None = None) -> Tensor:
     """What the reader is shown of an item, (T, ...); with `rng` changed as training does."""
-    if inputs.kind == "pixels":
-        if not item.video:
-            raise InputError(f'id "{item.id}": `video` must be given to a run that was trained on it, got none')
-        return read_frames(config.video, item, rng)
-    if not item.features:
-        raise InputError(f'id "{item.id}": `features` must be given to a run that was trained on them, got none')
-    rows_TF = read_rows(item)
-    if rng is not None:
-        rows_TF = rows_TF[jittered(len(rows_TF), config.video.frame_jitter, rng).numpy()]
-    return torch.from_numpy(finish_rows(config.rows, inputs, rows_TF, rng))
+    return look(config.video, config.rows, inputs, item, rng)
 
 
 def train_data(config: Config, vocab: Vocab, inputs: Inputs, items: Sequence[Item]) -> Data:
     """Sentences, and single words with a share that falls by the epoch."""
-    words = [part(item, n, 1) for item in items if spoken(item) for n in range(len(item.words))]
-    examples = [*items, *(words if config.text.single_words else [])]
+    timed = [item for item in items if spoken(item)] if config.text.single_words else []
+    examples = [*items, *(part(item, n, 1) for item in timed for n in range(len(item.words)))]
     targets = [vocab.encode(item.references[0]) for item in examples]
     sizes = [steps(item) for item in examples]
     stride = config.watch.window_stride if inputs.kind == "features" else 1
@@ -194,7 +181,7 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
         last = checkpoint.find(out / "last") if resume else None
         texts = [item.references[0] for item in items]
         vocab = load_vocab(last, "target") if last else train_vocab(config.text.units, texts, 1 << 20)
-        inputs = load_inputs(last)["watch"] if last else find_inputs(config, items)
+        inputs = load_inputs(last)["watch"] if last else watched(config.video, items)
         torch.manual_seed(config.plan.seed)
         model = LipReader(make_watch(config.watch, config.video, inputs), len(vocab)).to(device)
         say(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(vocab):,} symbols, {inputs.kind}")
@@ -204,7 +191,7 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
         ngrams = count((vocab.tokens(text) for text in texts), config.text.lm_order)
 
         def scored(some: Sequence[Item]) -> dict[str, float]:
-            logits = look(config, inputs, system, some)
+            logits = logits_of(config, inputs, system, some)
             found = [system.text(best) for best, *_ in system.read(logits, greedy)]
             return values(tally(["wer", "cer"], [item.references for item in some], found))
 
@@ -222,14 +209,7 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
         return fit(model, make_loss(model), order, validate, config.plan, Run(out, resume, assets))
 
 
-def find_inputs(config: Config, items: Sequence[Item]) -> Inputs:
-    """What the items show: features where all have them and none has video."""
-    if not any(item.video for item in items):
-        return row_inputs(map(read_rows, items))
-    return pixel_inputs(config.video, [item for item in items if item.video])
-
-
-def look(config: Config, inputs: Inputs, system: System, items: Sequence[Item]) -> list[Tensor]:
+def logits_of(config: Config, inputs: Inputs, system: System, items: Sequence[Item]) -> list[Tensor]:
     """Logits (T, V) of every item."""
     return system.logits([steps(i) for i in items], lambda n: sequence(config, inputs, items[n]), config.search.batch)
 
@@ -248,7 +228,7 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
     system, inputs = load_system(config, run, device)
     note_unknown(system.vocab, items)
     began = time.monotonic()
-    logits = look(config, inputs, system, items)
+    logits = logits_of(config, inputs, system, items)
     plain, greedy = system._replace(scorers=()), dataclasses.replace(config.search, beam=1)
     ways = {"greedy": (plain, greedy)}
     if config.search.beam > 1:

@@ -6,7 +6,7 @@ T steps in time, C channels, H and W pixels, F features.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,26 +14,24 @@ from torch import Tensor
 
 from recipes.speller import SENSES, Modality
 from recipes.utterances import (
-    Floats,
+    UTTERANCES,
     Inputs,
     Rows,
     Sound,
     Video,
     finish_rows,
-    jittered,
-    pixel_inputs,
-    read_frames,
+    look,
     read_items,
     read_rows,
     read_sound,
     row_inputs,
+    spread,
+    watched,
 )
 from seqkit.data.audio import SPEEDS
 from seqkit.data.manifest import Item
 from seqkit.data.noise import Noise
 from seqkit.errors import InputError
-
-SAMPLE = 1000  # utterances of which the statistics of features are taken
 
 
 @dataclass(frozen=True)
@@ -64,23 +62,10 @@ class Show(NamedTuple):
     inputs: Mapping[str, Inputs]
     noise: Noise
 
-    def look(self, item: Item, rng: np.random.Generator | None = None, *, still: bool = False) -> Tensor:
-        """(T, C, H, W) or (T, F); with `rng` changed as training does, its length too unless `still`."""
-        if self.inputs["watch"].kind == "pixels":
-            return read_frames(self.video, item, rng, still=still)
-        rows_TF = read_rows(item)
-        if rng is not None and not still:
-            rows_TF = rows_TF[jittered(len(rows_TF), self.video.frame_jitter, rng).numpy()]
-        return torch.from_numpy(finish_rows(self.rows, self.inputs["watch"], rows_TF, rng))
-
-    def hear(self, item: Item, rng: np.random.Generator | None = None, *, snr: float | None = None, key: str = "",
-             speed: float = 1.0) -> Tensor:
-        """(T, F) of the item's sound with noise at `snr` dB, or of the features in its place."""
-        rows_TF = self.listen(item, snr, key, speed) if item.audio else read_rows(item)
+    def hear(self, item: Item, rng: np.random.Generator | None = None, **how: Any) -> Tensor:
+        """(T, F) of the item's sound, `how` as in `read_sound`, or of the features in its place."""
+        rows_TF = read_sound(self.sound, item, others=self.noise, **how) if item.audio else read_rows(item)
         return torch.from_numpy(finish_rows(self.rows, self.inputs["listen"], rows_TF, rng))
-
-    def listen(self, item: Item, snr: float | None, key: str, speed: float) -> Floats:
-        return read_sound(self.sound, item, snr=snr, key=key, speed=speed, others=self.noise)
 
     def nothing(self, sense: str) -> Tensor:
         """A stream without a step."""
@@ -89,14 +74,22 @@ class Show(NamedTuple):
             return torch.zeros(0, own.width, *self.video.pixels, dtype=torch.uint8)
         return torch.zeros(0, own.width)
 
-    def streams(self, item: Item, modality: Modality, snr: float | None = None) -> tuple[Tensor, ...]:
-        """One for each sense that the model has; those not of `modality`, and that the item lacks, without a step."""
+    def streams(
+        self, item: Item, modality: Modality, rng: np.random.Generator | None = None, **how: Any
+    ) -> tuple[Tensor, ...]:
+        """One for each sense that the model has; those not of `modality`, and that the item lacks, without a step.
+
+        With `rng` as training changes them; what is seen keeps its length beside sound. `how` is heard: see `hear`.
+        """
         found = []
         for name in self.inputs:
             if name not in SENSES[modality] or not has(item, name):
                 found.append(self.nothing(name))
+            elif name == "watch":
+                still = modality == "both"
+                found.append(look(self.video, self.rows, self.inputs[name], item, rng, still=still))
             else:
-                found.append(self.look(item) if name == "watch" else self.hear(item, snr=snr))
+                found.append(self.hear(item, rng, **how))
         return tuple(found)
 
 
@@ -117,15 +110,7 @@ class Exercise(NamedTuple):
             wanted = "audio" if drawn < only_audio else "video" if drawn < either else "both"
         snr = None if epoch < self.mixing.noise_from or not noisy else self.mixing.noise_snr[noisy - 1]
         speed = float(rng.choice(SPEEDS)) if self.show.sound.speeds and wanted == "audio" else 1.0
-        found = []
-        for name in self.show.inputs:
-            if name not in SENSES[wanted] or not has(item, name):
-                found.append(self.show.nothing(name))
-            elif name == "watch":
-                found.append(self.show.look(item, rng, still=wanted == "both"))
-            else:
-                found.append(self.show.hear(item, rng, snr=snr, key=f"{item.id} {draw}", speed=speed))
-        return tuple(found)
+        return self.show.streams(item, wanted, rng, snr=snr, key=f"{item.id} {draw}", speed=speed)
 
 
 def has(item: Item, sense: str) -> bool:
@@ -152,11 +137,6 @@ def find_inputs(video: Video, sound: Sound, items: Sequence[Item], senses: Seque
             raise InputError(f"training items must have something to {name}{' to' * (name == 'listen')}, got none")
     for name in senses:
         own = [item for item in items if has(item, name)]
-        some = [own[n] for n in np.linspace(0, len(own) - 1, min(SAMPLE, len(own))).astype(int)]
-        if name == "watch" and any(item.video for item in own):
-            found[name] = pixel_inputs(video, [item for item in own if item.video])
-        elif name == "watch":
-            found[name] = row_inputs(map(read_rows, some))
-        else:
-            found[name] = row_inputs(read_sound(sound, item) if item.audio else read_rows(item) for item in some)
+        heard = (read_sound(sound, item) if item.audio else read_rows(item) for item in spread(own, UTTERANCES))
+        found[name] = watched(video, own) if name == "watch" else row_inputs(heard)
     return found

@@ -27,7 +27,7 @@ from seqkit.nn.bridge import make_bridge
 from seqkit.nn.decoder import Decoder, feature_dim
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import Encoded
-from seqkit.nn.memory import Memory, State
+from seqkit.nn.memory import Memory
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
 
@@ -79,9 +79,7 @@ class Spelling:
 
 
 class Speller(nn.Module):
-    """Streams to the memories that `decoder` attends to; `start` and `step` for the search."""
-
-    shares_memories = True
+    """Streams to the memories that `decoder` attends to."""
 
     def __init__(self, n: Network, watching: Watching, listening: Listening, video: Video,
                  inputs: Mapping[str, Inputs], vocab_size: int) -> None:
@@ -124,14 +122,6 @@ class Speller(nn.Module):
         return [(self.heads[name](e.values_BSD), e.lengths_B)
                 for name, e in zip(self.senses, encoded, strict=True) if name in self.heads]
 
-    def start(self, memories: tuple[Memory, ...]) -> State:
-        return self.decoder.start(memories)
-
-    def step(
-        self, token_B: Tensor, memories: tuple[Memory, ...], state: State
-    ) -> tuple[Tensor, tuple[Tensor, ...], State]:
-        return self.decoder.step(token_B, memories, state)
-
 
 class System(NamedTuple):
     """What turns streams into text."""
@@ -146,13 +136,13 @@ class System(NamedTuple):
 
     @torch.no_grad()
     def spell(self, batch: Batch, spelling: Spelling, nbest: int = 1) -> list[list[Written]]:
-        """The `nbest` texts of every item, best first. No text has more tokens than its longest memory has steps."""
+        """The `nbest` texts of every item, best first; at most ten tokens more than its longest memory has steps."""
         encoded = self.model.encode(batch.to(self.device).streams)
         longest_B = torch.stack([e.lengths_B for e in encoded]).amax(0) + 10
         search = spelling.decoding.search(longest_B, nbest, forbid=(*Search.forbid, UNK))
         joint = [(CtcPrefix(*frames), spelling.ctc_weight) for frames in self.model.frames(encoded)]
         scorers = (*self.scorers, *joint) if spelling.ctc_weight else self.scorers
-        found = beam(self.model, self.model.remember(encoded), search, scorers=scorers)
+        found = beam(self.model.decoder, self.model.remember(encoded), search, scorers=scorers)
         limit_B = torch.as_tensor(search.max_len).expand(len(found)).tolist()
         return [[Written(self.vocab.decode(h.tokens), h, len(h.tokens) >= limit) for h in some]
                 for some, limit in zip(found, limit_B, strict=True)]

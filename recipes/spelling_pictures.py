@@ -13,6 +13,7 @@ from recipes.decoding import Written
 from recipes.raw_video import write_subtitled
 from recipes.showing import Show
 from recipes.speller import System
+from recipes.utterances import spelt_words
 from seqkit.data.batch import Example, collate
 from seqkit.data.manifest import Item
 from seqkit.decode import force
@@ -26,7 +27,7 @@ def attention(system: System, streams: tuple[Tensor, ...], spelt: Written) -> li
     """For every memory the weights (T, S) of the text's tokens."""
     batch = collate([Example(0, streams, spelt.hypothesis.tokens)]).to(system.device)
     memories = system.model.remember(system.model.encode(batch.streams))
-    forced = force(system.model, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
+    forced = force(system.model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
     return [weights_BTS[0, : len(spelt.hypothesis.tokens)].cpu() for weights_BTS in forced.weights]
 
 
@@ -54,14 +55,5 @@ def times(panels: list[tuple[str, np.ndarray, np.ndarray, float]], tokens: list[
     """The words and when they are said: where the first stream was attended to on average."""
     _, _, weights_TS, seconds = panels[0]
     place_T = weights_TS @ ((np.arange(weights_TS.shape[1]) + 0.5) / weights_TS.shape[1] * seconds)
-    words: list[tuple[str, float, float]] = []
-    fresh = True
-    for token, place in zip(tokens, place_T.tolist(), strict=True):
-        if token == " ":
-            fresh = True
-        elif fresh:
-            words.append((token, max(0.0, place - LEAD), place + LEAD))
-            fresh = False
-        else:
-            words[-1] = words[-1][0] + token, words[-1][1], max(words[-1][2], place + LEAD)
-    return words
+    places = zip(tokens, place_T.tolist(), strict=True)
+    return spelt_words(((token, max(0.0, place - LEAD), place + LEAD) for token, place in places), spelt=True)

@@ -22,7 +22,7 @@ from seqkit.nn.bridge import Start, make_bridge, summarise
 from seqkit.nn.decoder import Decoder, feature_dim
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import RecurrentEncoder, TextEncoder
-from seqkit.nn.memory import Memory, State
+from seqkit.nn.memory import Memory
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
 
@@ -75,9 +75,7 @@ class Network:
 
 
 class Translator(nn.Module):
-    """Source ids to the memories that `decoder` attends to or starts from; `start` and `step` for the search."""
-
-    shares_memories = True
+    """Source ids to the memories that `decoder` attends to or starts from."""
 
     def __init__(self, n: Network, source_size: int, target_size: int, *, shared: bool) -> None:
         super().__init__()
@@ -110,14 +108,6 @@ class Translator(nn.Module):
         encoded = self.encoder(source.values, source.lengths_B)
         return self.decoder.remember((encoded.values_BSD, encoded.lengths_B, summarise(encoded, self.begin)))
 
-    def start(self, memories: tuple[Memory, ...]) -> State:
-        return self.decoder.start(memories)
-
-    def step(
-        self, token_B: Tensor, memories: tuple[Memory, ...], state: State
-    ) -> tuple[Tensor, tuple[Tensor, ...], State]:
-        return self.decoder.step(token_B, memories, state)
-
 
 def make_model(network: Network, vocabs: Vocabs) -> Translator:
     try:
@@ -136,6 +126,10 @@ class System(NamedTuple):
     models: tuple[Translator, ...]
     vocabs: Vocabs
 
+    @property
+    def device(self) -> torch.device:
+        return self.models[0].decoder.embedding.weight.device
+
     def translate(self, sources: Sequence[str], decoding: Decoding, nbest: int = 1) -> list[list[Written]]:
         """The `nbest` translations of every source, best first; sources of like length are decoded together.
 
@@ -152,7 +146,7 @@ class System(NamedTuple):
             together = [ids[n] for n in numbers], [sources[n] for n in numbers]
             return zip(numbers, self.search(*together, decoding, nbest), strict=True)
 
-        for translations in each(search, batches, self.models[0].decoder.embedding.weight.device):
+        for translations in each(search, batches, self.device):
             found |= translations
         return [found[number] for number in range(len(ids))]
 
@@ -160,10 +154,10 @@ class System(NamedTuple):
     def search(
         self, ids: Sequence[Sequence[int]], sources: Sequence[str], decoding: Decoding, nbest: int
     ) -> list[list[Written]]:
-        source = Stream(*(t.to(next(self.models[0].parameters()).device) for t in pad(ids)))
+        source = Stream(*(t.to(self.device) for t in pad(ids)))
         search = decoding.search(2 * source.lengths_B + 10, nbest)
         memories = tuple(model.remember(source) for model in self.models)
-        found = beam(Ensemble(self.models), memories, search)
+        found = beam(Ensemble([model.decoder for model in self.models]), memories, search)
         longest_B = torch.as_tensor(search.max_len).expand(len(ids))
         return [
             [Written(self.text(h, source), h, len(h.tokens) >= longest) for h in hypotheses]
@@ -190,7 +184,7 @@ class System(NamedTuple):
         tokens; no tokens where that model does not attend.
         """
         model, words = self.models[0], self.vocabs.source.tokens(source)
-        batch = collate([Example(0, (self.vocabs.source.encode(source) or [UNK],), tokens)])
-        batch = batch.to(next(model.parameters()).device)
-        forced = force(model, model.remember(batch.streams[0]), batch.inputs_BT, batch.targets_BT, batch.lengths_B)
+        batch = collate([Example(0, (self.vocabs.source.encode(source) or [UNK],), tokens)]).to(self.device)
+        memories = model.remember(batch.streams[0])
+        forced = force(model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
         return (forced.weights[0][0].cpu(), words) if forced.weights else (torch.zeros(0), [])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,7 +28,9 @@ from seqkit.data.video_file import read_clip
 from seqkit.errors import InputError
 
 Floats = NDArray[np.float32]
-SAMPLE = 100  # clips of which the statistics of pixels are taken
+Words = tuple[tuple[str, float, float], ...]  # word, start and end in seconds
+TALKERS = 6  # that babble at once
+CLIPS, UTTERANCES = 100, 1000  # of which the statistics of pixels and of features are taken
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ class Rows:
     normalise: Literal["utterance", "corpus", "none"] = "utterance"
     """mean 0 and deviation 1 of each feature, over the utterance or over all of training"""
     mask_steps: int = 0
-    """longest span of steps set to the mean in training, twice an utterance (Park et al. 2019: 40)"""
+    """longest span of steps set to 0, the mean of normalised features, in training, twice an utterance (Park et al.
+    2019: 40)"""
     mask_features: int = 0
-    """most neighbouring features set to the mean in training, twice an utterance"""
+    """most neighbouring features set to 0 in training, twice an utterance"""
     shake: float = 0.0
     """deviation of white noise on each normalised feature in training"""
 
@@ -115,9 +119,13 @@ def part(item: Item, first: int, count: int) -> Item:
         cut = {"rows": (row + begin, row + stop)}
     return dataclasses.replace(
         item, id=f"{item.id}:{first + 1}-{first + count}", seconds=end - start, **cut,
-        references=(" ".join(word for word, _, _ in words),),
-        words=tuple((word, since - start, until - start) for word, since, until in words),
+        references=(" ".join(word for word, _, _ in words),), words=later(words, -start),
     )
+
+
+def later(words: Words, seconds: float) -> Words:
+    """The words, each so much later."""
+    return tuple((word, start + seconds, end + seconds) for word, start, end in words)
 
 
 def trimmed(item: Item, rng: np.random.Generator, most: float = 0.4) -> Item:
@@ -127,7 +135,8 @@ def trimmed(item: Item, rng: np.random.Generator, most: float = 0.4) -> Item:
     begin, whole = item.start or 0.0, item.seconds or item.words[-1][2]
     before, after = rng.uniform(0, most, 2).tolist()
     start, end = max(0.0, item.words[0][1] - before), min(whole, item.words[-1][2] + after)
-    return dataclasses.replace(item, start=begin + start, end=begin + end, seconds=end - start)
+    return dataclasses.replace(item, start=begin + start, end=begin + end, seconds=end - start,
+                               words=later(item.words, -start))
 
 
 def spoken(item: Item) -> bool:
@@ -180,6 +189,37 @@ def read_rows(item: Item) -> Floats:
     return rows_TF
 
 
+def look(options: Video, rows: Rows, inputs: Inputs, item: Item, rng: np.random.Generator | None = None, *,
+         still: bool = False) -> Tensor:
+    """What a watcher that is used to `inputs` is shown of an item: (T, C, H, W) or (T, F); with `rng` changed as
+    training does, its length too unless `still`. Raises InputError, naming the item, where it lacks that.
+    """
+    if inputs.kind == "pixels":
+        if not item.video:
+            raise InputError(f'id "{item.id}": `video` must be given to a run that was trained on it, got none')
+        return read_frames(options, item, rng, still=still)
+    if not item.features:
+        raise InputError(f'id "{item.id}": `features` must be given to a run that was trained on them, got none')
+    rows_TF = read_rows(item)
+    if rng is not None and not still:
+        rows_TF = rows_TF[jittered(len(rows_TF), options.frame_jitter, rng).numpy()]
+    return torch.from_numpy(finish_rows(rows, inputs, rows_TF, rng))
+
+
+def watched(options: Video, items: Sequence[Item]) -> Inputs:
+    """What the items give to watch: pixels where any has video, else their features."""
+    seen = [item for item in items if item.video]
+    if seen:
+        mean, std = video.statistics(read_frames(options, item) for item in spread(seen, CLIPS))
+        return Inputs("pixels", tuple(mean), tuple(max(value, 1e-3) for value in std))
+    return row_inputs(map(read_rows, spread(items, UTTERANCES)))
+
+
+def spread(items: Sequence[Item], most: int) -> list[Item]:
+    """So many of the items, evenly over them."""
+    return [items[n] for n in np.linspace(0, len(items) - 1, min(most, len(items))).astype(int)]
+
+
 def read_sound(options: Sound, item: Item, *, snr: float | None = None, key: str = "", speed: float = 1.0,
                others: noise.Noise = noise.white) -> Floats:
     """Features (T, F) of the item's sound, with noise at `snr` dB for `key`; times divide by `speed`."""
@@ -207,31 +247,43 @@ def finish_rows(options: Rows, inputs: Inputs, rows_TF: Floats, rng: np.random.G
 
 
 def noise_of(options: Sound, items: Sequence[Item]) -> noise.Noise:
-    """The noise that `options` name; babble is of `items`."""
+    """The noise that `options` name; babble is of `items`. Raises InputError where they are too few."""
     if options.noise == "white":
         return noise.white
     if options.noise == "babble":
         heard = {item.id: item for item in items if item.audio}
+        if len(heard) <= TALKERS:
+            raise InputError(f"`noise` must not be babble where fewer than {TALKERS + 1} items have sound, "
+                             f"got {len(heard)}")
 
         def read(name: str) -> Floats:
             path = heard[name].audio
             assert path is not None
             return audio.read_audio(path, start=heard[name].start, end=heard[name].end)
 
-        return noise.babble(list(heard), read)
+        return noise.babble(list(heard), read, talkers=TALKERS)
     return noise.recording(audio.read_audio(Path(options.noise)))
-
-
-def pixel_inputs(options: Video, items: Sequence[Item]) -> Inputs:
-    """Channel statistics of some of the items' clips, evenly over them."""
-    some = [items[n] for n in np.linspace(0, len(items) - 1, min(SAMPLE, len(items))).astype(int)]
-    mean, std = video.statistics(read_frames(options, item) for item in some)
-    return Inputs("pixels", tuple(mean), tuple(max(value, 1e-3) for value in std))
 
 
 def row_inputs(rows: Iterable[Floats]) -> Inputs:
     mean_F, std_F = audio.statistics(rows)
     return Inputs("features", tuple(mean_F.tolist()), tuple(std_F.tolist()))
+
+
+def spelt_words(tokens: Iterable[tuple[str, float, float]], *, spelt: bool) -> list[tuple[str, float, float]]:
+    """Words and their times from tokens and theirs: characters with spaces between the words where they are `spelt`."""
+    words: list[tuple[str, float, float]] = []
+    fresh = True
+    for token, start, end in tokens:
+        if token == " ":
+            fresh = True
+        elif fresh or not spelt:
+            words.append((token, start, end))
+            fresh = False
+        else:
+            said, begin, until = words[-1]
+            words[-1] = said + token, begin, max(until, end)
+    return words
 
 
 def read_items(data: Path, split: str) -> list[Item]:

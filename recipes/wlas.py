@@ -197,7 +197,7 @@ def spell(system: System, show: Show, items: Sequence[Item], modality: Modality,
     found: dict[int, list[Written]] = {}
     for first in range(0, len(order), spelling.decoding.batch):
         numbers = order[first : first + spelling.decoding.batch]
-        batch = collate([Example(n, show.streams(items[n], modality, snr), ()) for n in numbers])
+        batch = collate([Example(n, show.streams(items[n], modality, snr=snr), ()) for n in numbers])
         found |= zip(numbers, system.spell(batch, spelling, nbest), strict=True)
     return [found[n] for n in range(len(items))]
 

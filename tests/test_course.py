@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recipes.course import Course, Piece, pieces
-from recipes.utterances import part
+from recipes.utterances import part, trimmed
 from seqkit.data.manifest import Item
 from seqkit.errors import InputError
 
@@ -42,6 +42,15 @@ def test_a_part_is_cut_and_its_times_begin_with_it():
     assert [times for _, *times in found.words] == [pytest.approx(pair) for pair in ([0, 0.2], [0.2, 0.4])]
     assert Piece(0, 1, 2).share([SENTENCE]) == pytest.approx(0.4 / 3)
     assert part(found, 1, 1).start == pytest.approx(0.9)
+
+
+def test_a_trimmed_sentence_keeps_what_is_said_and_its_times():
+    for seed in range(9):
+        found = trimmed(SENTENCE, np.random.default_rng(seed))
+        assert 0.1 <= found.start <= 0.5 and 1.7 <= found.end <= 2.1 and found.references == SENTENCE.references
+        assert found.seconds == pytest.approx(found.end - found.start)
+        assert found.start + found.words[0][1] == pytest.approx(0.5) and found.words[-1][2] <= found.seconds
+    assert trimmed(UNTIMED, np.random.default_rng(0)) == UNTIMED
 
 
 def test_a_part_of_features_is_cut_by_rows(tmp_path):

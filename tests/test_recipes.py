@@ -224,5 +224,5 @@ def test_the_papers_sizes_are_the_papers():
 def test_first_state_starts_from_the_summary():
     system = word_system()
     one, other = (Stream(*pad([ids])) for ids in ([4, 5], [5, 5]))
-    states = [system.models[0].start(system.models[0].remember(stream)).h_BLH for stream in (one, other)]
+    states = [system.models[0].decoder.start(system.models[0].remember(stream)).h_BLH for stream in (one, other)]
     assert not torch.allclose(*states)

@@ -54,12 +54,17 @@ def test_a_run_is_scored_in_every_modality_and_noise(run, talking_mouths, capsys
 
 
 def test_prediction_takes_a_clip_with_or_without_sound(run, talking_mouths, tmp_path, capsys):
-    clip = read_manifest(talking_mouths / "test.jsonl")[0].video
-    (tmp_path / "alone.mp4").write_bytes(clip.read_bytes())
-    assert command("predict", "--run", run, clip, tmp_path / "alone.mp4", "--json", "--pictures", tmp_path / "p") == 0
+    item, both, alone = read_manifest(talking_mouths / "test.jsonl")[0], tmp_path / "both.mp4", tmp_path / "alone.mp4"
+    both.write_bytes(item.video.read_bytes())
+    both.with_suffix(".wav").write_bytes(item.audio.read_bytes())
+    alone.write_bytes(item.video.read_bytes())
+    assert command("predict", "--run", run, both, alone, "--json", "--pictures", tmp_path / "p") == 0
     found = capsys.readouterr()
-    first, _ = (json.loads(line) for line in found.out.splitlines())
-    assert first["hypotheses"][0]["text"] is not None
+    first, second = (json.loads(line) for line in found.out.splitlines())
+    assert found.err.count("no sound, so that the lips alone are read") == 1 and "alone.mp4" in found.err
+    for number, line in enumerate((first, second), 1):
+        said = bool(line["hypotheses"][0]["text"])
+        assert [(tmp_path / f"p/{number:04}.{ending}").is_file() for ending in ("png", "mp4")] == [said, said]
 
 
 def test_a_run_that_listens_needs_sound(talking_mouths, tmp_path, capsys):
@@ -95,6 +100,11 @@ def test_a_resumed_run_is_the_uninterrupted_one(talking_mouths, tmp_path):
 def test_what_is_wrong_is_named(run, talking_mouths, tmp_path, capsys):
     assert command("evaluate", "--run", run, "--data", talking_mouths, "--split", "test", "--snr", "loud") == 2
     assert "`snr` must be of `clean` and numbers in dB, got 'loud'" in capsys.readouterr().err
+    assert command("evaluate", "--run", run, "--data", talking_mouths, "--split", "test", "--lm", tmp_path / "no") == 2
+    assert "no: must be the file of an n-gram model, got none there" in capsys.readouterr().err
+    np.save(tmp_path / "rows.npy", np.zeros((30, 5)))
+    assert command("predict", "--run", run, tmp_path / "rows.npy") == 2
+    assert 'id "rows.npy": `video` must be given to a run that was trained on it, got none' in capsys.readouterr().err
     values = json.loads((talking_mouths / "val.jsonl").read_text().splitlines()[0])
     for split in ("train", "val"):
         (tmp_path / f"{split}.jsonl").write_text(json.dumps({**values, "audio": None}) + "\n")
@@ -143,9 +153,8 @@ def test_without_sound_the_model_is_the_one_that_watches():
     both, was = speller("both"), speller("video")
     own, theirs = was.state_dict(), both.state_dict()
     for name, tensor in own.items():
-        other = theirs[name.replace("decoder.attentions.0", "decoder.attentions.0")]
-        if tensor.shape == other.shape:
-            tensor.copy_(other)
+        if tensor.shape == theirs[name].shape:
+            tensor.copy_(theirs[name])
     own["decoder.cells.layers.0.weight_ih_l0"].copy_(theirs["decoder.cells.layers.0.weight_ih_l0"][:, : 6 + 12])
     own["decoder.readout.hidden.weight"].copy_(theirs["decoder.readout.hidden.weight"][:, : 8 + 12])
     own["decoder.bridge.0.weight"].copy_(theirs["decoder.bridge.0.weight"][:, :12])
@@ -201,5 +210,7 @@ def test_babble_and_recordings_are_noise(talking_mouths, tmp_path):
     items = read_manifest(talking_mouths / "train.jsonl")
     babble = noise_of(Sound(noise="babble"), items)
     assert babble(1000, items[0].id).std() > 0.1
+    with pytest.raises(InputError, match="`noise` must not be babble where fewer than 7 items have sound, got 6"):
+        noise_of(Sound(noise="babble"), items[:6])
     recording = noise_of(Sound(noise=str(items[0].audio)), items)
     assert len(recording(1000, "x")) == 1000 and np.isfinite(recording(1000, "x")).all()

@@ -37,8 +37,10 @@ def write(model: Ngram, file: IO[bytes]) -> None:
 def load(path: Path) -> Ngram:
     """The model of a file, one in ARPA format too where its name says so (.arpa, .arpa.gz).
 
-    Raises InputError where it is neither or is cut short.
+    Raises InputError where it is missing, neither or cut short.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: must be the file of an n-gram model, got none there; correct the path")
     if path.name.endswith((".arpa", ".arpa.gz")):
         return load_arpa(path)
     with path.open("rb") as file:
