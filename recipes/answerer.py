@@ -134,16 +134,18 @@ class Answerer(nn.Module):
             return self.classify(question_BQ), question_BQ.new_zeros(len(question_BQ), 0, 0)
         if len(seen) == 1:
             seen = self.eye(*seen)
-        pooled_BP, grid_BSD = (self.prepare(part.to(question_BQ.dtype)) for part in seen)
+        pooled_BP, grid_BSD = seen
         if self.glance is None:
-            return self.classify(self.fusion(pooled_BP, question_BQ)), question_BQ.new_zeros(len(question_BQ), 0, 0)
+            fused_BF = self.fusion(self.prepare(pooled_BP), question_BQ)
+            return self.classify(fused_BF), question_BQ.new_zeros(len(question_BQ), 0, 0)
+        grid_BSD = self.prepare(grid_BSD)
         fused_BSF = self.glance(grid_BSD, question_BQ[:, None])
         weights_BGS = self.weigh(fused_BSF).transpose(1, 2).softmax(-1)
         looked_BI = (weights_BGS @ grid_BSD).flatten(1)
         return self.classify(self.fusion(looked_BI, question_BQ)), weights_BGS
 
     def prepare(self, features: Tensor) -> Tensor:
-        return self.dropout(scaled(features, self.normalise))
+        return self.dropout(scaled(features.to(self.classify.weight.dtype), self.normalise))
 
 
 class Answer(NamedTuple):
