@@ -17,7 +17,8 @@ from torch import Tensor
 
 from seqkit.data.cache import build
 from seqkit.data.image import Square, to_pixels
-from seqkit.nn.backbones import Backbone
+from seqkit.nn.backbones import PRETRAINED, Backbone
+from seqkit.train import checkpoint
 
 Seen = tuple[Tensor, ...]  # pixels (B, 3, P, P), or what a backbone makes of them: (B, W) and (B, S, D)
 Sight = Callable[[Sequence[Path]], Seen]
@@ -33,7 +34,7 @@ class Eye:
     ] = "efficientnet_lite0"
     """network (Show and Tell: googlenet, later inception_v3; Show, Attend and Tell: vgg16)"""
     weights: str = "pretrained"
-    """published weights, a file of weights, or random"""
+    """published weights, a file of weights, the run of any recipe whose eye is this network, or random"""
     pixels: int = 0
     """side of the square; 0: the network's own, 224 or 299"""
     finetune: str = ""
@@ -46,8 +47,12 @@ class Eye:
 
 def make_eye(eye: Eye, *, pretrained: bool = True) -> Backbone:
     """The network; without `pretrained` its weights are to be loaded from a run."""
-    weights = eye.weights if pretrained and eye.weights != "random" else None
-    return Backbone(eye.backbone, size=eye.pixels or None, weights=weights, trainable_from=eye.finetune or None)
+    taught = eye.weights not in (PRETRAINED, "random") and Path(eye.weights).is_dir()
+    weights = eye.weights if pretrained and not taught and eye.weights != "random" else None
+    backbone = Backbone(eye.backbone, size=eye.pixels or None, weights=weights, trainable_from=eye.finetune or None)
+    if pretrained and taught:
+        checkpoint.load_weights(backbone, checkpoint.best_of(Path(eye.weights)), part="eye")
+    return backbone
 
 
 def direct(backbone: Backbone) -> Sight:

@@ -75,6 +75,16 @@ def test_init_from_fills_what_fits_and_names_the_rest(tmp_path: Path) -> None:
     assert len(checkpoint.init_from(nn.Linear(1, 1), tmp_path / "run").loaded) == 2  # from `last`
 
 
+def test_a_part_of_a_run_is_what_another_model_begins_with(tmp_path: Path) -> None:
+    source = nn.ModuleDict({"eye": nn.Linear(2, 3), "eyelid": nn.Linear(2, 3)})
+    write(tmp_path / "run" / "last", source)
+    eye = nn.Linear(2, 3)
+    checkpoint.load_weights(eye, checkpoint.best_of(tmp_path / "run"), part="eye")
+    assert torch.equal(eye.weight, source["eye"].weight) and torch.equal(eye.bias, source["eye"].bias)
+    with pytest.raises(InputError, match=r"last: must hold the weights of this ear, got not in the file: weight, bias"):
+        checkpoint.load_weights(eye, tmp_path / "run" / "last", part="ear")
+
+
 def test_errors_name_the_folder_and_the_weights(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none/best: must be a checkpoint with model.safetensors"):
         checkpoint.load_weights(Tiny(), tmp_path / "none" / "best")

@@ -28,6 +28,7 @@ from seqkit.cli import run_recipe
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import WordVocab
 from seqkit.errors import InputError
+from seqkit.train import checkpoint
 
 SMALL = ["--preset", "tiny", "--steps", "4", "--embed_dim", "8", "--question_dim", "8", "--attention_dim", "8",
          "--fused_dim", "32", "--pixels", "32"]
@@ -139,6 +140,14 @@ def test_rows_are_compared_and_an_interrupted_comparison_goes_on(corpus, tmp_pat
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert command(*words) == 2
     assert "`compare` must run as one process" in capsys.readouterr().err
+
+
+def test_an_eye_may_be_another_runs(run):
+    eye = make_eye(Eye(backbone="small_cnn", weights=str(run), pixels=32))
+    weights = checkpoint.read_weights(run / "best")
+    assert all(torch.equal(own, weights[f"eye.{name}"]) for name, own in eye.state_dict().items())
+    with pytest.raises(InputError, match="must hold the weights of this eye"):
+        make_eye(Eye(backbone="resnet18", weights=str(run)))
 
 
 def answerer(**changes: object) -> Answerer:

@@ -117,19 +117,28 @@ class Filled(NamedTuple):
         return [f"{kind}: {', '.join(names)}" for kind, names in kinds if names]
 
 
-def load_weights(model: nn.Module, folder: Path) -> None:
-    """Fill `model` from a checkpoint such as RUN/best; InputError where any name or shape differs."""
-    filled = fill(model, read_weights(folder))
+def load_weights(model: nn.Module, folder: Path, *, part: str = "") -> None:
+    """Fill `model` from a checkpoint such as RUN/best, or from that `part` of what is in it; InputError where any name
+    or shape differs.
+    """
+    prefix = part and f"{part}."
+    weights = {name.removeprefix(prefix): w for name, w in read_weights(folder).items() if name.startswith(prefix)}
+    filled = fill(model, weights)
     if any(filled[1:]):
-        raise InputError(f"{folder}: must hold the weights of this model, got {'; '.join(filled._failures())}")
+        raise InputError(f"{folder}: must hold the weights of this {part or 'model'}, "
+                         f"got {'; '.join(filled._failures())}")
+
+
+def best_of(run: Path) -> Path:
+    """The checkpoint that speaks for a run: its `best` or else its `last`; `run` itself may be one. Where there is
+    none, the place where it should be.
+    """
+    return next((place for place in (run, run / "best", run / "last") if find(place)), run / "best")
 
 
 def init_from(model: nn.Module, run: Path) -> Filled:
-    """Fill `model` with the weights that fit by name and shape, from a run's `best` (or else its `last`), or from a
-    checkpoint folder itself. Raises InputError where there is neither.
-    """
-    places = [place for place in (run, run / "best", run / "last") if find(place)]
-    return fill(model, read_weights(places[0] if places else run / "best"))
+    """Fill `model` with the weights of a run that fit by name and shape. Raises InputError where it has none."""
+    return fill(model, read_weights(best_of(run)))
 
 
 @torch.no_grad()
