@@ -57,6 +57,9 @@ class Network:
     glimpse_norm: float = 2.0
     """length of what the glimpses' weights are made of, whatever the fusion (Fukui et al.: 1); much greater, and each
     glimpse is thrown onto one cell before anything is learnt"""
+    centre: bool = True
+    """glimpses look at what sets a cell apart from the mean of its picture's (Fukui et al.: not); a constant beside what
+    they found lets the question speak for itself"""
 
 
 def scaled(vectors: Tensor, normalise: str) -> Tensor:
@@ -64,6 +67,13 @@ def scaled(vectors: Tensor, normalise: str) -> Tensor:
     if normalise == "none":
         return vectors
     return l2_normalise(vectors, -1) * (vectors.shape[-1] ** 0.5 if normalise == "rms" else 1.0)
+
+
+def centred(grid_BSD: Tensor) -> Tensor:
+    """Cells less their picture's mean. What all cells share is, behind a ReLU, most of a cell, and would be most of any
+    bilinear pooling of it.
+    """
+    return grid_BSD - grid_BSD.mean(1, keepdim=True)
 
 
 class Fusion(nn.Module):
@@ -104,12 +114,13 @@ class Answerer(nn.Module):
         super().__init__()
         self.question = QuestionEncoder(language, vocab_size, vectors_VE)
         self.attends, self.normalise = n.attention == "glimpses" and eye is not None, n.normalise
+        self.centre, self.length = n.centre, eye.dim**0.5 if eye is not None and n.normalise == "rms" else 1.0
         self.dropout = nn.Dropout(n.image_dropout)
         self.glance: Fusion | None = None
         self.fusion: Fusion | None = None
         fused_dim = self.question.dim
         if eye is not None:
-            image_dim = eye.dim * n.glimpses if self.attends else eye.pooled_dim
+            image_dim = eye.dim * n.glimpses + n.centre if self.attends else eye.pooled_dim
             self.fusion = self._fusion(n, image_dim, n.fused_norm)
             fused_dim = self.fusion.dim
         if eye is not None and self.attends:
@@ -134,18 +145,20 @@ class Answerer(nn.Module):
             return self.classify(question_BQ), question_BQ.new_zeros(len(question_BQ), 0, 0)
         if len(seen) == 1:
             seen = self.eye(*seen)
-        pooled_BP, grid_BSD = seen
+        pooled_BP, grid_BSD = (part.to(question_BQ.dtype) for part in seen)
         if self.glance is None:
             fused_BF = self.fusion(self.prepare(pooled_BP), question_BQ)
             return self.classify(fused_BF), question_BQ.new_zeros(len(question_BQ), 0, 0)
-        grid_BSD = self.prepare(grid_BSD)
+        grid_BSD = self.prepare(centred(grid_BSD) if self.centre else grid_BSD)
         fused_BSF = self.glance(grid_BSD, question_BQ[:, None])
         weights_BGS = self.weigh(fused_BSF).transpose(1, 2).softmax(-1)
         looked_BI = (weights_BGS @ grid_BSD).flatten(1)
+        if self.centre:
+            looked_BI = nn.functional.pad(looked_BI, (0, 1), value=self.length)
         return self.classify(self.fusion(looked_BI, question_BQ)), weights_BGS
 
     def prepare(self, features: Tensor) -> Tensor:
-        return self.dropout(scaled(features.to(self.classify.weight.dtype), self.normalise))
+        return self.dropout(scaled(features, self.normalise))
 
 
 class Answer(NamedTuple):

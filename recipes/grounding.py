@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from data_prep import synthetic
 from data_prep.proposals import windows
-from recipes.answerer import Fusion, scaled
+from recipes.answerer import Fusion, centred, scaled
 from recipes.phrases import Asked, Text, asked, reachable, read_phrases, train_data, train_words
 from recipes.pictures import Eye, Seen, Sight, direct, make_eye, sight_of
 from recipes.question_encoder import Language, QuestionEncoder
@@ -61,6 +61,8 @@ class Network:
     """width of the layer between fusion and a region's score (Fukui et al.: 512)"""
     fused_dropout: float = 0.1
     """rate on what fusion gives (Fukui et al.: 0.1)"""
+    centre: bool = True
+    """regions are pooled from what sets a cell apart from the mean of its picture's (Fukui et al.: not)"""
     place: bool = True
     """a region's place and size are part of its features (Fukui et al.: not)"""
     normalise: Literal["length", "rms", "none"] = "rms"
@@ -75,7 +77,7 @@ class Grounder(nn.Module):
     def __init__(self, n: Network, language: Language, eye: Backbone, vocab_size: int) -> None:
         super().__init__()
         self.phrase = QuestionEncoder(language, vocab_size)
-        self.place, self.normalise = n.place, n.normalise
+        self.centre, self.place, self.normalise = n.centre, n.place, n.normalise
         region_dim = eye.dim + PLACE * n.place
         self.fusion = Fusion(
             n.fusion, region_dim, self.phrase.dim, n.fused_dim, dropout=n.fused_dropout, norm=n.fused_norm
@@ -90,6 +92,7 @@ class Grounder(nn.Module):
         if len(seen) == 1:
             seen = self.eye(*seen)
         grid_BSD = seen[1].to(phrase_BQ.dtype)
+        grid_BSD = centred(grid_BSD) if self.centre else grid_BSD
         whole_B2 = torch.ones(len(boxes_BK4), 2, device=boxes_BK4.device)
         regions_BKR = self.prepare(region_features(grid_BSD, self.eye.grid, boxes_BK4, whole_B2))
         if self.place:
@@ -249,7 +252,7 @@ def paper() -> Config:
     return Config(
         eye=Eye(backbone="vgg16"),
         language=Language(embed_dim=500, question_dim=1024, question_dropout=0.3),
-        network=Network(place=False, normalise="length", fused_norm=1.0),
+        network=Network(centre=False, place=False, normalise="length", fused_norm=1.0),
         plan=Plan(epochs=20, optimizer="adam", learning_rate=7e-4, clip=0.0, patience=5, metric="iou_0.5", goal="max"),
     )
 

@@ -274,7 +274,7 @@ def paper() -> Config:
         eye=Eye(backbone="resnet152", pixels=448),
         language=Language(embed_dim=300, question_dim=1024, question_layers=2, question_dropout=0.3),
         network=Network(fused_dim=16000, attention_dim=512, fused_dropout=0.1, normalise="length", fused_norm=1.0,
-                        glimpse_norm=1.0),
+                        glimpse_norm=1.0, centre=False),
         plan=Plan(epochs=50, optimizer="adam", learning_rate=7e-4, betas=(0.9, 0.999), clip=0.0, patience=5,
                   metric="vqa_accuracy", goal="max"),
     )
