@@ -57,7 +57,7 @@ class Network:
     glimpse_norm: float = 2.0
     """length of what the glimpses' weights are made of, whatever the fusion (Fukui et al.: 1); much greater, and each
     glimpse is thrown onto one cell before anything is learnt"""
-    centre: bool = True
+    centre: bool = False
     """glimpses look at what sets a cell apart from the mean of its picture's (Fukui et al.: not); a constant beside what
     they found lets the question speak for itself"""
 

@@ -95,7 +95,7 @@ class Config:
     language: Language = field(default_factory=Language)
     network: Network = field(default_factory=Network)
     plan: Plan = field(default_factory=lambda: Plan(
-        epochs=8, optimizer="adam", learning_rate=1e-3, schedule="cosine", warmup=50, clip=1.0, ema=0.99,
+        epochs=12, optimizer="adam", learning_rate=1e-3, schedule="cosine", warmup=50, clip=1.0, ema=0.99,
         metric="accuracy", goal="max",
     ))
     search: Scoring = field(default_factory=Scoring)
@@ -274,7 +274,7 @@ def paper() -> Config:
         eye=Eye(backbone="resnet152", pixels=448),
         language=Language(embed_dim=300, question_dim=1024, question_layers=2, question_dropout=0.3),
         network=Network(fused_dim=16000, attention_dim=512, fused_dropout=0.1, normalise="length", fused_norm=1.0,
-                        glimpse_norm=1.0, centre=False),
+                        glimpse_norm=1.0),
         plan=Plan(epochs=50, optimizer="adam", learning_rate=7e-4, betas=(0.9, 0.999), clip=0.0, patience=5,
                   metric="vqa_accuracy", goal="max"),
     )
@@ -294,7 +294,7 @@ def tiny() -> Config:
     return dataclasses.replace(
         Config(), eye=Eye(backbone="small_cnn", weights="random", finetune="conv1", finetune_rate=2e-3),
         language=Language(embed_dim=64, question_dim=128, question_dropout=0.0),
-        network=Network(fused_dim=1024, attention_dim=128, fused_dropout=0.0),
+        network=Network(fused_dim=1024, attention_dim=128, fused_dropout=0.0, centre=True),
         plan=dataclasses.replace(Config().plan, epochs=10, learning_rate=2e-3),
     )
 
