@@ -58,8 +58,8 @@ class Network:
     """length of what the glimpses' weights are made of, whatever the fusion (Fukui et al.: 1); much greater, and each
     glimpse is thrown onto one cell before anything is learnt"""
     centre: bool = False
-    """glimpses look at what sets a cell apart from the mean of its picture's (Fukui et al.: not); a constant beside what
-    they found lets the question speak for itself"""
+    """glimpses look at what sets a cell apart from the mean of its picture's (Fukui et al.: not), and a constant beside
+    what they find lets the question speak for itself"""
 
 
 def scaled(vectors: Tensor, normalise: str) -> Tensor:

@@ -168,6 +168,16 @@ def test_an_answer_does_not_depend_on_its_company():
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2))
 
 
+@pytest.mark.parametrize("centre", [True, False])
+def test_what_all_cells_share_is_not_looked_at(centre):
+    model = answerer(centre=centre).double()  # a signed square root makes much of rounding
+    tokens, lengths = torch.randint(4, 20, (2, 6)), torch.tensor([6, 2])
+    grid = torch.rand(2, 16, model.eye.dim).double()
+    seen, moved = ((values.mean(1), values) for values in (grid, grid + torch.rand(2, 1, model.eye.dim).double()))
+    for one, other in zip(model(seen, tokens, lengths), model(moved, tokens, lengths), strict=True):
+        assert torch.allclose(one, other, atol=1e-5) == centre
+
+
 def test_soft_targets_are_the_consensus():
     """Four people say the first class, one the second: 1 and 1/3."""
     loss = vqa.answer_loss(lambda seen, *question: (torch.tensor([[0.3, -0.2, 0.7]]), None), "soft")
