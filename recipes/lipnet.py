@@ -1,6 +1,6 @@
 """Lipreading by connectionist temporal classification: LipNet (Assael et al. 2016, arXiv:1611.01599).
 
-    python recipes/lipnet.py train --data DIR --out RUN --preset small
+    python recipes/lipnet.py train --data DIR --out RUN --preset small        # or landmarks, for rows of features
     python recipes/lipnet.py evaluate --run RUN --data DIR --split val --lm_weight 0.5
     python recipes/lipnet.py predict --run RUN face.mp4 --subtitles DIR --pictures DIR
     python recipes/lipnet.py compare --data DIR --out DIR --preset small --rows lipnet,nolm,baseline-2d
@@ -303,6 +303,15 @@ def base() -> Config:
     )
 
 
+def landmarks() -> Config:
+    """Words from lip points, or from other rows of features, on two CPU cores."""
+    return dataclasses.replace(
+        Config(), text=Text(units="words", lm_order=3, single_words=0.0, batch_frames=3000),
+        rows=Rows(mask_steps=5, mask_features=4),
+        plan=dataclasses.replace(Config().plan, epochs=12, learning_rate=2e-3),
+    )
+
+
 def tiny() -> Config:
     """Mouths drawn by rule, on a CPU."""
     return dataclasses.replace(
@@ -320,8 +329,8 @@ ROWS = {
 }
 
 RECIPE = Recipe(
-    "lipnet", Config, {"paper": paper, "base": base, "small": Config, "tiny": tiny}, train, evaluate, predict,
-    synthetic=lambda: synthetic.cached("lipreading"), inputs="a video file", rows=ROWS,
+    "lipnet", Config, {"paper": paper, "base": base, "small": Config, "landmarks": landmarks, "tiny": tiny},
+    train, evaluate, predict, synthetic=lambda: synthetic.cached("lipreading"), inputs="a video file", rows=ROWS,
 )
 
 if __name__ == "__main__":
