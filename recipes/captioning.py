@@ -297,7 +297,7 @@ def tiny() -> Config:
             embed_dim=64, decoder_dim=128, attention_dim=64, memory_dim=96, readout_dim=64, dropout=0.1,
         ),
         objective=Objective(smoothing=0.0),
-        plan=dataclasses.replace(Config().plan, epochs=4, learning_rate=4e-3, warmup=50, ema=0.98),
+        plan=dataclasses.replace(Config().plan, epochs=3, learning_rate=4e-3, warmup=50, ema=0.98),
     )
 
 

@@ -271,7 +271,7 @@ def tiny() -> Config:
         Config(), eye=Eye(backbone="small_cnn", weights="random", finetune="conv1", finetune_rate=2e-3),
         language=Language(embed_dim=64, question_dim=128, question_dropout=0.0),
         network=Network(fused_dim=1024, attention_dim=128, fused_dropout=0.0),
-        plan=dataclasses.replace(Config().plan, epochs=5, learning_rate=2e-3),
+        plan=dataclasses.replace(Config().plan, epochs=4, learning_rate=2e-3),
     )
 
 

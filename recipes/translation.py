@@ -211,7 +211,7 @@ def tiny() -> Config:
             embed_dim=64, encoder_dim=64, encoder_layers=1, decoder_dim=96, attention_dim=64, readout_dim=64,
             dropout=0.1,
         ),
-        plan=dataclasses.replace(Config().plan, epochs=4, learning_rate=5e-3, warmup=50, ema=0.98),
+        plan=dataclasses.replace(Config().plan, epochs=3, learning_rate=5e-3, warmup=50, ema=0.98),
     )
 
 
