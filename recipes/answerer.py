@@ -64,9 +64,12 @@ class Network:
 
 def scaled(vectors: Tensor, normalise: str) -> Tensor:
     """Vectors in the last dimension at length 1, at a root mean square of 1, or as they are."""
-    if normalise == "none":
-        return vectors
-    return l2_normalise(vectors, -1) * (vectors.shape[-1] ** 0.5 if normalise == "rms" else 1.0)
+    return vectors if normalise == "none" else l2_normalise(vectors, -1) * length(vectors.shape[-1], normalise)
+
+
+def length(dim: int, normalise: str) -> float:
+    """Of what `scaled` makes of vectors `dim` wide; 1 for those that it leaves as they are."""
+    return dim**0.5 if normalise == "rms" else 1.0
 
 
 def centred(grid_BSD: Tensor) -> Tensor:
@@ -114,7 +117,7 @@ class Answerer(nn.Module):
         super().__init__()
         self.question = QuestionEncoder(language, vocab_size, vectors_VE)
         self.attends, self.normalise = n.attention == "glimpses" and eye is not None, n.normalise
-        self.centre, self.length = n.centre, eye.dim**0.5 if eye is not None and n.normalise == "rms" else 1.0
+        self.centre = n.centre
         self.dropout = nn.Dropout(n.image_dropout)
         self.glance: Fusion | None = None
         self.fusion: Fusion | None = None
@@ -145,16 +148,17 @@ class Answerer(nn.Module):
             return self.classify(question_BQ), question_BQ.new_zeros(len(question_BQ), 0, 0)
         if len(seen) == 1:
             seen = self.eye(*seen)
-        pooled_BP, grid_BSD = (part.to(question_BQ.dtype) for part in seen)
+        pooled_BP, grid_BSD = seen
         if self.glance is None:
-            fused_BF = self.fusion(self.prepare(pooled_BP), question_BQ)
+            fused_BF = self.fusion(self.prepare(pooled_BP.to(question_BQ.dtype)), question_BQ)
             return self.classify(fused_BF), question_BQ.new_zeros(len(question_BQ), 0, 0)
+        grid_BSD = grid_BSD.to(question_BQ.dtype)
         grid_BSD = self.prepare(centred(grid_BSD) if self.centre else grid_BSD)
         fused_BSF = self.glance(grid_BSD, question_BQ[:, None])
         weights_BGS = self.weigh(fused_BSF).transpose(1, 2).softmax(-1)
         looked_BI = (weights_BGS @ grid_BSD).flatten(1)
         if self.centre:
-            looked_BI = nn.functional.pad(looked_BI, (0, 1), value=self.length)
+            looked_BI = nn.functional.pad(looked_BI, (0, 1), value=length(grid_BSD.shape[-1], self.normalise))
         return self.classify(self.fusion(looked_BI, question_BQ)), weights_BGS
 
     def prepare(self, features: Tensor) -> Tensor:

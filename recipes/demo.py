@@ -14,12 +14,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from recipes import captioning, grounding, translation
 from seqkit.cli import Parser, Recipe, guarded, parse
-from seqkit.data.manifest import Item, read_manifest
+from seqkit.data.manifest import read_manifest
 from seqkit.errors import InputError
 from seqkit.score.terminal import columns
 
@@ -30,15 +29,14 @@ SHOWN: list[tuple[Recipe, str, tuple[str, ...]]] = [
 ]
 
 
-def demonstrate(shown: tuple[Recipe, str, tuple[str, ...]], out: Path) -> list[str]:
+def demonstrate(recipe: Recipe, metric: str, keys: Sequence[str], out: Path) -> list[str]:
     """Train, score and try one recipe; the row of the table."""
-    recipe, metric, keys = shown
     assert recipe.synthetic is not None
     data, run, began = recipe.synthetic(), out / recipe.name, time.monotonic()
     command(recipe, "train", "--preset", "tiny", "--data", data, "--out", run)
     command(recipe, "evaluate", "--run", run, "--data", data, "--split", "test")
     report = json.loads((run / "evaluate/test/report.json").read_text(encoding="utf-8"))
-    first: Item = read_manifest(data / "test.jsonl")[0]
+    first = read_manifest(data / "test.jsonl")[0]
     command(recipe, "predict", "--run", run, *(getattr(first, key) for key in keys), "--pictures", run / "pictures")
     score = report["metrics"][metric]
     interval = f"{score['low']:.1f} to {score['high']:.1f}"
@@ -72,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, help="folder for the runs (default: a new temporary one)")
     out = (parse(parser, list(argv)).out or Path(tempfile.mkdtemp(prefix="seqkit-demo-"))).absolute()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = list(pool.map(partial(demonstrate, out=out), SHOWN))
+        rows = list(pool.map(lambda shown: demonstrate(*shown, out), SHOWN))
     print("\n" + columns([["recipe", "metric", "test", "95 % interval", "took", "run"], *rows]))
 
 

@@ -47,11 +47,12 @@ class Eye:
 
 def make_eye(eye: Eye, *, pretrained: bool = True) -> Backbone:
     """The network; without `pretrained` its weights are to be loaded from a run."""
-    taught = eye.weights not in (PRETRAINED, "random") and Path(eye.weights).is_dir()
-    weights = eye.weights if pretrained and not taught and eye.weights != "random" else None
-    backbone = Backbone(eye.backbone, size=eye.pixels or None, weights=weights, trainable_from=eye.finetune or None)
-    if pretrained and taught:
-        checkpoint.load_weights(backbone, checkpoint.best_of(Path(eye.weights)), part="eye")
+    given = eye.weights if pretrained and eye.weights != "random" else None
+    run = Path(given) if given and given != PRETRAINED and Path(given).is_dir() else None
+    backbone = Backbone(
+        eye.backbone, size=eye.pixels or None, weights=None if run else given, trainable_from=eye.finetune or None)
+    if run:
+        checkpoint.load_weights(backbone, checkpoint.best_of(run), part="eye")
     return backbone
 
 

@@ -98,6 +98,20 @@ def test_scores_do_not_depend_on_company_or_padding():
     assert together[1].softmax(-1)[2] == 0 and together[0].softmax(-1).min() > 0
 
 
+@pytest.mark.parametrize("centre", [True, False])
+def test_what_all_cells_share_is_not_looked_at(centre):
+    torch.manual_seed(1)
+    eye = make_eye(Eye(backbone="small_cnn", weights="random", pixels=32, finetune="conv1"))
+    network = Network(fused_dim=64, attention_dim=8, centre=centre)
+    model = Grounder(network, Language(embed_dim=8, question_dim=8), eye, 20).eval().double()
+    boxes = torch.tensor([[[0.1, 0.2, 0.5, 0.6], [0.4, 0.0, 1.0, 0.3]]]).double()
+    tokens, lengths, counts = torch.randint(4, 20, (1, 5)), torch.tensor([5]), torch.tensor([2])
+    grid = torch.rand(1, 16, eye.dim).double()
+    one, other = (model((grid.mean(1), cells), boxes, counts, tokens, lengths)
+                  for cells in (grid, grid + torch.rand(1, 1, eye.dim).double()))
+    assert torch.allclose(one, other, atol=1e-5) == centre
+
+
 def test_the_target_is_the_candidate_that_fits_best(tmp_path):
     Image.new("RGB", (100, 50)).save(tmp_path / "a.png")
 
