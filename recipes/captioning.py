@@ -292,7 +292,7 @@ def base() -> Config:
 def tiny() -> Config:
     """Drawn scenes on a CPU."""
     return dataclasses.replace(
-        Config(), text=Text(min_count=1), eye=Eye(pixels=96),
+        Config(), text=Text(min_count=1), eye=Eye(pixels=128, last_stage="blocks4"),
         network=Network(
             embed_dim=64, decoder_dim=128, attention_dim=64, memory_dim=96, readout_dim=64, dropout=0.1,
         ),

@@ -266,9 +266,9 @@ def base() -> Config:
 
 
 def tiny() -> Config:
-    """Drawn scenes on a CPU, with an eye that learns."""
+    """Drawn scenes on a CPU."""
     return dataclasses.replace(
-        Config(), eye=Eye(backbone="small_cnn", weights="random", finetune="conv1", finetune_rate=2e-3),
+        Config(), eye=Eye(pixels=128, last_stage="blocks3"),
         language=Language(embed_dim=64, question_dim=128, question_dropout=0.0),
         network=Network(fused_dim=1024, attention_dim=128, fused_dropout=0.0),
         plan=dataclasses.replace(Config().plan, epochs=4, learning_rate=2e-3),

@@ -37,6 +37,8 @@ class Eye:
     """published weights, a file of weights, the run of any recipe whose eye is this network, or random"""
     pixels: int = 0
     """side of the square; 0: the network's own, 224 or 299"""
+    last_stage: str = ""
+    """stage whose map is the grid, such as blocks4 or layer3; empty: the last one, best for photographs"""
     finetune: str = ""
     """first stage that learns too, such as blocks5 or layer4; empty: none, and features are read from a cache"""
     finetune_rate: float = 1e-5
@@ -50,7 +52,8 @@ def make_eye(eye: Eye, *, pretrained: bool = True) -> Backbone:
     given = eye.weights if pretrained and eye.weights != "random" else None
     run = Path(given) if given and given != PRETRAINED and Path(given).is_dir() else None
     backbone = Backbone(
-        eye.backbone, size=eye.pixels or None, weights=None if run else given, trainable_from=eye.finetune or None)
+        eye.backbone, size=eye.pixels or None, weights=None if run else given, trainable_from=eye.finetune or None,
+        last_stage=eye.last_stage or None)
     if run:
         checkpoint.load_weights(backbone, checkpoint.best_of(run), part="eye")
     return backbone

@@ -167,6 +167,24 @@ def test_other_faults_are_told() -> None:
             backbone(wrong)
 
 
+@pytest.mark.parametrize("name, stage", [("resnet18", "layer3"), ("efficientnet_lite0", "blocks4"), ("vgg16", "conv4")])
+def test_a_network_that_ends_early_gives_that_stages_map(name: str, stage: str) -> None:
+    torch.manual_seed(0)
+    whole = Backbone(name, size=SMALL.get(name, 64), weights=None)
+    early = Backbone(name, size=whole.size, weights=None, last_stage=stage)
+    early.load_state_dict({key: value for key, value in whole.state_dict().items() if key in early.state_dict()})
+    maps: list[torch.Tensor] = []
+    whole.stages[stage].register_forward_hook(lambda module, given, made: maps.append(made))
+    whole(pixels(whole.size))
+    found = early(pixels(whole.size))
+    torch.testing.assert_close(found.grid_BSD, maps[0].flatten(2).transpose(1, 2))
+    torch.testing.assert_close(found.pooled_BP, maps[0].mean((2, 3)))
+    assert (*early.grid, early.dim, early.pooled_dim) == (*maps[0].shape[2:], maps[0].shape[1], maps[0].shape[1])
+    assert list(early.stages)[-1] == stage
+    with pytest.raises(InputError, match=f"a stage of {name} must be one of .*, {stage}, got"):
+        Backbone(name, size=whole.size, weights=None, last_stage=stage, trainable_from=list(whole.stages)[-1])
+
+
 def test_a_picture_gives_the_same_alone_and_in_company() -> None:
     torch.manual_seed(0)
     backbone = Backbone("resnet18", size=32, weights=None)

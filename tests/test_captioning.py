@@ -21,6 +21,7 @@ from seqkit.score import meteor
 from seqkit.score.evaluate import METRICS, tally, values
 
 SMALL = ["--preset", "tiny", "--epochs", "1", "--backbone", "resnet18", "--weights", "random", "--pixels", "32",
+         "--last_stage", "layer2",
          "--embed_dim", "12", "--decoder_dim", "16", "--attention_dim", "8", "--memory_dim", "8", "--readout_dim", "12"]
 
 
@@ -101,7 +102,7 @@ def test_every_wiring_trains_and_captions(change, corpus, tmp_path):
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("change", [
     ["--reward", "cider", "--learning_rate", "1e-4"],
-    ["--finetune", "layer4", "--finetune_rate", "1e-3", "--workers", "1"],
+    ["--finetune", "layer2", "--finetune_rate", "1e-3", "--workers", "1"],
 ])
 def test_a_second_stage_begins_with_the_weights_and_words_of_the_first(change, run, corpus, tmp_path, capsys):
     second = tmp_path / "second"

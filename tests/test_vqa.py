@@ -31,7 +31,8 @@ from seqkit.errors import InputError
 from seqkit.train import checkpoint
 
 SMALL = ["--preset", "tiny", "--steps", "4", "--embed_dim", "8", "--question_dim", "8", "--attention_dim", "8",
-         "--fused_dim", "32", "--pixels", "32"]
+         "--fused_dim", "32", "--pixels", "32", "--backbone", "small_cnn", "--weights", "random", "--last_stage", "",
+         "--finetune", "conv1"]
 
 
 def command(*words: object) -> int:

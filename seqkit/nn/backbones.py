@@ -13,7 +13,7 @@
 
 The pooled vector is what the network's own classifier reads: the mean of the grid, but in AlexNet and VGG the last
 hidden layer (fc7), and their grid is taken before the last pooling, as Xu et al. 2015 (arXiv:1502.03044, section 3.1.1)
-do. Region features: RoI align, He et al. 2017, arXiv:1703.06870, section 3.
+do. A network that ends with an earlier stage gives that stage's map and its mean. Region features: RoI align, He et al. 2017, arXiv:1703.06870, section 3.
 
 B batch, H and W pixels, R rows and C columns of the grid, S = R C its cells row by row, D grid width, P pooled width,
 K boxes a picture.
@@ -56,11 +56,13 @@ class Backbone(nn.Module):
 
     def __init__(
         self, name: str, *, size: int | None = None, weights: str | Path | None = PRETRAINED,
-        trainable_from: str | None = None,
+        trainable_from: str | None = None, last_stage: str | None = None,
     ) -> None:
         """weights: a file with the state dict of torchvision's model; "pretrained", which for efficientnet_lite0 is in
         its package and else must be in torchvision's cache, as nothing is ever downloaded; or None for random ones.
-        trainable_from: a stage; None freezes all. Raises InputError for a name, size, stage or file that will not do.
+        trainable_from: a stage; None freezes all. last_stage: the network ends with it (early stages tell plain shapes
+        and colours apart, late ones what photographs show); None keeps all. Raises InputError for a name, size, stage
+        or file that will not do.
         """
         super().__init__()
         if name not in NETWORKS:
@@ -75,6 +77,8 @@ class Backbone(nn.Module):
                                    for part in parts.split()))
             for stage, parts in plan.stages.items()
         })
+        for stage in self._from(last_stage)[1:] if last_stage else ():
+            del self.stages[stage]
         self.register_buffer("mean_311", 255 * torch.tensor(plan.mean)[:, None, None], persistent=False)
         self.register_buffer("std_311", 255 * torch.tensor(plan.std)[:, None, None], persistent=False)
         trainable = () if trainable_from is None else self._from(trainable_from)
