@@ -62,7 +62,7 @@ class Config:
     network: Network = field(default_factory=Network)
     objective: Objective = field(default_factory=Objective)
     plan: Plan = field(default_factory=lambda: Plan(
-        epochs=12, optimizer="adam", learning_rate=1.5e-3, betas=(0.9, 0.98), schedule="cosine", warmup=200, clip=1.0,
+        epochs=8, optimizer="adam", learning_rate=1.5e-3, betas=(0.9, 0.98), schedule="cosine", warmup=200, clip=1.0,
         ema=0.997, metric="bleu", goal="max",
     ))
     search: Decoding = field(default_factory=Decoding)
