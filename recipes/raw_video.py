@@ -8,16 +8,17 @@ import numpy as np
 from seqkit.data.audio import RATE, read_audio
 from seqkit.data.files import atomic
 from seqkit.data.manifest import Item
-from seqkit.data.video_file import read_note
+from seqkit.data.video_file import read_note, told_seconds
 from seqkit.errors import InputError
+from seqkit.train.fit import say
 
 LONGEST = 60.0  # seconds that are read at once
 SOUND = (".wav", ".flac", ".ogg", ".mp3")
 
 
 def as_item(path: Path, folder: Path) -> Item:
-    """The mouth and the sound of a video, found and written to `folder`; a clip of the mouth as data preparation makes
-    it, and features (.npy), are taken as they are.
+    """The mouth and the sound of a video, found and written to `folder`; what is odd about it is said, such as a second
+    face. A clip of the mouth as data preparation makes it, and features (.npy), are taken as they are.
 
     Raises InputError, naming the file, for one that is missing, is no video, shows no face or is too long.
     """
@@ -32,13 +33,19 @@ def as_item(path: Path, folder: Path) -> Item:
         return Item(id=path.name, video=path, audio=sound if sound.is_file() else None)
     from data_prep.mouths import crop
 
+    refuse_long(path, told_seconds(path))
     video = folder / f"{len(list(folder.iterdir()))}.mp4"
     note = crop(path, video, video.with_suffix(".wav"))
     seconds = note["frames"] / 25
+    refuse_long(path, seconds)
+    for remark in note["remarks"]:
+        say(f"{path}: {remark}")
+    return Item(id=path.name, video=video, audio=video.with_suffix(".wav") if note["sound"] else None, seconds=seconds)
+
+
+def refuse_long(path: Path, seconds: float) -> None:
     if seconds > LONGEST:
         raise InputError(f"{path}: must last at most {LONGEST:g} seconds, a few sentences, got {seconds:g}; cut it")
-    return Item(id=path.name, video=video, audio=video.with_suffix(".wav") if note["sound"] else None, seconds=seconds,
-                extra={"remarks": note["remarks"]})
 
 
 def write_subtitles(path: Path, words: Sequence[tuple[str, float, float]]) -> None:

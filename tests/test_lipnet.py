@@ -15,7 +15,7 @@ from recipes.raw_video import clock, write_subtitles
 from recipes.utterances import Inputs, Rows, Video, finish_rows, read_frames, read_rows
 from seqkit.cli import run_recipe
 from seqkit.data.manifest import Item, read_manifest, write_manifest
-from seqkit.data.video_file import write_clip
+from seqkit.data.video_file import told_seconds, write_clip
 from seqkit.data.vocab import CharVocab, WordVocab
 from seqkit.errors import InputError
 
@@ -154,11 +154,15 @@ def test_what_does_not_fit_the_run_is_named(run, talking_mouths, rows, tmp_path,
     assert command("evaluate", "--run", run, "--data", rows, "--split", "val") == 2
     assert "`video` must be given to a run that was trained on it, got none" in capsys.readouterr().err
     monkeypatch.setattr("recipes.raw_video.LONGEST", 1.0)
-    monkeypatch.setattr("data_prep.mouths.crop", lambda *_: {"frames": 75, "sound": False, "remarks": []})
     monkeypatch.setattr("recipes.raw_video.read_note", lambda _: {})
-    clip = read_manifest(talking_mouths / "test.jsonl")[0].video
-    assert command("predict", "--run", run, clip) == 2
-    assert "must last at most 1 seconds, a few sentences, got 3; cut it" in capsys.readouterr().err
+    clip, cropped = read_manifest(talking_mouths / "test.jsonl")[0].video, []
+    note = {"frames": 75, "sound": False, "remarks": []}
+    monkeypatch.setattr("data_prep.mouths.crop", lambda *_: cropped.append(1) or note)
+    for told in (told_seconds, lambda _: 0.0):  # no mouth is looked for in a file that says itself how long it is
+        monkeypatch.setattr("recipes.raw_video.told_seconds", told)
+        assert command("predict", "--run", run, clip) == 2
+        assert "must last at most 1 seconds, a few sentences, got" in capsys.readouterr().err
+        assert len(cropped) == (told is not told_seconds)
 
 
 def test_texts_too_long_for_their_frames_are_left_out_and_named(rows, tmp_path, capsys):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from data_prep import faces, mouths
 from data_prep.faces import Look, Spot, Talker, Track, peak, smooth, talker
 from data_prep.mouths import SIDE, SPAN, Unusable, boxes, contact_sheet, crop, crops, find
+from recipes.raw_video import as_item
 from seqkit.data.video_file import PER_TICK, RATE, TICKS, read_clip, read_frames, read_note
 from seqkit.errors import InputError
 
@@ -105,6 +106,13 @@ def test_of_two_faces_the_large_one_near_the_middle_is_taken(others, tmp_path):
     left, _, right, _ = note["boxes"][0]
     assert abs((left + right) / 2 - wanted[0]) < 4
     assert note["remarks"] == ["2 faces, of which the largest near the middle was taken"]
+
+
+def test_who_asks_for_a_text_hears_of_the_other_face(tmp_path, capsys):
+    source = write_video(tmp_path / "raw.mp4", beside(8, (80, 72, 54), (230, 72, 80)))
+    item = as_item(source, tmp_path)
+    assert item.video is not None and len(read_clip(item.video)) == 8 and item.audio is None
+    assert f"{source}: 2 faces, of which the largest near the middle was taken" in capsys.readouterr().err
 
 
 def test_a_video_without_a_face(tmp_path):

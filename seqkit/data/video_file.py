@@ -170,6 +170,12 @@ def read_note(path: Path) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
+def told_seconds(path: Path) -> float:
+    """The length that a file says it has, without decoding it; 0 where it says none. Raises InputError as above."""
+    with opened(path) as container:
+        return (container.duration or 0) / av.time_base
+
+
 def _pictures(container: InputContainer, path: Path, first: int, count: int | None, grey: bool) -> Iterator[Pixels]:
     stream = container.streams.video[0]
     unit = stream.time_base or Fraction(1, TICKS)

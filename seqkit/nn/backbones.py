@@ -13,7 +13,8 @@
 
 The pooled vector is what the network's own classifier reads: the mean of the grid, but in AlexNet and VGG the last
 hidden layer (fc7), and their grid is taken before the last pooling, as Xu et al. 2015 (arXiv:1502.03044, section 3.1.1)
-do. A network that ends with an earlier stage gives that stage's map and its mean. Region features: RoI align, He et al. 2017, arXiv:1703.06870, section 3.
+do. A network that ends with an earlier stage gives that stage's map and its mean. Region features: RoI align, He et al.
+2017, arXiv:1703.06870, section 3.
 
 B batch, H and W pixels, R rows and C columns of the grid, S = R C its cells row by row, D grid width, P pooled width,
 K boxes a picture.
