@@ -45,7 +45,7 @@ class Features(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """uint8 pixels (B, 3, size, size) to Features; normalisation is inside.
+    """uint8 pixels (B, 3, size, size) to Features; normalisation is inside, and channels lie last in memory.
 
     `stages` holds the parts in order; all before `trainable_from` are frozen: no gradients, and evaluation mode (batch
     norm by its own statistics, no dropout) whatever `train` is told. `size` is in pixels, `grid` is (R, C), `dim` is D,
@@ -87,6 +87,7 @@ class Backbone(nn.Module):
         self.dim, self.pooled_dim, self.grid = self._measured()
         for stage in self.frozen:
             self.stages[stage].requires_grad_(False)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train()
 
     def forward(self, pixels_B3HW: Tensor) -> Features:
@@ -95,6 +96,7 @@ class Backbone(nn.Module):
             found = f"{pixels_B3HW.dtype} {tuple(pixels_B3HW.shape)}"
             raise ValueError(f"`pixels_B3HW` must be uint8 (B, 3, {self.size}, {self.size}), got {found}")
         map_BDRC = (pixels_B3HW.to(self.mean_311.dtype) - self.mean_311) / self.std_311
+        map_BDRC = map_BDRC.contiguous(memory_format=torch.channels_last)
         for name, stage in self.stages.items():
             if name != "fc":
                 map_BDRC = stage(map_BDRC)
@@ -132,7 +134,6 @@ class Backbone(nn.Module):
         gradients: a copy, on the same device, whose batch norms are part of the convolutions before them."""
         fast = copy.deepcopy(self).eval()
         _fold(fast)
-        fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         device = self.mean_311.device
 
         def extract(pixels_B3HW: Tensor) -> Features:
