@@ -53,7 +53,7 @@ def make_eye(eye: Eye, *, pretrained: bool = True) -> Backbone:
     run = Path(given) if given and given != PRETRAINED and Path(given).is_dir() else None
     backbone = Backbone(
         eye.backbone, size=eye.pixels or None, weights=None if run else given, trainable_from=eye.finetune or None,
-        last_stage=eye.last_stage or None)
+        last_stage=eye.last_stage or None, learn_statistics=eye.weights == "random")
     if run:
         checkpoint.load_weights(backbone, checkpoint.best_of(run), part="eye")
     return backbone

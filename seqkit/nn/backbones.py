@@ -47,8 +47,8 @@ class Features(NamedTuple):
 class Backbone(nn.Module):
     """uint8 pixels (B, 3, size, size) to Features; normalisation is inside, and channels lie last in memory.
 
-    `stages` holds the parts in order; all before `trainable_from` are frozen: no gradients, and evaluation mode (batch
-    norm by its own statistics, no dropout) whatever `train` is told. `size` is in pixels, `grid` is (R, C), `dim` is D,
+    `stages` holds the parts in order; all before `trainable_from` are frozen: no gradients, and evaluation mode (no
+    dropout) whatever `train` is told. Batch norms go by their own statistics everywhere, but with `learn_statistics`. `size` is in pixels, `grid` is (R, C), `dim` is D,
     `pooled_dim` is P.
     """
 
@@ -57,19 +57,20 @@ class Backbone(nn.Module):
 
     def __init__(
         self, name: str, *, size: int | None = None, weights: str | Path | None = PRETRAINED,
-        trainable_from: str | None = None, last_stage: str | None = None,
+        trainable_from: str | None = None, last_stage: str | None = None, learn_statistics: bool = False,
     ) -> None:
         """weights: a file with the state dict of torchvision's model; "pretrained", which for efficientnet_lite0 is in
         its package and else must be in torchvision's cache, as nothing is ever downloaded; or None for random ones.
         trainable_from: a stage; None freezes all. last_stage: the network ends with it (early stages tell plain shapes
-        and colours apart, late ones what photographs show); None keeps all. Raises InputError for a name, size, stage
-        or file that will not do.
+        and colours apart, late ones what photographs show); None keeps all. learn_statistics: batch norms that learn
+        go by the batch and keep a running mean, which random weights need and good ones suffer from. Raises InputError
+        for a name, size, stage or file that will not do.
         """
         super().__init__()
         if name not in NETWORKS:
             raise InputError(f"`name` must be one of {', '.join(NETWORKS)}, got {name!r}")
         plan = NETWORKS[name]
-        self.name, self.size = name, plan.size if size is None else size
+        self.name, self.size, self.learn_statistics = name, plan.size if size is None else size, learn_statistics
         network = build(name, self.size)
         if weights is not None:
             load(network, name, pretrained(name) if weights == PRETRAINED else Path(weights))
@@ -107,6 +108,9 @@ class Backbone(nn.Module):
         super().train(mode)
         for stage in self.frozen:
             self.stages[stage].eval()
+        for module in () if self.learn_statistics else self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
         return self
 
     def parameters_from(self, stage: str) -> Iterator[nn.Parameter]:
