@@ -48,8 +48,8 @@ class Backbone(nn.Module):
     """uint8 pixels (B, 3, size, size) to Features; normalisation is inside, and channels lie last in memory.
 
     `stages` holds the parts in order; all before `trainable_from` are frozen: no gradients, and evaluation mode (no
-    dropout) whatever `train` is told. Batch norms go by their own statistics everywhere, but with `learn_statistics`. `size` is in pixels, `grid` is (R, C), `dim` is D,
-    `pooled_dim` is P.
+    dropout) whatever `train` is told. Batch norms go by their own statistics everywhere, but with `learn_statistics`.
+    `size` is in pixels, `grid` is (R, C), `dim` is D, `pooled_dim` is P.
     """
 
     mean_311: Tensor
