@@ -8,7 +8,7 @@ import numpy as np
 from seqkit.data.audio import RATE, read_audio
 from seqkit.data.files import atomic
 from seqkit.data.manifest import Item
-from seqkit.data.video_file import read_note, told_seconds
+from seqkit.data.video_file import PER_TICK, TICKS, read_note, read_sound, told_seconds, write_wav
 from seqkit.errors import InputError
 from seqkit.train.fit import say
 
@@ -16,9 +16,10 @@ LONGEST = 60.0  # seconds that are read at once
 SOUND = (".wav", ".flac", ".ogg", ".mp3")
 
 
-def as_item(path: Path, folder: Path) -> Item:
+def as_item(path: Path, folder: Path, *, watch: bool = True) -> Item:
     """The mouth and the sound of a video, found and written to `folder`; what is odd about it is said, such as a second
-    face. A clip of the mouth as data preparation makes it, and features (.npy), are taken as they are.
+    face. Without `watch` the sound alone. A clip of the mouth as data preparation makes it, and features (.npy), are
+    taken as they are.
 
     Raises InputError, naming the file, for one that is missing, is no video, shows no face or is too long.
     """
@@ -31,12 +32,18 @@ def as_item(path: Path, folder: Path) -> Item:
     if read_note(path):
         sound = path.with_suffix(".wav")
         return Item(id=path.name, video=path, audio=sound if sound.is_file() else None)
-    from data_prep.mouths import crop
-
     refuse_long(path, told_seconds(path))
     video = folder / f"{len(list(folder.iterdir()))}.mp4"
+    if not watch:
+        blocks = list(read_sound(path, note=lambda remark: say(f"{path}: {remark}")))
+        ticks = sum(map(len, blocks)) // PER_TICK
+        seconds, sound = ticks / TICKS, video.with_suffix(".wav")
+        refuse_long(path, seconds)
+        return Item(id=path.name, audio=sound if write_wav(sound, blocks, ticks) else None, seconds=seconds)
+    from data_prep.mouths import crop
+
     note = crop(path, video, video.with_suffix(".wav"))
-    seconds = note["frames"] / 25
+    seconds = note["frames"] / TICKS
     refuse_long(path, seconds)
     for remark in note["remarks"]:
         say(f"{path}: {remark}")
@@ -69,7 +76,7 @@ def write_subtitled(source: Path, words: Sequence[tuple[str, float, float]], pat
     import av
     import cv2
 
-    from seqkit.data.video_file import TICKS, read_frames, read_sound
+    from seqkit.data.video_file import read_frames
 
     with atomic(path) as file, av.open(file, "w", "mp4") as container:
         pictures = container.add_stream("libx264", rate=TICKS)

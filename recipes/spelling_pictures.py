@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recipes.decoding import Written
-from recipes.raw_video import write_subtitled
+from recipes.raw_video import SOUND, write_subtitled
 from recipes.showing import Show
 from recipes.speller import System
 from recipes.utterances import spelt_words
@@ -47,7 +47,7 @@ def draw(system: System, show: Show, item: Item, spelt: Written, source: Path, s
         shown = stream.expand(-1, 3, -1, -1).permute(0, 2, 3, 1) if pixels else stream
         panels.append(("video" if name == "watch" else "sound", shown.numpy(), weights_TS.numpy(), seconds))
     double_attention(panels, tokens, stem.with_name(stem.name + ".png"), title=spelt.text)
-    if item.video and source.suffix != ".npy":
+    if source.suffix.lower() not in (".npy", *SOUND):
         write_subtitled(source, times(panels, tokens), stem.with_name(stem.name + ".mp4"))
 
 

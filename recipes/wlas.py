@@ -260,7 +260,7 @@ def predict(
     system, show = load_system(config, run, device)
     modality = config.network.modality
     with tempfile.TemporaryDirectory() as folder:
-        items = [as_item(Path(text), Path(folder)) for text in inputs]
+        items = [as_item(Path(text), Path(folder), watch=modality != "audio") for text in inputs]
         for item in items:
             if not any(has(item, name) for name in SENSES[modality]):
                 raise InputError(f"{item.id}: must have what the run needs for {modality}, got a file without it")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn_faces import clicks, write_video
 
 from recipes import wlas
 from recipes.hearing import slots
@@ -74,6 +75,11 @@ def test_a_run_that_listens_needs_sound(talking_mouths, tmp_path, capsys):
     assert command("predict", "--run", out, tmp_path / "silent.mp4") == 2
     assert "silent.mp4: must have what the run needs for audio, got a file without it" in capsys.readouterr().err
     assert command("predict", "--run", out, clip.audio, "--pictures", tmp_path / "p") == 0
+    faceless = write_video(tmp_path / "faceless.mp4", [np.zeros((48, 64, 3), np.uint8)] * 25, clicks(1.0, [0.5]))
+    assert command("predict", "--run", out, faceless) == 0  # it listens, so that no face is looked for
+    silent = write_video(tmp_path / "dumb.mp4", [np.zeros((48, 64, 3), np.uint8)] * 25)
+    assert command("predict", "--run", out, silent) == 2
+    assert "dumb.mp4: must have what the run needs for audio, got a file without it" in capsys.readouterr().err
 
 
 def test_one_sense_is_trained_alone_and_begins_from_another_run(run, talking_mouths, tmp_path, capsys):
