@@ -114,7 +114,7 @@ def test_a_second_stage_begins_with_the_weights_and_words_of_the_first(change, r
     changed = {name for name in weights[0] if not torch.equal(weights[0][name], weights[1][name])}
     assert any(name.startswith("decoder.") for name in changed)
     eye = {name.split(".")[2] for name in changed if name.startswith("eye.")}
-    assert eye == ({"layer4"} if "--finetune" in change else set())
+    assert eye == ({"layer2"} if "--finetune" in change else set())
 
 
 def test_mistakes_get_one_line(run, corpus, tmp_path, capsys):
