@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recipes.utterances import part, spoken
+from recipes.utterances import length, part, spoken
 from seqkit.data.manifest import Item
 from seqkit.errors import InputError
 
@@ -57,8 +57,7 @@ class Piece(NamedTuple):
         if not self.count:
             return 1.0
         words = items[self.item].words
-        whole = items[self.item].seconds or words[-1][2]
-        return (words[self.first + self.count - 1][2] - words[self.first][1]) / whole
+        return (words[self.first + self.count - 1][2] - words[self.first][1]) / length(items[self.item])
 
 
 def pieces(course: Course, items: Sequence[Item], epoch: int, seed: int) -> list[Piece]:

@@ -21,6 +21,7 @@ from recipes.utterances import (
     Video,
     finish_rows,
     look,
+    place,
     read_items,
     read_rows,
     read_sound,
@@ -62,10 +63,14 @@ class Show(NamedTuple):
     inputs: Mapping[str, Inputs]
     noise: Noise
 
-    def hear(self, item: Item, rng: np.random.Generator | None = None, **how: Any) -> Tensor:
-        """(T, F) of the item's sound, `how` as in `read_sound`, or of the features in its place."""
-        rows_TF = read_sound(self.sound, item, others=self.noise, **how) if item.audio else read_rows(item)
-        return torch.from_numpy(finish_rows(self.rows, self.inputs["listen"], rows_TF, rng))
+    def hear(self, item: Item, rng: np.random.Generator | None = None, *, whole: Item | None = None,
+             speed: float = 1.0, **how: Any) -> Tensor:
+        """(T, F) of the item's sound, `how` as in `read_sound`, or of the features in its place. A part of `whole` is
+        cut from what is made of that, so that noise and statistics are the same for all parts."""
+        of = whole or item
+        rows_TF = read_sound(self.sound, of, speed=speed, others=self.noise, **how) if of.audio else read_rows(of)
+        keep = place(item, whole, len(rows_TF), 100 / speed)
+        return torch.from_numpy(finish_rows(self.rows, self.inputs["listen"], rows_TF, rng, keep=keep))
 
     def nothing(self, sense: str) -> Tensor:
         """A stream without a step."""
@@ -75,11 +80,13 @@ class Show(NamedTuple):
         return torch.zeros(0, own.width)
 
     def streams(
-        self, item: Item, modality: Modality, rng: np.random.Generator | None = None, **how: Any
+        self, item: Item, modality: Modality, rng: np.random.Generator | None = None, *, whole: Item | None = None,
+        **how: Any,
     ) -> tuple[Tensor, ...]:
         """One for each sense that the model has; those not of `modality`, and that the item lacks, without a step.
 
-        With `rng` as training changes them; what is seen keeps its length beside sound. `how` is heard: see `hear`.
+        With `rng` as training changes them; what is seen keeps its length beside sound. `whole`: what the item is a
+        part of. `how` is heard: see `hear`.
         """
         found = []
         for name in self.inputs:
@@ -87,9 +94,9 @@ class Show(NamedTuple):
                 found.append(self.nothing(name))
             elif name == "watch":
                 still = modality == "both"
-                found.append(look(self.video, self.rows, self.inputs[name], item, rng, still=still))
+                found.append(look(self.video, self.rows, self.inputs[name], item, rng, whole=whole, still=still))
             else:
-                found.append(self.hear(item, rng, **how))
+                found.append(self.hear(item, rng, whole=whole, **how))
         return tuple(found)
 
 
@@ -100,8 +107,8 @@ class Exercise(NamedTuple):
     modality: Modality
     mixing: Mixing
 
-    def streams(self, item: Item, epoch: int, draw: int) -> tuple[Tensor, ...]:
-        """Of an item in an epoch; everything random comes from `draw`."""
+    def streams(self, item: Item, epoch: int, draw: int, whole: Item | None = None) -> tuple[Tensor, ...]:
+        """Of an item, a part of `whole`, in an epoch; everything random comes from `draw`."""
         rng = np.random.default_rng(draw)
         drawn, noisy = rng.random(), rng.integers(len(self.mixing.noise_snr) + 1)
         wanted: Modality = self.modality
@@ -110,7 +117,7 @@ class Exercise(NamedTuple):
             wanted = "audio" if drawn < only_audio else "video" if drawn < either else "both"
         snr = None if epoch < self.mixing.noise_from or not noisy else self.mixing.noise_snr[noisy - 1]
         speed = float(rng.choice(SPEEDS)) if self.show.sound.speeds and wanted == "audio" else 1.0
-        return self.show.streams(item, wanted, rng, snr=snr, key=f"{item.id} {draw}", speed=speed)
+        return self.show.streams(item, wanted, rng, whole=whole, snr=snr, key=f"{item.id} {draw}", speed=speed)
 
 
 def has(item: Item, sense: str) -> bool:

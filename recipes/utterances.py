@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -110,17 +110,31 @@ def load_inputs(folder: Path) -> dict[str, Inputs]:
 def part(item: Item, first: int, count: int) -> Item:
     """So many words of a sentence whose words have times, as an item."""
     words = item.words[first : first + count]
-    start, end = words[0][1], words[-1][2]
-    cut: dict[str, Any] = {"start": (item.start or 0.0) + start, "end": (item.start or 0.0) + end}
-    if item.features:
-        row, last = item.rows or (0, len(np.load(item.features, mmap_mode="r")))
-        rate = (last - row) / (item.seconds or max(until for _, _, until in item.words))
-        begin, stop = video.span(start, end, last - row, rate)
-        cut = {"rows": (row + begin, row + stop)}
-    return dataclasses.replace(
-        item, id=f"{item.id}:{first + 1}-{first + count}", seconds=end - start, **cut,
+    start, end, begin = words[0][1], words[-1][2], item.start or 0.0
+    cut = dataclasses.replace(
+        item, id=f"{item.id}:{first + 1}-{first + count}", seconds=end - start, start=begin + start, end=begin + end,
         references=(" ".join(word for word, _, _ in words),), words=later(words, -start),
     )
+    if not item.features:
+        return cut
+    row, last = item.rows or (0, len(np.load(item.features, mmap_mode="r")))
+    own = place(cut, item, last - row)
+    return dataclasses.replace(cut, rows=(row + own.start, row + own.stop))
+
+
+def place(item: Item, whole: Item | None, rows: int, rate: float | None = None) -> slice:
+    """Where the part `item` of `whole` lies in the rows of that: so many, `rate` a second, or evenly over it. All where
+    there is no whole."""
+    if whole is None:
+        return slice(None)
+    rate = rate or rows / length(whole)
+    begin = whole.start or 0.0
+    return slice(*video.span((item.start or 0.0) - begin, (item.end or 0.0) - begin, rows, rate))
+
+
+def length(item: Item) -> float:
+    """Seconds, as far as is known."""
+    return item.seconds or item.words[-1][2]
 
 
 def later(words: Words, seconds: float) -> Words:
@@ -190,9 +204,10 @@ def read_rows(item: Item) -> Floats:
 
 
 def look(options: Video, rows: Rows, inputs: Inputs, item: Item, rng: np.random.Generator | None = None, *,
-         still: bool = False) -> Tensor:
-    """What a watcher that is used to `inputs` is shown of an item: (T, C, H, W) or (T, F); with `rng` changed as
-    training does, its length too unless `still`. Raises InputError, naming the item, where it lacks that.
+         whole: Item | None = None, still: bool = False) -> Tensor:
+    """What a watcher that is used to `inputs` is shown of an item, of `whole` where it is a part: (T, C, H, W) or
+    (T, F); with `rng` changed as training does, its length too unless `still`. Raises InputError, naming the item,
+    where it lacks that.
     """
     if inputs.kind == "pixels":
         if not item.video:
@@ -200,10 +215,11 @@ def look(options: Video, rows: Rows, inputs: Inputs, item: Item, rng: np.random.
         return read_frames(options, item, rng, still=still)
     if not item.features:
         raise InputError(f'id "{item.id}": `features` must be given to a run that was trained on them, got none')
-    rows_TF = read_rows(item)
+    rows_TF = read_rows(whole or item)
+    rows_TF = finish_rows(rows, inputs, rows_TF, rng, keep=place(item, whole, len(rows_TF)))
     if rng is not None and not still:
         rows_TF = rows_TF[jittered(len(rows_TF), options.frame_jitter, rng).numpy()]
-    return torch.from_numpy(finish_rows(rows, inputs, rows_TF, rng))
+    return torch.from_numpy(rows_TF)
 
 
 def watched(options: Video, items: Sequence[Item]) -> Inputs:
@@ -232,13 +248,16 @@ def read_sound(options: Sound, item: Item, *, snr: float | None = None, key: str
     return made(samples_N, options.coefficients)
 
 
-def finish_rows(options: Rows, inputs: Inputs, rows_TF: Floats, rng: np.random.Generator | None = None) -> Floats:
-    """Normalised; with `rng` masked and shaken. Raises InputError for features of another width."""
+def finish_rows(options: Rows, inputs: Inputs, rows_TF: Floats, rng: np.random.Generator | None = None, *,
+                keep: slice = slice(None)) -> Floats:
+    """Normalised, and cut to those to `keep`; with `rng` masked and shaken. Raises InputError for features of another
+    width."""
     if rows_TF.shape[1] != inputs.width:
         raise InputError(f"features must have the width that training had, {inputs.width}, got {rows_TF.shape[1]}")
     if options.normalise != "none":
         known = (np.array(inputs.mean), np.array(inputs.std)) if options.normalise == "corpus" else (None, None)
         rows_TF = audio.normalise(rows_TF, *known)
+    rows_TF = rows_TF[keep]
     if rng is not None and options.shake:
         rows_TF = rows_TF + np.float32(options.shake) * rng.standard_normal(rows_TF.shape, np.float32)
     if rng is not None and options.mask_steps + options.mask_features:

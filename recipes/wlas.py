@@ -145,8 +145,10 @@ def train_data(config: Config, vocab: Vocab, show: Show, items: Sequence[Item]) 
             say(f"epoch {number}: " + (f"pieces of up to {words} words" if words else "whole sentences"))
 
         def load(place: int, draw: int) -> Example:
-            item = found[place].of(items)
-            return Example(place, exercise.streams(item, number, draw), vocab.encode(item.references[0]))
+            piece, whole = found[place], items[found[place].item]
+            item = piece.of(items)
+            streams = exercise.streams(item, number, draw, whole if piece.count else None)
+            return Example(place, streams, vocab.encode(item.references[0]))
 
         return loader(load, collate, chosen, workers=config.text.workers, seed=seed, epoch=number)
 

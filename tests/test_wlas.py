@@ -13,7 +13,7 @@ from recipes.hearing import slots
 from recipes.senses import Listening, Watching, make_listen, make_watch
 from recipes.showing import Exercise, Mixing, Show, find_inputs
 from recipes.speller import Network, Speller
-from recipes.utterances import Inputs, Rows, Sound, Video, noise_of
+from recipes.utterances import Inputs, Rows, Sound, Video, noise_of, part
 from seqkit.cli import run_recipe
 from seqkit.data.batch import Example, collate
 from seqkit.data.manifest import read_manifest
@@ -203,6 +203,20 @@ def test_training_draws_senses_and_noise(talking_mouths):
     noisy = [torch.equal(alone.streams(items[0], 2, draw)[1], clean) for draw in range(40)]
     assert 5 < sum(noisy) < 35
     assert torch.equal(alone.streams(items[0], 2, 7)[1], alone.streams(items[0], 2, 7)[1])
+
+
+def test_a_part_is_normalised_and_made_noisy_as_its_whole_is(talking_mouths):
+    whole = read_manifest(talking_mouths / "train.jsonl")[0]
+    sound = Sound(speeds=True)
+    show = Show(Video(), Rows("utterance"), sound, find_inputs(Video(), sound, [whole], ("listen",)), noise_of(sound, []))
+    for snr, speed in ((None, 1.0), (0.0, 0.9)):
+        how = {"whole": whole, "snr": snr, "speed": speed, "key": "k"}
+        all_TF = show.hear(whole, snr=snr, speed=speed, key="k")
+        for n in range(len(whole.words)):
+            own_TF = show.hear(part(whole, n, 1), **how)
+            first = int(whole.words[n][1] * 100 / speed + 1e-6)
+            assert torch.equal(own_TF, all_TF[first : first + len(own_TF)])
+            assert abs(len(own_TF) - (whole.words[n][2] - whole.words[n][1]) * 100 / speed) < 2
 
 
 def test_slots_are_scored_by_place():
