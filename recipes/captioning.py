@@ -158,11 +158,13 @@ def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int
     return loss
 
 
-def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> Outcome:
+def train(
+    config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
+) -> Outcome:
     with processes(device) as device:
         items, held_out = read_captions(data, "train"), read_captions(data, "val")
         last = checkpoint.find(out / "last") if resume else None
-        begun = last or (init and checkpoint.find(init / "best"))
+        begun = last or (init and checkpoint.find(init[0] / "best"))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
         torch.manual_seed(config.plan.seed)
         model = Captioner(config.network, make_eye(config.eye), len(vocab)).to(device)

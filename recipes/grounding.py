@@ -178,11 +178,13 @@ def grounding_loss(model: Grounder) -> Loss:
     return loss
 
 
-def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> Outcome:
+def train(
+    config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
+) -> Outcome:
     with processes(device) as device:
         items, held_out = read_phrases(data, "train"), read_phrases(data, "val")
         last = checkpoint.find(out / "last") if resume else None
-        begun = last or (init and checkpoint.find(init / "best"))
+        begun = last or (init and checkpoint.find(init[0] / "best"))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
         torch.manual_seed(config.plan.seed)
         model = Grounder(config.network, config.language, make_eye(config.eye), len(vocab)).to(device)

@@ -108,7 +108,9 @@ def read_parts(data: Path) -> tuple[list[str], list[str]]:
     return [text for place, text in enumerate(texts) if place % HELD_OUT], texts[::HELD_OUT]
 
 
-def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> Outcome:
+def train(
+    config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
+) -> Outcome:
     pieces = None
     if config.text.pieces:
         pieces = load_vocab(checkpoint.find(config.text.pieces / "best") or config.text.pieces, "target")
@@ -145,8 +147,9 @@ def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | N
     return Outcome("finished", Progress())
 
 
-def train_recurrent(config: Config, pieces: Vocab | None, data: Path, run: Run, init: Path | None, device: torch.device
-                    ) -> Outcome:
+def train_recurrent(
+    config: Config, pieces: Vocab | None, data: Path, run: Run, init: Sequence[Path], device: torch.device
+) -> Outcome:
     with processes(device) as device:
         texts, held_out = read_parts(data)
         rows = [split(config.text, pieces, text) for text in texts]

@@ -174,7 +174,9 @@ def fewest(ids: Sequence[int]) -> int:
     return int(frames_needed(torch.tensor([[*ids]], dtype=torch.int64), torch.tensor([len(ids)])))
 
 
-def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> Outcome:
+def train(
+    config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
+) -> Outcome:
     with processes(device) as device:
         items, held_out = read_split(data, "train"), read_split(data, "val")
         peeked = read_split(data, config.text.peek) if config.text.peek else []

@@ -81,7 +81,9 @@ def make_loss(model: Translator, objective: Objective) -> Loss:
     return loss
 
 
-def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> Outcome:
+def train(
+    config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
+) -> Outcome:
     with processes(device) as device:
         items, held_out = read_pairs(data, "train"), read_pairs(data, "val")
         last = checkpoint.find(out / "last") if resume else None

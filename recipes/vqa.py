@@ -126,11 +126,13 @@ def blind(paths: Sequence[Path]) -> tuple[Tensor, ...]:
     return ()
 
 
-def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> Outcome:
+def train(
+    config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
+) -> Outcome:
     with processes(device) as device:
         items, held_out = read_questions(data, "train"), read_questions(data, "val")
         last = checkpoint.find(out / "last") if resume else None
-        begun = last or (init and checkpoint.find(init / "best"))
+        begun = last or (init and checkpoint.find(init[0] / "best"))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
         answers = load_answers(begun) if begun else train_answers(config.text, items)
         torch.manual_seed(config.plan.seed)

@@ -155,7 +155,9 @@ def train_data(config: Config, vocab: Vocab, show: Show, items: Sequence[Item]) 
     return Data(epoch, read)
 
 
-def train(config: Config, data: Path, out: Path, *, resume: bool, init: Path | None, device: torch.device) -> Outcome:
+def train(
+    config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
+) -> Outcome:
     with processes(device) as device:
         modality = config.network.modality
         items, held_out = read_split(data, "train", modality), read_split(data, "val", modality)

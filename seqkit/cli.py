@@ -36,7 +36,7 @@ class Recipe(NamedTuple):
     presets: Mapping[str, Callable[[], Any]]
     """name to a function that returns a `config`"""
     train: Callable[..., object]
-    """train(config, data, out, *, resume: bool, init: Path | None, device), which returns the `Outcome` of `fit`"""
+    """train(config, data, out, *, resume: bool, init: Sequence[Path], device), which returns the `Outcome` of `fit`"""
     evaluate: Callable[..., object]
     """evaluate(config, run, data, split, *, device)"""
     predict: Callable[..., object]
@@ -111,7 +111,7 @@ def _check(argv: list[str]) -> None:
 
 
 def _train(recipe: Recipe, argv: list[str]) -> object:
-    usage = "%(prog)s --data DIR --out RUN [--preset P] [--config FILE] [--<field> VALUE …] [--resume] [--init RUN]"
+    usage = "%(prog)s --data DIR --out RUN [--preset P] [--config FILE] [--<field> VALUE …] [--resume] [--init RUN …]"
     parser = Parser(f"{recipe.name} train", "A preset is changed by a config file, and both by flags.", usage=usage,
                     epilog=_presets(recipe))
     parser.add_argument("--data", metavar="DIR", type=Path,
@@ -120,13 +120,15 @@ def _train(recipe: Recipe, argv: list[str]) -> object:
     parser.add_argument("--preset", choices=recipe.presets, help="where to begin; without it, from the defaults below")
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML of fields, such as a run's config.yaml")
     parser.add_argument("--resume", action="store_true", help="go on from RUN's last checkpoint, if it has one")
-    parser.add_argument("--init", metavar="RUN", type=Path, help="begin with the weights of another run")
+    parser.add_argument("--init", metavar="RUN", type=Path, nargs="+", default=(),
+                        help="begin with the weights of another run; of several, with what the earlier ones lack")
     _add_device(parser)
     _add_fields(parser, recipe)
     args = parse(parser, argv)
     config, data = _resolve(recipe, args)
-    if args.init and not args.init.is_dir():
-        raise InputError(f"`--init` must be the folder of a run, got {args.init}, which is none")
+    for run in args.init:
+        if not run.is_dir():
+            raise InputError(f"`--init` must be the folder of a run, got {run}, which is none")
     device = pick_device(args.device)
     args.out.mkdir(parents=True, exist_ok=True)
     if int(os.environ.get("RANK", "0")) == 0:

@@ -64,7 +64,7 @@ def test_init_from_fills_what_fits_and_names_the_rest(tmp_path: Path) -> None:
     write(tmp_path / "run" / "last", nn.Linear(1, 1))
     write(tmp_path / "run" / "best", source)
     for place in (tmp_path / "run", tmp_path / "run" / "best"):
-        filled = checkpoint.init_from(target, place)
+        filled = checkpoint.init_from(target, [place])
         assert filled == (["same.weight", "same.bias", "wider.bias"], ["new.weight"], ["gone.weight"], ["wider.weight"])
     assert torch.equal(target["same"].weight, source["same"].weight) and torch.equal(target["wider"].weight, kept)
     assert filled.text().splitlines() == [
@@ -72,7 +72,16 @@ def test_init_from_fills_what_fits_and_names_the_rest(tmp_path: Path) -> None:
         "not in the file: new.weight", "not in the model: gone.weight", "other shape: wider.weight",
     ]
     (tmp_path / "run" / "best").rename(tmp_path / "aside")
-    assert len(checkpoint.init_from(nn.Linear(1, 1), tmp_path / "run").loaded) == 2  # from `last`
+    assert len(checkpoint.init_from(nn.Linear(1, 1), [tmp_path / "run"]).loaded) == 2  # from `last`
+
+
+def test_of_several_runs_the_first_that_has_a_weight_gives_it(tmp_path: Path) -> None:
+    eye, ear, both = (nn.ModuleDict({name: nn.Linear(2, 3) for name in names}) for names in ("ao", "bo", "abo"))
+    write(tmp_path / "eye" / "best", eye)
+    write(tmp_path / "ear" / "best", ear)
+    assert not checkpoint.init_from(both, [tmp_path / "eye", tmp_path / "ear"]).missing
+    for name, source in (("a", eye), ("b", ear), ("o", eye)):
+        assert torch.equal(both[name].weight, source[name].weight)
 
 
 def test_a_part_of_a_run_is_what_another_model_begins_with(tmp_path: Path) -> None:
@@ -89,7 +98,7 @@ def test_errors_name_the_folder_and_the_weights(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none/best: must be a checkpoint with model.safetensors"):
         checkpoint.load_weights(Tiny(), tmp_path / "none" / "best")
     with pytest.raises(InputError, match=r"none/best: must be a checkpoint"):
-        checkpoint.init_from(Tiny(), tmp_path / "none")
+        checkpoint.init_from(Tiny(), [tmp_path / "none"])
     with pytest.raises(InputError, match=r"none: must be a checkpoint"):
         checkpoint.read_meta(tmp_path / "none")
     write(tmp_path / "best", nn.Linear(2, 2))

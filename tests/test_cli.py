@@ -79,7 +79,7 @@ def test_preset_then_file_then_flags(run: Run, tmp_path: Path) -> None:
     for more in ([], ["--preset", "tiny"], ["--config", file], ["--config", file, "--beam", "2", "--preset", "tiny"]):
         status, [(name, config, data, folder, named)], line = run("train", "--data", tmp_path, "--out", out, *more)
         assert (status, name, data, folder, line) == (0, "train", tmp_path, out, "")
-        assert named == {"resume": False, "init": None, "device": torch.device(named["device"].type)}
+        assert named == {"resume": False, "init": (), "device": torch.device(named["device"].type)}
         assert load_config(Config, out / "config.yaml") == config
         found.append(config)
     assert found == [Config(), TINY, Config(plan=Plan(learning_rate=0.01), search=Search(3)),

@@ -208,7 +208,8 @@ def test_training_draws_senses_and_noise(talking_mouths):
 def test_a_part_is_normalised_and_made_noisy_as_its_whole_is(talking_mouths):
     whole = read_manifest(talking_mouths / "train.jsonl")[0]
     sound = Sound(speeds=True)
-    show = Show(Video(), Rows("utterance"), sound, find_inputs(Video(), sound, [whole], ("listen",)), noise_of(sound, []))
+    inputs = find_inputs(Video(), sound, [whole], ("listen",))
+    show = Show(Video(), Rows("utterance"), sound, inputs, noise_of(sound, []))
     for snr, speed in ((None, 1.0), (0.0, 0.9)):
         how = {"whole": whole, "snr": snr, "speed": speed, "key": "k"}
         all_TF = show.hear(whole, snr=snr, speed=speed, key="k")

@@ -9,7 +9,7 @@ killed, NAME is whole, or it is missing for the moment and NAME.new is whole: `f
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,9 +136,13 @@ def best_of(run: Path) -> Path:
     return next((place for place in (run, run / "best", run / "last") if find(place)), run / "best")
 
 
-def init_from(model: nn.Module, run: Path) -> Filled:
-    """Fill `model` with the weights of a run that fit by name and shape. Raises InputError where it has none."""
-    return fill(model, read_weights(best_of(run)))
+def init_from(model: nn.Module, runs: Sequence[Path]) -> Filled:
+    """Fill `model` with the weights of runs that fit by name and shape; where several have one of a name, the first
+    gives it. Raises InputError for a run that has none."""
+    weights: dict[str, Tensor] = {}
+    for run in runs:
+        weights = read_weights(best_of(run)) | weights
+    return fill(model, weights)
 
 
 @torch.no_grad()
