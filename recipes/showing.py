@@ -29,7 +29,7 @@ from recipes.utterances import (
     spread,
     watched,
 )
-from seqkit.data.audio import SPEEDS
+from seqkit.data.audio import SPEEDS, stretch
 from seqkit.data.manifest import Item
 from seqkit.data.noise import Noise
 from seqkit.errors import InputError
@@ -65,11 +65,14 @@ class Show(NamedTuple):
 
     def hear(self, item: Item, rng: np.random.Generator | None = None, *, whole: Item | None = None,
              speed: float = 1.0, **how: Any) -> Tensor:
-        """(T, F) of the item's sound, `how` as in `read_sound`, or of the features in its place. A part of `whole` is
-        cut from what is made of that, so that noise and statistics are the same for all parts."""
+        """(T, F) of the item's sound, `how` as in `read_sound`, or of the features in its place; times divide by
+        `speed`. A part of `whole` is cut from what is made of that, so that noise and statistics are those of all."""
         of = whole or item
-        rows_TF = read_sound(self.sound, of, speed=speed, others=self.noise, **how) if of.audio else read_rows(of)
-        keep = place(item, whole, len(rows_TF), 100 / speed)
+        if of.audio:
+            rows_TF = read_sound(self.sound, of, speed=speed, others=self.noise, **how)
+        else:
+            rows_TF = stretch(read_rows(of), speed)
+        keep = place(item, whole, len(rows_TF), 100 / speed if of.audio else None)
         return torch.from_numpy(finish_rows(self.rows, self.inputs["listen"], rows_TF, rng, keep=keep))
 
     def nothing(self, sense: str) -> Tensor:

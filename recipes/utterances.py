@@ -77,7 +77,7 @@ class Sound:
     coefficients: int = 13
     """of MFCC, or mel triangles (Chung et al.: 13)"""
     speeds: bool = False
-    """a third of training each at 0.9 and 1.1 of the speed; for sound alone"""
+    """a third of training each at 0.9 and 1.1 of the speed; for what is heard alone"""
     noise: str = "white"
     """what is mixed to sound: white (Chung et al.), babble (six other utterances), or a file"""
 

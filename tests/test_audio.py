@@ -21,6 +21,7 @@ from seqkit.data.audio import (
     resample,
     spec_augment,
     statistics,
+    stretch,
 )
 from seqkit.errors import InputError
 
@@ -277,6 +278,16 @@ def test_speed_changes_length_and_pitch(factor):
     np.testing.assert_allclose(made[500:-500], sine(500 * factor, len(made))[500:-500], atol=3e-3)
     if factor == 1:
         np.testing.assert_array_equal(made, sine(500))
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.0, 1.1, 2.0])
+def test_features_are_stretched_in_time(factor):
+    line_TF = np.stack([np.arange(40), 2 - np.arange(40)], 1).astype(np.float32)
+    made = stretch(line_TF, factor)
+    assert len(made) == {0.9: 45, 1.0: 40, 1.1: 37, 2.0: 20}[factor]
+    assert np.allclose(made[:, 0], np.minimum(np.arange(len(made)) * factor, 39), atol=1e-4)
+    assert np.allclose(made[:, 1], 2 - made[:, 0], atol=1e-4) and made.dtype == np.float32
+    assert len(stretch(line_TF[:1], factor)) in (1, 2)
 
 
 def test_resampling_there_and_back_is_nothing():
