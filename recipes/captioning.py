@@ -164,7 +164,7 @@ def train(
     with processes(device) as device:
         items, held_out = read_captions(data, "train"), read_captions(data, "val")
         last = checkpoint.find(out / "last") if resume else None
-        begun = last or (init and checkpoint.find(init[0] / "best"))
+        begun = last or (init and checkpoint.best_of(init[0]))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
         torch.manual_seed(config.plan.seed)
         model = Captioner(config.network, make_eye(config.eye), len(vocab)).to(device)

@@ -61,7 +61,7 @@ def members(config: C, run: Path, search: Decoding) -> Iterator[tuple[C, Path]]:
     """Config and best checkpoint of the run, and of those of its ensemble."""
     for path in (run, *search.ensemble):
         own = config if path == run else load_config(type(config), path / "config.yaml")
-        yield own, checkpoint.find(path / "best") or path / "best"
+        yield own, checkpoint.best_of(path)
 
 
 def check_vocabulary(first: Vocab, other: Vocab, folder: Path) -> None:

@@ -184,7 +184,7 @@ def train(
     with processes(device) as device:
         items, held_out = read_phrases(data, "train"), read_phrases(data, "val")
         last = checkpoint.find(out / "last") if resume else None
-        begun = last or (init and checkpoint.find(init[0] / "best"))
+        begun = last or (init and checkpoint.best_of(init[0]))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
         torch.manual_seed(config.plan.seed)
         model = Grounder(config.network, config.language, make_eye(config.eye), len(vocab)).to(device)
@@ -207,7 +207,7 @@ def train(
 
 def load_system(config: Config, run: Path, device: torch.device, paths: Sequence[Path] | None = None) -> System:
     """The best model of `run`, with features of `paths` from the cache, or where there are none from pixels."""
-    folder = checkpoint.find(run / "best") or run / "best"
+    folder = checkpoint.best_of(run)
     vocab = load_vocab(folder, "words")
     eye = make_eye(config.eye, pretrained=False)
     model = Grounder(config.network, config.language, eye, len(vocab)).to(device).eval()

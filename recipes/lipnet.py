@@ -218,7 +218,7 @@ def logits_of(config: Config, inputs: Inputs, system: System, items: Sequence[It
 
 def load_system(config: Config, run: Path, device: torch.device) -> tuple[System, Inputs]:
     """The best model of `run`, and what it is shown."""
-    folder = checkpoint.find(run / "best") or run / "best"
+    folder = checkpoint.best_of(run)
     vocab, inputs = load_vocab(folder, "target"), load_inputs(folder)["watch"]
     model = LipReader(make_watch(config.watch, config.video, inputs), len(vocab)).to(device).eval()
     checkpoint.load_weights(model, folder)

@@ -132,7 +132,7 @@ def train(
     with processes(device) as device:
         items, held_out = read_questions(data, "train"), read_questions(data, "val")
         last = checkpoint.find(out / "last") if resume else None
-        begun = last or (init and checkpoint.find(init[0] / "best"))
+        begun = last or (init and checkpoint.best_of(init[0]))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
         answers = load_answers(begun) if begun else train_answers(config.text, items)
         torch.manual_seed(config.plan.seed)
@@ -169,7 +169,7 @@ def say_answers(system: System, items: Sequence[Item], batch: int) -> list[list[
 
 def load_system(config: Config, run: Path, device: torch.device, paths: Sequence[Path] | None = None) -> System:
     """The best model of `run`, with features of `paths` from the cache, or where there are none from pixels."""
-    folder = checkpoint.find(run / "best") or run / "best"
+    folder = checkpoint.best_of(run)
     weights = checkpoint.read_weights(folder)
     vocab, answers = load_vocab(folder, "words"), load_answers(folder)
     eye = make_eye(config.eye, pretrained=False) if looks(config) else None

@@ -208,7 +208,7 @@ def spell(system: System, show: Show, items: Sequence[Item], modality: Modality,
 
 def load_system(config: Config, run: Path, device: torch.device, items: Sequence[Item] = ()) -> tuple[System, Show]:
     """The best model of `run` and what it is shown; noise of babble is made of `items`."""
-    folder = checkpoint.find(run / "best") or run / "best"
+    folder = checkpoint.best_of(run)
     vocab, inputs, scorers = load_vocab(folder, "target"), load_inputs(folder), ()
     model = make_model(config, inputs, vocab).to(device).eval()
     checkpoint.load_weights(model, folder)

@@ -97,7 +97,7 @@ def test_a_part_of_a_run_is_what_another_model_begins_with(tmp_path: Path) -> No
 def test_errors_name_the_folder_and_the_weights(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none/best: must be a checkpoint with model.safetensors"):
         checkpoint.load_weights(Tiny(), tmp_path / "none" / "best")
-    with pytest.raises(InputError, match=r"none/best: must be a checkpoint"):
+    with pytest.raises(InputError, match=r"none: must hold a checkpoint, best/ or last/, got none: train first"):
         checkpoint.init_from(Tiny(), [tmp_path / "none"])
     with pytest.raises(InputError, match=r"none: must be a checkpoint"):
         checkpoint.read_meta(tmp_path / "none")

@@ -130,10 +130,12 @@ def load_weights(model: nn.Module, folder: Path, *, part: str = "") -> None:
 
 
 def best_of(run: Path) -> Path:
-    """The checkpoint that speaks for a run: its `best` or else its `last`; `run` itself may be one. Where there is
-    none, the place where it should be.
-    """
-    return next((place for place in (run, run / "best", run / "last") if find(place)), run / "best")
+    """The checkpoint that speaks for a run: its `best` or else its `last`; `run` itself may be one. Raises InputError
+    where there is none."""
+    for place in (run, run / "best", run / "last"):
+        if whole := find(place):
+            return whole
+    raise InputError(f"{run}: must hold a checkpoint, best/ or last/, got none: train first, or name another run")
 
 
 def init_from(model: nn.Module, runs: Sequence[Path]) -> Filled:
