@@ -22,7 +22,7 @@ class Course:
 
     stages: tuple[int, ...] = (1, 2, 3)
     """most words of a piece in each stage before whole sentences; none: whole sentences from the start"""
-    stage_epochs: tuple[int, ...] = (2, 2, 2)
+    stage_epochs: tuple[int, ...] = (4, 2, 2)
     """epochs that each stage lasts, passes over all its words"""
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ class Mixing:
     """share of examples that are seen alone (Chung et al.: a third)"""
     noise_snr: tuple[float, ...] = (10.0, 0.0)
     """ratios, in dB, at which sound is mixed with noise, each as often as clean; none: always clean (Chung et al.)"""
-    noise_from: int = 10
+    noise_from: int = 12
     """first epoch with noise, after clean training has settled"""
 
     def __post_init__(self) -> None:

@@ -58,7 +58,7 @@ class Objective:
 
     smoothing: float = 0.1
     """label smoothing"""
-    ctc: float = 0.0
+    ctc: float = 0.3
     """share of the loss of frames, where the network has `ctc_head` (Watanabe et al. 2017: 0.2)"""
     sampling: float = 0.25
     """final share of inputs that are the model's own predictions (Chung et al.: 0.25)"""
@@ -70,7 +70,7 @@ class Objective:
 class Text:
     """From text to ids, and to batches."""
 
-    batch_steps: int = 2400
+    batch_steps: int = 900
     """a batch's examples times the longest, in frames of video or hundredths of a second of sound, at most"""
     workers: int = 0
     """processes that read ahead of training; 0: training reads by itself"""
@@ -85,17 +85,17 @@ class Config:
 
     text: Text = field(default_factory=Text)
     video: Video = field(default_factory=lambda: Video(cut=(56, 80), pixels=(42, 60), move=3))
-    rows: Rows = field(default_factory=lambda: Rows(mask_steps=20, mask_features=3))
-    sound: Sound = field(default_factory=Sound)
+    rows: Rows = field(default_factory=lambda: Rows(mask_steps=6, mask_features=8))
+    sound: Sound = field(default_factory=lambda: Sound(features="log_mel", coefficients=40, speeds=True))
     watch: Watching = field(default_factory=lambda: Watching(
         channels=0.5, frontend_norm=True, frontend_dropout=0.1, watch_dropout=0.3))
     listen: Listening = field(default_factory=lambda: Listening(listen_cell="gru"))
-    network: Network = field(default_factory=Network)
+    network: Network = field(default_factory=lambda: Network(ctc_head=True))
     course: Course = field(default_factory=Course)
     mixing: Mixing = field(default_factory=Mixing)
     objective: Objective = field(default_factory=Objective)
     plan: Plan = field(default_factory=lambda: Plan(
-        epochs=40, optimizer="adam", learning_rate=1e-3, betas=(0.9, 0.98), schedule="cosine", warmup=200, clip=1.0,
+        epochs=36, optimizer="adam", learning_rate=1e-3, betas=(0.9, 0.98), schedule="cosine", warmup=200, clip=1.0,
         ema=0.998, metric="wer",
     ))
     search: Spelling = field(default_factory=Spelling)
@@ -110,7 +110,7 @@ def make_loss(model: Speller, objective: Objective, sampling: tuple[int, int]) -
         targets_N = real_tokens(batch.targets_BT, batch.lengths_B)
         logits_NV = model.decoder.readout(real_tokens(features_BTF, batch.lengths_B))
         total = cross_entropy(logits_NV, targets_N, smoothing=objective.smoothing)
-        if objective.ctc:
+        if objective.ctc and model.heads:
             heads = [frame_loss(*frames, batch) for frames in model.frames(encoded)]
             total = (1 - objective.ctc) * total + objective.ctc * torch.stack(heads).mean()
         return total, len(targets_N)
@@ -283,7 +283,7 @@ def paper() -> Config:
     """Chung et al. 2017, sections 2 and 3."""
     return Config(
         text=Text(batch_steps=64 * 300), video=Video(cut=(120, 120), pixels=(120, 120), grey=True),
-        rows=Rows(normalise="corpus"),
+        rows=Rows(normalise="corpus"), sound=Sound(),
         watch=Watching(frontend="vgg_m", span=5, watch_cell="lstm", watch_layers=3, watch_both=False,
                        watch_reverse=True, watch_dropout=0.3),
         listen=Listening(stack=1, listen_layers=3, listen_both=False, listen_reverse=True),
@@ -300,7 +300,6 @@ def base() -> Config:
         Config(), text=Text(batch_steps=9600, workers=8), video=Video(move=6, erase=0.3),
         watch=Watching(frontend="resnet", span=5), listen=Listening(listen_layers=3),
         network=Network(decoder_dim=512, attention_dim=256, readout_dim=512, ctc_head=True),
-        objective=Objective(ctc=0.3),
         plan=dataclasses.replace(Config().plan, epochs=100, precision="bf16", ema=0.999),
     )
 

@@ -1,5 +1,6 @@
 """Watching, listening and spelling end to end on drawn mouths and their sound, and the laws of absent streams."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -26,6 +27,7 @@ SMALL = ["--preset", "tiny", "--steps", "4", "--cut", "[36, 40]", "--pixels", "[
 INPUTS = {"watch": Inputs("pixels", (0.5,), (0.2,)), "listen": Inputs("features", (0.0,) * 4, (1.0,) * 4)}
 WATCHING = Watching(channels=0.1, watch_dim=6, watch_layers=1, watch_dropout=0.0, frontend_dropout=0.0)
 LISTENING = Listening(stack=2, listen_dim=5, listen_layers=2, listen_dropout=0.0)
+CONVOLVING = dataclasses.replace(LISTENING, listen_strides=(1, 2, 2), listen_channels=6)
 VIDEO = Video(pixels=(16, 16))
 
 
@@ -174,7 +176,8 @@ def test_without_sound_the_model_is_the_one_that_watches():
 
 
 @pytest.mark.parametrize("make", [lambda: make_watch(WATCHING, VIDEO, INPUTS["watch"]),
-                                  lambda: make_listen(LISTENING, INPUTS["listen"])])
+                                  lambda: make_listen(LISTENING, INPUTS["listen"]),
+                                  lambda: make_listen(CONVOLVING, INPUTS["listen"])])
 def test_a_sense_without_anything_to_sense_is_zero(make):
     torch.manual_seed(0)
     sense = make()
@@ -182,6 +185,16 @@ def test_a_sense_without_anything_to_sense_is_zero(make):
     encoded = sense(torch.zeros(shape), torch.tensor([0, 0]))
     assert encoded.values_BSD.shape == (2, 0, sense.output_dim) and not encoded.h_BLD.any()
     assert encoded.lengths_B.tolist() == [0, 0]
+
+
+def test_convolutions_listen_at_the_rate_of_video_and_not_to_padding():
+    sense = make_listen(CONVOLVING, INPUTS["listen"]).eval()
+    rows_BTF, lengths_B = torch.randn(3, 23, 4), torch.tensor([23, 20, 5])
+    found = sense(rows_BTF, lengths_B)
+    assert found.lengths_B.tolist() == [6, 5, 2]
+    for n, length in enumerate(lengths_B.tolist()):
+        own = sense(rows_BTF[n : n + 1, :length], lengths_B[n : n + 1])
+        torch.testing.assert_close(found.values_BSD[n, : own.values_BSD.shape[1]], own.values_BSD[0])
 
 
 def test_training_draws_senses_and_noise(talking_mouths):
