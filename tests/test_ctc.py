@@ -91,6 +91,14 @@ def test_the_loss_does_not_see_padding_and_neither_does_its_gradient() -> None:
         assert float(logits_BTV.grad[row, :length].abs().sum()) > 0
 
 
+@pytest.mark.parametrize("shape", [(0, 5, 4), (2, 0, 4)])
+def test_of_nothing_the_loss_is_nothing(shape: tuple[int, ...]) -> None:
+    logits_BTV, none_B = torch.zeros(shape, requires_grad=True), torch.zeros(shape[0], dtype=torch.int64)
+    loss_B = ctc_loss(logits_BTV, none_B, none_B[:, None][:, :0], none_B)
+    loss_B.sum().backward()
+    assert loss_B.tolist() == [0.0] * shape[0] and logits_BTV.grad is not None
+
+
 def test_under_autocast_the_loss_is_float32() -> None:
     logits_BTV = emissions(2, 5, 4, seed=3)[0].to(torch.bfloat16)
     given = torch.tensor([5, 5]), *padded([(1, 2), (3,)])

@@ -124,9 +124,10 @@ def test_what_is_wrong_is_named(run, talking_mouths, tmp_path, capsys):
         Mixing(only_audio=0.7, only_video=0.7)
 
 
-def speller(modality: str) -> Speller:
+def speller(modality: str, **more: object) -> Speller:
     torch.manual_seed(0)
-    network = Network(modality=modality, embed_dim=6, decoder_dim=8, attention_dim=7, readout_dim=9, dropout=0.0)
+    network = Network(
+        modality=modality, embed_dim=6, decoder_dim=8, attention_dim=7, readout_dim=9, dropout=0.0, **more)
     model = Speller(network, WATCHING, LISTENING, VIDEO, INPUTS, 12).double().eval()
     for name, parameter in model.named_parameters():
         if "bias" in name:
@@ -154,6 +155,14 @@ def test_an_absent_stream_changes_nothing_for_the_others():
         alone = collate([example])
         own = model.decoder(alone.inputs_BT, memories(model, [example]))
         torch.testing.assert_close(logits[n, : own.shape[1]], own[0])
+
+
+def test_a_batch_in_which_nobody_is_seen_is_learnt_from():
+    model = speller("both", ctc_head=True)
+    loss = wlas.make_loss(model, wlas.Objective(), (0, 1))
+    total, _ = loss(collate(streams([(0, 20), (0, 17)])), 0)
+    total.backward()
+    assert torch.isfinite(total) and model.heads["listen"].weight.grad.abs().sum() > 0
 
 
 def test_without_sound_the_model_is_the_one_that_watches():

@@ -28,6 +28,8 @@ def ctc_loss(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_l
     the blank, and for lengths beyond the tensors. The check waits for the device, as the loss itself does.
     """
     _check(logits_BTV, lengths_B, targets_BL, target_lengths_B)
+    if not logits_BTV.numel():  # which the kernel refuses
+        return logits_BTV.sum((1, 2))
     with torch.autocast(logits_BTV.device.type, enabled=False):
         logits_BTV = logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
         logprob_TBV = logits_BTV.log_softmax(-1).transpose(0, 1)
