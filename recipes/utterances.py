@@ -146,7 +146,7 @@ def trimmed(item: Item, rng: np.random.Generator, most: float = 0.4) -> Item:
     """The item cut to what is said, with up to `most` seconds on either side; as it is where words have no times."""
     if not spoken(item):
         return item
-    begin, whole = item.start or 0.0, item.seconds or item.words[-1][2]
+    begin, whole = item.start or 0.0, length(item)
     before, after = rng.uniform(0, most, 2).tolist()
     start, end = max(0.0, item.words[0][1] - before), min(whole, item.words[-1][2] + after)
     return dataclasses.replace(item, start=begin + start, end=begin + end, seconds=end - start,
