@@ -42,7 +42,7 @@ from seqkit.errors import InputError
 from seqkit.nn.ctc_loss import ctc_loss, frames_needed
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.score.evaluate import tally, values
-from seqkit.score.report import Evaluated, Provenance, format_table, write_report
+from seqkit.score.report import Evaluated, Provenance, format_table, write_hypotheses, write_report
 from seqkit.train import checkpoint
 from seqkit.train.distributed import processes
 from seqkit.train.fit import Data, Loss, Outcome, Run, fit, say
@@ -247,6 +247,8 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
         folder, evaluated, METRICS, Provenance("wlas", split, data / f"{split}.jsonl", str(device), decode), by=by,
         conditions=groups,
     )
+    for (modality, snr), some in found.items():
+        write_hypotheses(folder / f"hypotheses.{modality}.{snr}.jsonl", some)
     crossing = report["by"].pop("modality_snr")  # shown as the paper shows it
     print(format_table(report))
     print("\n" + table(crossing))

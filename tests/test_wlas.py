@@ -51,6 +51,9 @@ def test_a_run_is_scored_in_every_modality_and_noise(run, talking_mouths, capsys
     assert set(by["modality_snr"]) == {f"{m}/{s}" for m in ("audio", "both") for s in by["snr"]} | {"video/clean"}
     assert by["modality_snr"]["both/clean"] == by["modality"]["both"] == by["snr"]["clean"]
     assert set(by["slot"]) == {"1", "2", "3"} and by["slot"]["2"]["wer"]["counts"]["items"] == 20
+    own = {path.name: path.read_text() for path in (run / "evaluate/test").glob("hypotheses*.jsonl")}
+    assert own["hypotheses.both.clean.jsonl"] == own["hypotheses.jsonl"] and len(own) == 8
+    assert own["hypotheses.audio.-5.jsonl"].count("\n") == 20
     shown = capsys.readouterr().out
     assert "modality" in shown and "truth" in shown
     assert (run / "evaluate/test/disagreements.txt").read_text().startswith("what the modalities make of the same item")

@@ -96,14 +96,20 @@ def write_report(
     else:
         examples = worst_items(_differences(items, first, metrics[0], options), metrics[0])
     page = render(report, examples)
+    write_hypotheses(folder / "hypotheses.jsonl", items)
     for name, text in (
-        ("hypotheses.jsonl", "".join(f"{_json_line(item)}\n" for item in items)),
         ("report.html", page),
         ("report.json", json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False) + "\n"),
     ):
         with atomic(folder / name) as file:
             file.write(text.encode())
     return report
+
+
+def write_hypotheses(path: Path, items: Sequence[Evaluated]) -> None:
+    """A JSON object a line, as `seqkit score` takes it."""
+    with atomic(path) as file:
+        file.write("".join(f"{_json_line(item)}\n" for item in items).encode())
 
 
 def format_table(report: Mapping[str, Any]) -> str:
