@@ -114,8 +114,7 @@ def _train(recipe: Recipe, argv: list[str]) -> object:
     usage = "%(prog)s --data DIR --out RUN [--preset P] [--config FILE] [--<field> VALUE …] [--resume] [--init RUN …]"
     parser = Parser(f"{recipe.name} train", "A preset is changed by a config file, and both by flags.", usage=usage,
                     epilog=_presets(recipe))
-    parser.add_argument("--data", metavar="DIR", type=Path,
-                        help="folder of train.jsonl and val.jsonl; may be left out with --preset tiny")
+    parser.add_argument("--data", metavar="DIR", type=Path, help="folder of the manifests; --preset tiny makes its own")
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the run folder to write")
     parser.add_argument("--preset", choices=recipe.presets, help="where to begin; without it, from the defaults below")
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML of fields, such as a run's config.yaml")
@@ -126,9 +125,8 @@ def _train(recipe: Recipe, argv: list[str]) -> object:
     _add_fields(parser, recipe)
     args = parse(parser, argv)
     config, data = _resolve(recipe, args)
-    for run in args.init:
-        if not run.is_dir():
-            raise InputError(f"`--init` must be the folder of a run, got {run}, which is none")
+    for run in (run for run in args.init if not run.is_dir()):
+        raise InputError(f"`--init` must be the folder of a run, got {run}, which is none")
     device = pick_device(args.device)
     args.out.mkdir(parents=True, exist_ok=True)
     if int(os.environ.get("RANK", "0")) == 0:
@@ -176,8 +174,8 @@ def _evaluate(recipe: Recipe, argv: list[str]) -> object:
     config, values = _stored(recipe, args)
     if not args.data and "data" not in values:
         raise InputError(f"`--data` must be a folder of manifests; {args.run}/config.yaml names none")
-    data = args.data or Path(values["data"])
-    return recipe.evaluate(config, args.run, data, args.split, device=pick_device(args.device))
+    return recipe.evaluate(config, args.run, args.data or Path(values["data"]), args.split,
+                           device=pick_device(args.device))
 
 
 def _predict(recipe: Recipe, argv: list[str]) -> object:
@@ -248,5 +246,5 @@ def _presets(recipe: Recipe) -> str:
     for name, preset in recipe.presets.items():
         changed = (f"{key} {yaml_text(value)}" for key, value in flat(preset()).items() if value != defaults[key])
         text = f"{name:<12}{', '.join(changed) or 'the defaults'}"
-        texts.append(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent=" " * 14))
+        texts += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent=" " * 14)
     return "\n".join(["presets, and what they change:", *texts])
