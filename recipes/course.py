@@ -41,6 +41,10 @@ class Course:
     def epochs(self) -> int:
         return sum(self.stage_epochs)
 
+    def through(self, items: Sequence[Item]) -> "Course":
+        """The course that can be taken with these sentences: whole ones from the start where no word has times."""
+        return self if any(spoken(item) for item in items) else Course((), ())
+
 
 class Piece(NamedTuple):
     """`count` words of the item of a number, from `first` on; all of it where `count` is 0."""
@@ -61,15 +65,13 @@ class Piece(NamedTuple):
 
 
 def pieces(course: Course, items: Sequence[Item], epoch: int, seed: int) -> list[Piece]:
-    """What an epoch is made of. Sentences whose words have no times are left to the epochs of whole sentences; where
-    none has any, all epochs are of those."""
+    """What an epoch is made of. Sentences whose words have no times are left to the epochs of whole sentences."""
     most = course.words(epoch)
-    timed = [n for n, item in enumerate(items) if spoken(item)] if most else []
-    if not timed:
+    if not most:
         return [Piece(n) for n in range(len(items))]
     rng = np.random.default_rng((seed, epoch))
     found = []
-    for n in timed:
+    for n in (n for n, item in enumerate(items) if spoken(item)):
         first, words = 0, len(items[n].words)
         while first < words:
             count = min(int(rng.integers(1, most + 1)), words - first)

@@ -127,7 +127,7 @@ def frame_loss(logits_BSV: Tensor, lengths_B: Tensor, batch: Batch) -> Tensor:
 
 def train_data(config: Config, vocab: Vocab, show: Show, items: Sequence[Item]) -> Data:
     """The course's pieces; each epoch anew, with modalities and noise drawn for every example."""
-    seed, course = config.plan.seed, config.course
+    seed, course = config.plan.seed, config.course.through(items)
     exercise = Exercise(show, config.network.modality, config.mixing)
     whole = [steps(item) for item in items]
 
@@ -184,8 +184,9 @@ def train(
             save_inputs(folder, inputs)
 
         order = train_data(config, vocab, show, items)
-        begin = sum(len(order.epoch(n)) for n in range(config.course.epochs))
-        ramp = begin, begin + round(config.objective.sampling_epochs * len(order.epoch(config.course.epochs)))
+        before = config.course.through(items).epochs
+        begin = sum(len(order.epoch(n)) for n in range(before))
+        ramp = begin, begin + round(config.objective.sampling_epochs * len(order.epoch(before)))
         loss = make_loss(model, config.objective, ramp)
         return fit(model, loss, order, validate, config.plan, Run(out, resume, assets))
 

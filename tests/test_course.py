@@ -31,7 +31,9 @@ def test_an_epoch_holds_every_word_once_in_pieces_of_the_stage():
 
 
 def test_without_times_all_epochs_are_of_whole_sentences():
-    assert pieces(COURSE, [UNTIMED], 0, seed=1) == [Piece(0)] and Piece(0).share([UNTIMED]) == 1
+    course = COURSE.through([UNTIMED])
+    assert course.words(0) == course.epochs == 0 and COURSE.through([UNTIMED, SENTENCE]) == COURSE
+    assert pieces(course, [UNTIMED], 0, seed=1) == [Piece(0)] and Piece(0).share([UNTIMED]) == 1
 
 
 def test_a_part_is_cut_and_its_times_begin_with_it():
