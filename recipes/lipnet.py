@@ -39,6 +39,7 @@ from recipes.utterances import (
     part,
     read_items,
     save_inputs,
+    silence,
     spoken,
     steps,
     trimmed,
@@ -78,6 +79,9 @@ class Text:
     """by which that share is multiplied with every epoch (LipNet: 0.925)"""
     trim: float = 0.75
     """share of training sentences, those whose words have times, of which most of the silence is cut off (LipNet: 0)"""
+    silence: float = 0.2
+    """seconds before the first word and after the last, where words have times, in which training allows characters;
+    beyond them it wants the blank; 0: they may be anywhere (LipNet: 0)"""
     batch_frames: int = 1500
     """a batch's examples times the longest, at most (LipNet: 50 clips of 75)"""
     peek: str = ""
@@ -108,8 +112,9 @@ class Config:
 def make_loss(model: LipReader) -> Loss:
     """-log p of the texts, summed, and how many characters and ends they have."""
     def loss(batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        logits_BTV, lengths_B = model(*batch.streams[0])
-        total = ctc_loss(logits_BTV, lengths_B, batch.targets_BT, batch.lengths_B - 1).sum()
+        frames, silent = batch.streams
+        logits_BTV, lengths_B = model(*frames)
+        total = ctc_loss(logits_BTV, lengths_B, batch.targets_BT, batch.lengths_B - 1, silent.values).sum()
         return total, batch.lengths_B.sum()
 
     return loss
@@ -161,7 +166,10 @@ def train_data(config: Config, vocab: Vocab, inputs: Inputs, items: Sequence[Ite
         frames = sequence(config, inputs, item, rng)
         if -(-len(frames) // stride) < fewest(targets[number]):  # too many frames left out by chance
             frames = sequence(config, inputs, item)
-        return Example(number, (frames,), targets[number])
+        silent_T = silence(item, -(-len(frames) // stride), config.text.silence)
+        if (~silent_T).sum() < fewest(targets[number]):
+            silent_T[:] = False
+        return Example(number, (frames, silent_T), targets[number])
 
     def read(chosen: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
         return loader(load, collate, chosen, workers=config.text.workers, seed=seed, epoch=epoch)
@@ -290,7 +298,8 @@ def predict(
 def paper() -> Config:
     """Assael et al. 2016, sections 3.3 and 4."""
     return Config(
-        text=Text(trim=0.0, batch_frames=50 * 75), video=Video(), rows=Rows(normalise="corpus"), watch=Watching(),
+        text=Text(trim=0.0, silence=0.0, batch_frames=50 * 75), video=Video(), rows=Rows(normalise="corpus"),
+        watch=Watching(),
         plan=Plan(epochs=200, optimizer="adam", learning_rate=1e-4, clip=0.0, patience=30, metric="wer"),
         search=Reading(beam=200),
     )

@@ -153,6 +153,15 @@ def trimmed(item: Item, rng: np.random.Generator, most: float = 0.4) -> Item:
                                words=later(item.words, -start))
 
 
+def silence(item: Item, frames: int, around: float) -> Tensor:
+    """Which of so many frames (T,), spread evenly over the item, are further from all that is said than `around`
+    seconds; none where words have no times or `around` is 0."""
+    if not around or not spoken(item):
+        return torch.zeros(frames, dtype=torch.bool)
+    seconds_T = (torch.arange(frames) + 0.5) * length(item) / frames
+    return (seconds_T < item.words[0][1] - around) | (seconds_T > item.words[-1][2] + around)
+
+
 def spoken(item: Item) -> bool:
     """Whether the item's words have times, each of some length."""
     return len(item.words) > 0 and all(start < end for _, start, end in item.words)

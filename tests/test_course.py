@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recipes.course import Course, Piece, pieces
-from recipes.utterances import part, trimmed
+from recipes.utterances import part, silence, trimmed
 from seqkit.data.manifest import Item
 from seqkit.errors import InputError
 
@@ -53,6 +53,13 @@ def test_a_trimmed_sentence_keeps_what_is_said_and_its_times():
         assert found.seconds == pytest.approx(found.end - found.start)
         assert found.start + found.words[0][1] == pytest.approx(0.5) and found.words[-1][2] <= found.seconds
     assert trimmed(UNTIMED, np.random.default_rng(0)) == UNTIMED
+
+
+def test_silence_is_what_lies_further_from_the_words_than_allowed():
+    frames = silence(SENTENCE, 30, 0.2)  # of 0.1 seconds, words from 0.5 to 1.7
+    assert frames.nonzero()[:, 0].tolist() == [0, 1, 2, *range(19, 30)]
+    assert not silence(SENTENCE, 30, 0.0).any() and not silence(UNTIMED, 30, 0.2).any()
+    assert not silence(part(SENTENCE, 1, 2), 4, 0.01).any()
 
 
 def test_a_part_of_features_is_cut_by_rows(tmp_path):

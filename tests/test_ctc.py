@@ -91,6 +91,32 @@ def test_the_loss_does_not_see_padding_and_neither_does_its_gradient() -> None:
         assert float(logits_BTV.grad[row, :length].abs().sum()) > 0
 
 
+@pytest.mark.parametrize("silent", [(), (0,), (0, 3), (1, 2), (0, 1, 4)])
+def test_where_it_must_be_silent_only_blank_paths_are_summed_and_gradients_are_theirs(silent: tuple[int, ...]) -> None:
+    logits_BTV, _ = emissions(1, 5, 3, seed=7)
+    silent_BT = torch.zeros(1, 5, dtype=torch.bool)
+    silent_BT[0, list(silent)] = True
+    paths = {text: [(p, path) for p, path in some if not any(path[frame] for frame in silent)]
+             for text, some in all_paths(logits_BTV[0]).items()}
+    texts = [text for text, some in paths.items() if some and len(text) > 0]
+    several = logits_BTV.expand(len(texts), -1, -1), torch.full((len(texts),), 5), *padded(texts)
+    losses_B = ctc_loss(*several, silent_BT.expand(len(texts), -1))
+    assert losses_B.tolist() == pytest.approx([-log_sum(paths[text]) for text in texts], abs=1e-9)
+    targets = padded([texts[-1]])
+    assert torch.autograd.gradcheck(
+        lambda some: ctc_loss(some, torch.tensor([5]), *targets, silent_BT), logits_BTV.requires_grad_(True))
+
+
+def test_a_target_must_fit_into_the_frames_that_are_not_silent() -> None:
+    silent_BT = torch.tensor([[True, False, False, True, True]])
+    logits_BTV, targets = emissions(1, 5, 4, seed=0)[0], padded([(1, 1)])
+    with pytest.raises(ValueError, match="`silent_BT` must leave frames for the targets, got too few for item 0"):
+        ctc_loss(logits_BTV, torch.tensor([5]), *targets, silent_BT)
+    beyond = torch.tensor([[False, False, False, True, True]])
+    alone = ctc_loss(logits_BTV[:, :3], torch.tensor([3]), *targets)
+    assert float(ctc_loss(logits_BTV, torch.tensor([3]), *targets, beyond)) == pytest.approx(float(alone))
+
+
 @pytest.mark.parametrize("shape", [(0, 5, 4), (2, 0, 4)])
 def test_of_nothing_the_loss_is_nothing(shape: tuple[int, ...]) -> None:
     logits_BTV, none_B = torch.zeros(shape, requires_grad=True), torch.zeros(shape[0], dtype=torch.int64)

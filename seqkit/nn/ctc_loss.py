@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from seqkit.nn.masks import mask_from_lengths
 
 BLANK = 0
+NEVER = -1e9  # log-probability of what may not be said; -inf would make gradients NaN
 
 
 def frames_needed(targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
@@ -21,8 +22,11 @@ def frames_needed(targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
     return target_lengths_B + equal_BL.sum(1)
 
 
-def ctc_loss(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
+def ctc_loss(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor,
+             silent_BT: Tensor | None = None) -> Tensor:
     """-log p(target) of each item (B,), in nats, in float32 under autocast too; an empty target is all blanks.
+
+    silent_BT: frames in which nothing but the blank may be said; only alignments that keep to it are summed.
 
     Raises ValueError, with the item's place in the batch, for a target that its frames cannot say, for one that holds
     the blank, and for lengths beyond the tensors. The check waits for the device, as the loss itself does.
@@ -32,9 +36,26 @@ def ctc_loss(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_l
         return logits_BTV.sum((1, 2))
     with torch.autocast(logits_BTV.device.type, enabled=False):
         logits_BTV = logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
-        logprob_TBV = logits_BTV.log_softmax(-1).transpose(0, 1)
-        targets_BL = F.pad(targets_BL, (0, 1))  # the kernel wants a column even where all targets are empty
-        return F.ctc_loss(logprob_TBV, targets_BL, lengths_B, target_lengths_B, blank=BLANK, reduction="none")
+        logprob_BTV = logits_BTV.log_softmax(-1)
+        if silent_BT is None:
+            return _summed(logprob_BTV, lengths_B, targets_BL, target_lengths_B)
+        silent_BT = silent_BT & _real(lengths_B, silent_BT.shape[1])
+        # Their blanks count apart: the kernel, whose gradient holds for normalised frames alone, sees certain ones.
+        silence_B = logprob_BTV[..., BLANK].masked_fill(~silent_BT, 0).sum(1)
+        certain_V = logprob_BTV.new_full((logprob_BTV.shape[2],), NEVER)
+        certain_V[BLANK] = 0
+        logprob_BTV = torch.where(silent_BT[..., None], certain_V, logprob_BTV)
+        loss_B = _summed(logprob_BTV, lengths_B, targets_BL, target_lengths_B)
+        impossible_N = (loss_B > -NEVER / 2).nonzero()[:, 0].tolist()
+        if impossible_N:
+            raise ValueError(f"`silent_BT` must leave frames for the targets, got too few for item {impossible_N[0]}")
+        return loss_B - silence_B
+
+
+def _summed(logprob_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
+    targets_BL = F.pad(targets_BL, (0, 1))  # the kernel wants a column even where all targets are empty
+    return F.ctc_loss(logprob_BTV.transpose(0, 1), targets_BL, lengths_B, target_lengths_B, blank=BLANK,
+                      reduction="none")
 
 
 def _check(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> None:
