@@ -36,7 +36,7 @@ class Leaf(NamedTuple):
 def leaves(cls: type[Any]) -> dict[str, Leaf]:
     """Every innermost field of dataclass `cls` by name, in the order of definition; TypeError where a name is twice."""
     found: dict[str, Leaf] = {}
-    hints, docs = get_type_hints(cls), _documentation(cls)
+    hints, docs = get_type_hints(cls), _documentation(cls)  # type: ignore[arg-type]
     for field in dataclasses.fields(cls):
         kind = hints[field.name]
         nested = leaves(kind) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else {}
@@ -189,7 +189,8 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _documentation(cls: type[Any]) -> dict[str, str]:
+@functools.cache  # which reads and parses source
+def _documentation(cls: type) -> Mapping[str, str]:
     """The string written below each field of `cls` and of the dataclasses it extends."""
     docs = {}
     for base in reversed([base for base in cls.__mro__ if dataclasses.is_dataclass(base)]):

@@ -117,8 +117,8 @@ def test_every_row_trains(row, corpus, tmp_path):
 @pytest.mark.parametrize("targets", ["sampled", "soft", "frequent"])
 def test_colours_are_learnt_from_any_targets(targets, corpus, tmp_path):
     run = tmp_path / "run"
-    more = ["--targets", targets, "--steps", 150, "--learning_rate", 1e-2, "--finetune_rate", 1e-2, "--ema", 0,
-            "--validate_every", 150]
+    more = ["--targets", targets, "--steps", 90, "--learning_rate", 1e-2, "--finetune_rate", 1e-2, "--ema", 0,
+            "--validate_every", 90]
     assert command("train", "--data", corpus, "--out", run, *SMALL, *more) == 0
     assert command("evaluate", "--run", run, "--data", corpus, "--split", "test") == 0
     report = json.loads((run / "evaluate/test/report.json").read_text())
