@@ -7,7 +7,8 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -320,13 +321,28 @@ def test_rows_of_the_log(tmp_path: Path) -> None:
     train(tmp_path, Plan(steps=9, validate_every=5, warmup=10, **QUICK), dropout=0)
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     training = [row for row in rows if "loss" in row]
-    names = ["step", "epoch", "loss", "lr", "grad_norm", "tokens_per_second", "seconds"]
+    names = ["step", "epoch", "loss", "lr", "grad_norm", "tokens_per_second", "waiting", "seconds"]
     assert all(list(row) == names for row in training)
     assert [(row["step"], row["epoch"]) for row in training] == [(4, 0), (8, 1), (9, 1)]
     assert [row["lr"] for row in training] == [pytest.approx(0.02 * share) for share in (0.4, 0.8, 0.9)]
     assert [row["step"] for row in rows if "validation" in row] == [5, 9]
-    assert all(row["tokens_per_second"] > 0 for row in training)
+    assert all(row["tokens_per_second"] > 0 and 0 < row["waiting"] < 1 for row in training)
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("slow, low, high", [("data", 0.6, 1.0), ("step", 0.0, 0.4)])
+def test_the_log_says_what_share_of_the_time_no_batch_was_ready(
+    slow: str, low: float, high: float, tmp_path: Path
+) -> None:
+    def load(batches: Sequence[Sequence[int]], epoch: int) -> Iterator[Any]:
+        for batch in data.load(batches, epoch):
+            time.sleep(0.2 * (slow == "data"))
+            yield batch
+
+    model, data = Tiny(0.0), make_data()
+    loss = make_loss(model, hook=lambda step: time.sleep(0.2 * (slow == "step")))
+    fit(model, loss, Data(data.epoch, load), make_validate(model), Plan(steps=4, **QUICK), Run(tmp_path))
+    assert low < json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])["waiting"] < high
 
 
 def test_curves_hold_what_the_log_holds(tmp_path: Path) -> None:
@@ -370,7 +386,7 @@ def test_progress_on_a_terminal_and_elsewhere(tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().err == "\rone\x1b[K\rtwo\x1b[K"
     log.train([(6.0, 3, 1.0, 0.1), (2.0, 1, 3.0, 0.2)], Progress(2, 0, 2, 5.0), lambda seconds: 3723.0)
     line = capsys.readouterr().err
-    assert "step 2, epoch 0: loss 2.0000, lr 0.2, " in line and "tokens/s, 1:02:03 left" in line
+    assert "step 2, epoch 0: loss 2.0000, lr 0.2, " in line and "tokens/s, 0% waiting for data, 1:02:03 left" in line
     log.close()
     assert duration(59.9) == "0:59" and duration(3600) == "1:00:00"
 

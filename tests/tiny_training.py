@@ -21,7 +21,7 @@ from seqkit.train.fit import Data, Outcome, Plan, Run, fit
 from seqkit.train.step import Loss
 
 ITEMS, WIDTH, VOCAB = 26, 6, 11
-TIMES = ("seconds", "tokens_per_second")
+TIMES = ("seconds", "tokens_per_second", "waiting")
 
 
 class Tiny(nn.Module):

@@ -72,7 +72,7 @@ def fit(
     clock, saved = time.monotonic() - progress.seconds, progress.seconds
     folder = run.folder if distributed.rank() == 0 else None
     with room(run.folder), interruptible() as signals, closing(Log(folder, length=logged, step=progress.step)) as log:
-        for (epoch, batch), batches in feed(data, plan, progress):
+        for (epoch, batch), batches in log.waited(feed(data, plan, progress)):
             rate = set_rates(training.optimizer, factor(plan, training.horizon, progress.step, progress.scores))
             training.window.add(update(training, loss, batches, progress.step), rate)
             training.average.follow(progress.step + 1)

@@ -1,8 +1,9 @@
 """What a run tells while it trains: rows of log.jsonl, TensorBoard curves, and one line of progress.
 
-A row of training is {"step", "epoch", "loss", "lr", "grad_norm", "tokens_per_second", "seconds"}, means over the steps
-since the last row; a row of validation is {"step", "epoch", "validation": {metric: value}, "best", "seconds"}. Tokens
-are whatever the loss counts. Seconds are those of the whole run, resumed ones included.
+A row of training is {"step", "epoch", "loss", "lr", "grad_norm", "tokens_per_second", "waiting", "seconds"}, means
+over the steps since the last row; a row of validation is {"step", "epoch", "validation": {metric: value}, "best",
+"seconds"}. Tokens are whatever the loss counts. Waiting is the share of the time in which no batch was ready. Seconds
+are those of the whole run, resumed ones included.
 """
 
 import importlib.util
@@ -11,13 +12,14 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from seqkit.train.state import Progress
 
+T = TypeVar("T")
 QUIET = 20.0  # seconds between lines of progress where no terminal can rewrite one
 
 
@@ -37,6 +39,7 @@ class Log:
         self.visible = folder is not None
         self.shown = -math.inf
         self.started = self.mark = time.monotonic()
+        self.waiting = 0.0
         self.first = step
 
     def length(self) -> int:
@@ -57,12 +60,13 @@ class Log:
         self.row({
             "step": progress.step, "epoch": progress.epoch, "loss": loss, "lr": rates[-1],
             "grad_norm": sum(norms) / len(norms), "tokens_per_second": sum(counts) / seconds,
-            "seconds": progress.seconds,
+            "waiting": self.waiting / seconds, "seconds": progress.seconds,
         })
         rest = left((now - self.started) / max(1, progress.step - self.first))
         self.line(f"step {progress.step:,}, epoch {progress.epoch}: loss {loss:.4f}, lr {rates[-1]:.3g}, "
-                  f"{len(rows) / seconds:.3g} steps/s, {sum(counts) / seconds:,.0f} tokens/s, {duration(rest)} left")
-        self.mark = now
+                  f"{len(rows) / seconds:.3g} steps/s, {sum(counts) / seconds:,.0f} tokens/s, "
+                  f"{self.waiting / seconds:.0%} waiting for data, {duration(rest)} left")
+        self.mark, self.waiting = now, 0.0
 
     def validation(self, metrics: Mapping[str, float], progress: Progress, *, best: bool) -> None:
         """One row for a validation, and a line of its own."""
@@ -71,6 +75,14 @@ class Log:
         values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         self.line(f"step {progress.step:,}, epoch {progress.epoch}: validation {values}{' (best)' if best else ''}",
                   keep=True)
+
+    def waited(self, batches: Iterable[T]) -> Iterator[T]:
+        """The same; the time until each is there counts as waiting for data."""
+        began = time.monotonic()
+        for batch in batches:
+            self.waiting += time.monotonic() - began
+            yield batch
+            began = time.monotonic()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
