@@ -17,6 +17,7 @@ from recipes.utterances import spelt_words
 from seqkit.config import at_least_one
 from seqkit.data.batch import Example, collate
 from seqkit.data.files import text_lines
+from seqkit.data.manifest import Item
 from seqkit.data.vocab import BOS, UNK, Vocab
 from seqkit.decode import (
     Grammar,
@@ -33,6 +34,7 @@ from seqkit.decode import (
 from seqkit.decode.ctc import BARRED
 from seqkit.decode.search import Scorers
 from seqkit.errors import InputError
+from seqkit.train.fit import say
 
 LM = "lm.ngram"  # the file of the run's own model
 OWN, NONE = "own", "none"
@@ -168,3 +170,11 @@ def read_grammar(path: Path, vocab: Vocab, device: torch.device) -> Grammar:
     if len(sets) == 1:
         return lexicon(sets[0], len(vocab), space_of(vocab), device)
     return slots(sets, len(vocab), space_of(vocab), device)
+
+
+def note_unknown(vocab: Vocab, items: Sequence[Item]) -> None:
+    """Say which symbols no output of the run can have."""
+    texts = (text for item in items for text in item.references)
+    unknown = sorted({symbol for text in texts for symbol in vocab.tokens(text) if UNK in vocab.encode(symbol)})
+    if unknown:
+        say(f"symbols that training did not have, so that they cannot be read: {' '.join(map(repr, unknown[:20]))}")

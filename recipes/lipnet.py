@@ -27,13 +27,15 @@ from torch import Tensor
 from data_prep import synthetic
 from recipes.confusions import PHONEMES, confusions, groups
 from recipes.lip_pictures import draw
-from recipes.lip_reader import LM, LipReader, Reading, System, make_scorers
+from recipes.lip_reader import LM, LipReader, Reading, System, make_scorers, note_unknown
 from recipes.raw_video import as_item, write_subtitles
 from recipes.senses import Watching, make_watch
+from recipes.timing import lateness
 from recipes.utterances import (
     Inputs,
     Rows,
     Video,
+    length,
     load_inputs,
     look,
     part,
@@ -49,7 +51,7 @@ from seqkit.cli import Recipe, print_answers, run_recipe
 from seqkit.config import at_least_one
 from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
 from seqkit.data.manifest import Item
-from seqkit.data.vocab import UNK, Vocab, load_vocab, train_vocab
+from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.decode.ngram_file import write
 from seqkit.decode.ngram_train import train as count
 from seqkit.errors import InputError
@@ -258,19 +260,16 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
         by={"speaker": [item.speaker for item in items]}, conditions={"search": found},
     )
     print(format_table(report))
+    timed = [n for n, item in enumerate(items) if spoken(item)]
+    late = lateness([system.words(logits[n], texts[n][0], length(items[n]) / len(logits[n])) for n in timed],
+                    [items[n] for n in timed])
+    if late:
+        print("words come late by, in seconds: " + ", ".join(f"{name} {value:+.2f}" for name, value in late.items()))
     counts = confusions([item.references[0] for item in items], [item.hypothesis for item in evaluated])
     if counts.any():
         from seqkit.draw_time import confusion
 
         confusion(counts, PHONEMES, groups(), folder / "confusion.png", title=f"{run.name}, {split}: phonemes")
-
-
-def note_unknown(vocab: Vocab, items: Sequence[Item]) -> None:
-    """Say which symbols no output of the run can have."""
-    texts = (text for item in items for text in item.references)
-    unknown = sorted({symbol for text in texts for symbol in vocab.tokens(text) if UNK in vocab.encode(symbol)})
-    if unknown:
-        say(f"symbols that training did not have, so that they cannot be read: {' '.join(map(repr, unknown[:20]))}")
 
 
 def predict(

@@ -1,9 +1,10 @@
-"""The curriculum: every word once an epoch, phrases no longer than their stage, times that follow the cut."""
+"""Sentences whose words have times: the curriculum, what is cut out of them, and words that come late."""
 
 import numpy as np
 import pytest
 
 from recipes.course import Course, Piece, pieces
+from recipes.timing import lateness
 from recipes.utterances import part, silence, trimmed
 from seqkit.data.manifest import Item
 from seqkit.errors import InputError
@@ -60,6 +61,14 @@ def test_silence_is_what_lies_further_from_the_words_than_allowed():
     assert frames.nonzero()[:, 0].tolist() == [0, 1, 2, *range(19, 30)]
     assert not silence(SENTENCE, 30, 0.0).any() and not silence(UNTIMED, 30, 0.2).any()
     assert not silence(part(SENTENCE, 1, 2), 4, 0.01).any()
+
+
+def test_lateness_is_of_what_was_read_as_said():
+    read = [(word, start + (0.3 if n else -0.1), end + 0.02 * n) for n, (word, start, end) in enumerate(WORDS)]
+    wrong = [(word + "s", 9.0, 9.0) for word, *_ in WORDS]
+    found = lateness([read, wrong, []], [SENTENCE, SENTENCE, UNTIMED])
+    assert found == pytest.approx({"first start": -0.1, "other starts": 0.3, "other ends": 0.04, "last end": 0.1})
+    assert lateness([wrong, [("lay", 0.0, 1.0), ("red", 1.0, 2.0)]], [SENTENCE, UNTIMED]) == {}
 
 
 def test_a_part_of_features_is_cut_by_rows(tmp_path):
