@@ -9,12 +9,13 @@ from seqkit.data.manifest import Item
 
 
 def lateness(read: Sequence[Words], items: Sequence[Item]) -> dict[str, float]:
-    """Medians, in seconds, by which starts and ends of words come late, over the items whose words have times and are
-    all read as they are said; below 0 is early. The first start and the last end, where silence begins, are apart.
+    """Medians, in seconds, by which starts and ends of words come late, over the items whose words have times and that
+    are read in as many words, right or wrong; below 0 is early. The first start and the last end, beside silence, are
+    apart.
     """
     found: dict[str, list[float]] = {"first start": [], "other starts": [], "other ends": [], "last end": []}
     for own, item in zip(read, items, strict=True):
-        if not spoken(item) or [word for word, _, _ in own] != [word for word, _, _ in item.words]:
+        if not spoken(item) or len(own) != len(item.words):
             continue
         begins = [start - said for (_, start, _), (_, said, _) in zip(own, item.words, strict=True)]
         ends = [end - said for (_, _, end), (_, _, said) in zip(own, item.words, strict=True)]
