@@ -9,16 +9,22 @@ from seqkit.data.manifest import Item
 
 
 def lateness(read: Sequence[Words], items: Sequence[Item]) -> dict[str, float]:
-    """Medians, in seconds, by which starts and ends of words come late, over the items whose words have times and that
-    are read in as many words, right or wrong; below 0 is early. The first start and the last end, beside silence, are
-    apart.
+    """Medians, in seconds, by which words start and end late, below 0 early, over the items whose words have times.
+
+    The first start and the last end, beside silence, are apart, and counted where that word is read as it is said;
+    others where as many words are read as are said, right or wrong.
     """
     found: dict[str, list[float]] = {"first start": [], "other starts": [], "other ends": [], "last end": []}
     for own, item in zip(read, items, strict=True):
-        if not spoken(item) or len(own) != len(item.words):
+        if not own or not spoken(item):
             continue
-        begins = [start - said for (_, start, _), (_, said, _) in zip(own, item.words, strict=True)]
-        ends = [end - said for (_, _, end), (_, _, said) in zip(own, item.words, strict=True)]
-        for name, some in zip(found, (begins[:1], begins[1:], ends[:-1], ends[-1:]), strict=True):
-            found[name] += some
+        (first, start, _), (last, _, end) = own[0], own[-1]
+        if first == item.words[0][0]:
+            found["first start"].append(start - item.words[0][1])
+        if last == item.words[-1][0]:
+            found["last end"].append(end - item.words[-1][2])
+        if len(own) == len(item.words):
+            pairs = list(zip(own, item.words, strict=True))
+            found["other starts"] += [start - said for (_, start, _), (_, said, _) in pairs[1:]]
+            found["other ends"] += [end - said for (_, _, end), (_, _, said) in pairs[:-1]]
     return {name: median(some) for name, some in found.items() if some}

@@ -63,12 +63,12 @@ def test_silence_is_what_lies_further_from_the_words_than_allowed():
     assert not silence(part(SENTENCE, 1, 2), 4, 0.01).any()
 
 
-def test_lateness_is_of_what_was_read_in_as_many_words():
-    read = [("x", start + (0.3 if n else -0.1), end + 0.02 * n) for n, (_, start, end) in enumerate(WORDS)]
-    wrong = [*read, ("y", 9.0, 9.0)]
-    found = lateness([read, wrong, []], [SENTENCE, SENTENCE, UNTIMED])
+def test_words_are_late_by_the_median_of_those_that_can_be_told():
+    read = [(word, start + (0.3 if n else -0.1), end + 0.02 * n) for n, (word, start, end) in enumerate(WORDS)]
+    misread = [("x", 0.0, 0.5), *read[1:-1], ("x", 9.0, 9.0)]
+    found = lateness([read, misread, read[:1], []], [SENTENCE, SENTENCE, SENTENCE, UNTIMED])
     assert found == pytest.approx({"first start": -0.1, "other starts": 0.3, "other ends": 0.04, "last end": 0.1})
-    assert lateness([wrong, [("lay", 0.0, 1.0), ("red", 1.0, 2.0)]], [SENTENCE, UNTIMED]) == {}
+    assert lateness([[("x", 9.0, 9.0)], [("lay", 0.0, 1.0), ("red", 1.0, 2.0)], []], [SENTENCE, UNTIMED, SENTENCE]) == {}
 
 
 def test_a_part_of_features_is_cut_by_rows(tmp_path):
