@@ -68,7 +68,8 @@ def test_words_are_late_by_the_median_of_those_that_can_be_told():
     misread = [("x", 0.0, 0.5), *read[1:-1], ("x", 9.0, 9.0)]
     found = lateness([read, misread, read[:1], []], [SENTENCE, SENTENCE, SENTENCE, UNTIMED])
     assert found == pytest.approx({"first start": -0.1, "other starts": 0.3, "other ends": 0.04, "last end": 0.1})
-    assert lateness([[("x", 9.0, 9.0)], [("lay", 0.0, 1.0), ("red", 1.0, 2.0)], []], [SENTENCE, UNTIMED, SENTENCE]) == {}
+    untold = [[("x", 9.0, 9.0)], [("lay", 0.0, 1.0), ("red", 1.0, 2.0)], []]
+    assert lateness(untold, [SENTENCE, UNTIMED, SENTENCE]) == {}
 
 
 def test_a_part_of_features_is_cut_by_rows(tmp_path):
