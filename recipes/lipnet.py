@@ -93,6 +93,8 @@ class Text:
 
     def __post_init__(self) -> None:
         at_least_one(self, "lm_order", "batch_frames")
+        if self.silence < 0:
+            raise InputError(f"`silence` must be at least 0 seconds, got {self.silence}")
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,8 @@ def test_what_is_wrong_is_named(run, talking_mouths, tmp_path, capsys):
         (bad / "val.jsonl").write_text(json.dumps({**values, **change}) + "\n")
         assert command("train", "--data", bad, "--out", tmp_path / "run", *SMALL) == 2
         assert message in capsys.readouterr().err
+    assert command("train", "--data", talking_mouths, "--out", tmp_path / "run", *SMALL, "--silence", "-1") == 2
+    assert "`silence` must be at least 0 seconds, got -1.0" in capsys.readouterr().err
     assert command("evaluate", "--run", run, "--data", talking_mouths, "--split", "val", "--lm", "nowhere") == 2
     assert "`lm` must be own, none, or a language model's run or file" in capsys.readouterr().err
 
