@@ -12,8 +12,9 @@ from recipes import lipnet
 from recipes.confusions import PHONEMES, PRONUNCIATIONS, confusions, groups, spell
 from recipes.lip_reader import read_grammar
 from recipes.raw_video import clock, write_subtitles
-from recipes.utterances import Inputs, Rows, Video, finish_rows, read_frames, read_rows
+from recipes.utterances import Inputs, Rows, Video, finish_rows, read_frames, read_rows, watched
 from seqkit.cli import run_recipe
+from seqkit.config import replace
 from seqkit.data.manifest import Item, read_manifest, write_manifest
 from seqkit.data.video_file import told_seconds, write_clip
 from seqkit.data.vocab import CharVocab, WordVocab
@@ -177,6 +178,29 @@ def test_texts_too_long_for_their_frames_are_left_out_and_named(rows, tmp_path, 
     assert command("train", "--data", tmp_path, "--out", tmp_path / "run", *SMALL) == 0
     assert f"1 items left out, whose text is longer than their frames can say: {lines[0]['id']}" in (
         capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_training_is_told_in_which_frames_nothing_is_said(stride, rows):
+    items = lipnet.read_split(rows, "train")
+    config = replace(lipnet.tiny(), {"silence": 0.01, "frame_jitter": 0.0, "window_stride": stride})
+    vocab, inputs = CharVocab.train([item.references[0] for item in items]), watched(config.video, items)
+    data = lipnet.train_data(config, vocab, inputs, items)
+    told = 0
+    for batch in data.load(data.epoch(0), 0):
+        frames, silent = batch.streams
+        assert silent.lengths_B.tolist() == [-(-length // stride) for length in frames.lengths_B.tolist()]
+        for number, silent_T, length in zip(batch.items, silent.values, silent.lengths_B.tolist(), strict=True):
+            if number >= len(items):  # a single word
+                assert not silent_T.any()
+                continue
+            seconds_T, words = (torch.arange(length) + 0.5) * items[number].seconds / length, items[number].words
+            outside_T = (seconds_T < words[0][1] - 0.01) | (seconds_T > words[-1][2] + 0.01)
+            if (~outside_T).sum() < lipnet.fewest(vocab.encode(items[number].references[0])):
+                outside_T[:] = False  # the text would not fit into what is left
+            assert silent_T[:length].tolist() == outside_T.tolist()
+            told += int(silent_T.sum())
+    assert told > len(items)
 
 
 def test_symbols_outside_the_alphabet_are_said(run, talking_mouths, tmp_path, capsys):
