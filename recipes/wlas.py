@@ -83,7 +83,7 @@ class Text:
 class Config:
     """A run of watching, listening, or both."""
 
-    text: Text = field(default_factory=Text)
+    text: Text = field(default_factory=lambda: Text(workers=1))
     video: Video = field(default_factory=lambda: Video(cut=(56, 80), pixels=(42, 60), move=3))
     rows: Rows = field(default_factory=lambda: Rows(mask_steps=6, mask_features=8))
     sound: Sound = field(default_factory=lambda: Sound(features="log_mel", coefficients=40, speeds=True))

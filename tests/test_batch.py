@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from seqkit.data.batch import Example, LengthBatches, collate, item_seeds, loader, pad
 from seqkit.data.vocab import BOS, EOS, PAD
+from seqkit.errors import InputError
 
 SIZES = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 40)), max_size=120)
 
@@ -152,6 +153,17 @@ def test_resuming_is_slicing():
     assert len(rest) == len(whole) - 4
     for one, other in zip(whole[4:], rest, strict=True):
         assert one.items == other.items and torch.equal(one.streams[0].values, other.streams[0].values)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_wrong_with_an_item_is_said_as_it_is(workers):
+    def load(item, draw):
+        if item == 2:
+            raise InputError("c.wav: must be sound, got other data")
+        return Example(item, ([item],), [])
+
+    with pytest.raises(InputError, match="^c.wav: must be sound, got other data$"):
+        list(loader(load, collate, [[0, 1], [2], [3]], workers=workers))
 
 
 @pytest.mark.parametrize("workers", [0, 1])

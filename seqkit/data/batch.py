@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqkit.data.vocab import BOS, EOS
+from seqkit.errors import InputError
 
 T = TypeVar("T")
 Row = Sequence[int] | NDArray[Any] | Tensor  # ids, or an array whose first dimension is its length
@@ -139,7 +140,14 @@ class _Loaded(Generic[T]):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, number: int) -> T:
+    def __getitem__(self, number: int) -> T | InputError:
+        """An InputError is given back whole: raised, DataLoader would put a traceback into its text."""
+        try:
+            return self.batch(number)
+        except InputError as error:
+            return error
+
+    def batch(self, number: int) -> T:
         return self.collate([self.load(item, int(self.seeds_N[item])) for item in self.batches[number]])
 
 
@@ -159,10 +167,13 @@ def loader(
     count = 1 + max((item for batch in batches for item in batch), default=-1)
     loaded: Any = _Loaded(load, collate, batches, item_seeds(seed, epoch, count))
     if workers == 0:
-        yield from (loaded[number] for number in range(len(batches)))
+        yield from (loaded.batch(number) for number in range(len(batches)))
         return
     from torch.utils.data import DataLoader
 
     # A generator of its own: DataLoader would else draw from the global one, and dropout would depend on `workers`.
     own = torch.Generator().manual_seed(seed)
-    yield from DataLoader(loaded, batch_size=None, num_workers=workers, collate_fn=_as_is, generator=own)
+    for batch in DataLoader(loaded, batch_size=None, num_workers=workers, collate_fn=_as_is, generator=own):
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch
