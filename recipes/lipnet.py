@@ -101,7 +101,7 @@ class Text:
 class Config:
     """A lipreading run."""
 
-    text: Text = field(default_factory=Text)
+    text: Text = field(default_factory=lambda: Text(workers=1))
     video: Video = field(default_factory=lambda: Video(cut=(56, 80), pixels=(42, 60), move=3))
     rows: Rows = field(default_factory=Rows)
     watch: Watching = field(default_factory=lambda: Watching(

@@ -89,7 +89,7 @@ class Config:
     sound: Sound = field(default_factory=lambda: Sound(features="log_mel", coefficients=40, speeds=True))
     watch: Watching = field(default_factory=lambda: Watching(
         channels=0.5, frontend_norm=True, frontend_dropout=0.1, watch_dropout=0.3))
-    listen: Listening = field(default_factory=lambda: Listening(listen_cell="gru"))
+    listen: Listening = field(default_factory=lambda: Listening(listen_strides=(1, 2, 2), listen_cell="gru"))
     network: Network = field(default_factory=lambda: Network(ctc_head=True))
     course: Course = field(default_factory=Course)
     mixing: Mixing = field(default_factory=Mixing)
@@ -301,7 +301,7 @@ def base() -> Config:
     """One GPU."""
     return dataclasses.replace(
         Config(), text=Text(batch_steps=9600, workers=8), video=Video(move=6, erase=0.3),
-        watch=Watching(frontend="resnet", span=5), listen=Listening(listen_layers=3),
+        watch=Watching(frontend="resnet", span=5), listen=Listening(listen_strides=(1, 2, 2), listen_layers=3),
         network=Network(decoder_dim=512, attention_dim=256, readout_dim=512, ctc_head=True),
         plan=dataclasses.replace(Config().plan, epochs=100, precision="bf16", ema=0.999),
     )
