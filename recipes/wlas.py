@@ -127,7 +127,7 @@ def frame_loss(logits_BSV: Tensor, lengths_B: Tensor, batch: Batch) -> Tensor:
 
 def train_data(config: Config, vocab: Vocab, show: Show, items: Sequence[Item]) -> Data:
     """The course's pieces; each epoch anew, with modalities and noise drawn for every example."""
-    seed, course = config.plan.seed, config.course.through(items)
+    seed, course = config.plan.seed, config.course
     exercise = Exercise(show, config.network.modality, config.mixing)
     whole = [steps(item) for item in items]
 
@@ -161,6 +161,7 @@ def train(
     with processes(device) as device:
         modality = config.network.modality
         items, held_out = read_split(data, "train", modality), read_split(data, "val", modality)
+        config = dataclasses.replace(config, course=config.course.through(items))
         last = checkpoint.find(out / "last") if resume else None
         vocab = load_vocab(last, "target") if last else train_vocab(
             "characters", [item.references[0] for item in items], 1 << 20)
@@ -184,9 +185,8 @@ def train(
             save_inputs(folder, inputs)
 
         order = train_data(config, vocab, show, items)
-        before = config.course.through(items).epochs
-        begin = sum(len(order.epoch(n)) for n in range(before))
-        ramp = begin, begin + round(config.objective.sampling_epochs * len(order.epoch(before)))
+        begin = sum(len(order.epoch(n)) for n in range(config.course.epochs))
+        ramp = begin, begin + round(config.objective.sampling_epochs * len(order.epoch(config.course.epochs)))
         loss = make_loss(model, config.objective, ramp)
         return fit(model, loss, order, validate, config.plan, Run(out, resume, assets))
 

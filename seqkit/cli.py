@@ -125,8 +125,8 @@ def _train(recipe: Recipe, argv: list[str]) -> object:
     _add_fields(parser, recipe)
     args = parse(parser, argv)
     config, data = _resolve(recipe, args)
-    for run in (run for run in args.init if not run.is_dir()):
-        raise InputError(f"`--init` must be the folder of a run, got {run}, which is none")
+    if missing := [run for run in args.init if not run.is_dir()]:
+        raise InputError(f"`--init` must be the folder of a run, got {missing[0]}, which is none")
     device = pick_device(args.device)
     args.out.mkdir(parents=True, exist_ok=True)
     if int(os.environ.get("RANK", "0")) == 0:
