@@ -1,1 +1,1 @@
-"""One script a corpus: published files in, manifests and counts out."""
+"""The only code that knows raw corpora: published files to manifests, one folder a task."""

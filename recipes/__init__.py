@@ -1,1 +1,1 @@
-"""One file a model family, each read from top to bottom like its paper."""
+"""One folder a task, each a recipe that reads from top to bottom like its paper."""

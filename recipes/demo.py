@@ -16,15 +16,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from recipes import captioning, grounding, translation
 from seqkit.cli import Parser, Recipe, guarded, parse
 from seqkit.data.manifest import read_manifest
 from seqkit.errors import InputError
+from seqkit.recipes.captioning import recipe as captioning
+from seqkit.recipes.grounding import recipe as grounding
+from seqkit.recipes.translation import recipe as translation
 from seqkit.score.terminal import columns
 
 # A recipe, the metric to show, and the keys of an item that are its input; the one that takes longest is first.
 SHOWN: list[tuple[Recipe, str, tuple[str, ...]]] = [
-    (captioning.RECIPE, "cider", ("image",)), (grounding.RECIPE, "iou_0.5", ("image", "source")),
+    (captioning.RECIPE, "cider", ("image",)),
+    (grounding.RECIPE, "iou_0.5", ("image", "source")),
     (translation.RECIPE, "bleu", ("source",)),
 ]
 
@@ -50,8 +53,12 @@ def command(recipe: Recipe, *words: object) -> None:
     line = [str(word) for word in (f"recipes/{recipe.name}.py", *words)]
     say(recipe, f"$ python {shlex.join(line)}")
     with subprocess.Popen(
-        [sys.executable, *line], cwd=Path(__file__).parents[1], env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, *line],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as process:
         assert process.stdout
         for said in process.stdout:

@@ -68,7 +68,10 @@ def run_recipe(recipe: Recipe, argv: Sequence[str] | None = None) -> int:
 
 
 def print_answers(
-    inputs: Sequence[str], answers: Sequence[Sequence[tuple[str, Any]]], *, as_json: bool,
+    inputs: Sequence[str],
+    answers: Sequence[Sequence[tuple[str, Any]]],
+    *,
+    as_json: bool,
     more: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """What `predict` prints: for every input its answers, each a text and a hypothesis with `logprob` and `score`.
@@ -112,15 +115,25 @@ def _check(argv: list[str]) -> None:
 
 def _train(recipe: Recipe, argv: list[str]) -> object:
     usage = "%(prog)s --data DIR --out RUN [--preset P] [--config FILE] [--<field> VALUE …] [--resume] [--init RUN …]"
-    parser = Parser(f"{recipe.name} train", "A preset is changed by a config file, and both by flags.", usage=usage,
-                    epilog=_presets(recipe))
+    parser = Parser(
+        f"{recipe.name} train",
+        "A preset is changed by a config file, and both by flags.",
+        usage=usage,
+        epilog=_presets(recipe),
+    )
     parser.add_argument("--data", metavar="DIR", type=Path, help="folder of the manifests; --preset tiny makes its own")
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the run folder to write")
     parser.add_argument("--preset", choices=recipe.presets, help="where to begin; without it, from the defaults below")
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML of fields, such as a run's config.yaml")
     parser.add_argument("--resume", action="store_true", help="go on from RUN's last checkpoint, if it has one")
-    parser.add_argument("--init", metavar="RUN", type=Path, nargs="+", default=(),
-                        help="begin with the weights of another run; of several, with what the earlier ones lack")
+    parser.add_argument(
+        "--init",
+        metavar="RUN",
+        type=Path,
+        nargs="+",
+        default=(),
+        help="begin with the weights of another run; of several, with what the earlier ones lack",
+    )
     _add_device(parser)
     _add_fields(parser, recipe)
     args = parse(parser, argv)
@@ -156,8 +169,10 @@ def _resolve(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Path]:
     if args.resume and begun and stored.exists():
         old, new = flat(update(recipe.config(), stored, _read(recipe, stored))), flat(config)
         for name in (name for name in new if new[name] != old[name]):
-            raise InputError(f"`{name}` must stay {old[name]} to resume {args.out}, got {new[name]}: "
-                             f"leave it out, or begin another run with --init {args.out}")
+            raise InputError(
+                f"`{name}` must stay {old[name]} to resume {args.out}, got {new[name]}: "
+                f"leave it out, or begin another run with --init {args.out}"
+            )
     if args.data or "data" in values:
         return config, args.data or Path(values["data"])
     if args.preset != "tiny" or recipe.synthetic is None:
@@ -174,8 +189,9 @@ def _evaluate(recipe: Recipe, argv: list[str]) -> object:
     config, values = _stored(recipe, args)
     if not args.data and "data" not in values:
         raise InputError(f"`--data` must be a folder of manifests; {args.run}/config.yaml names none")
-    return recipe.evaluate(config, args.run, args.data or Path(values["data"]), args.split,
-                           device=pick_device(args.device))
+    return recipe.evaluate(
+        config, args.run, args.data or Path(values["data"]), args.split, device=pick_device(args.device)
+    )
 
 
 def _predict(recipe: Recipe, argv: list[str]) -> object:
@@ -189,8 +205,15 @@ def _predict(recipe: Recipe, argv: list[str]) -> object:
     if args.nbest < 1:
         raise InputError(f"`--nbest` must be at least 1, got {args.nbest}")
     config, _ = _stored(recipe, args)
-    return recipe.predict(config, args.run, args.inputs or stdin_lines(), as_json=args.json, nbest=args.nbest,
-                          pictures=args.pictures, device=pick_device(args.device))
+    return recipe.predict(
+        config,
+        args.run,
+        args.inputs or stdin_lines(),
+        as_json=args.json,
+        nbest=args.nbest,
+        pictures=args.pictures,
+        device=pick_device(args.device),
+    )
 
 
 def _stored(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
@@ -224,8 +247,9 @@ def _add_run(parser: Parser, recipe: Recipe) -> None:
 
 
 def _add_device(parser: Parser) -> None:
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto",
-                        help="auto: the GPU when there is one [auto]")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: the GPU when there is one [auto]"
+    )
 
 
 def _add_fields(parser: Parser, recipe: Recipe, only: str | None = None) -> None:
@@ -236,8 +260,12 @@ def _add_fields(parser: Parser, recipe: Recipe, only: str | None = None) -> None
         group = parser.add_argument_group(" ".join(section) or recipe.name)
         for _, name, leaf in fields:
             shown = yaml_text(defaults[name])
-            group.add_argument(f"--{name}", metavar=notation(leaf.type), default=argparse.SUPPRESS,
-                               help=f"{leaf.doc} {shown if shown[0] == '[' else f'[{shown}]'}".replace("%", "%%"))
+            group.add_argument(
+                f"--{name}",
+                metavar=notation(leaf.type),
+                default=argparse.SUPPRESS,
+                help=f"{leaf.doc} {shown if shown[0] == '[' else f'[{shown}]'}".replace("%", "%%"),
+            )
 
 
 def _presets(recipe: Recipe) -> str:

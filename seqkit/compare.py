@@ -38,13 +38,17 @@ def run(
 ) -> None:
     """Train and score rows of `recipe`, a `seqkit.cli.Recipe`; `train` and `evaluate` take the arguments of these
     commands. Whatever flag is not known here is one of training. Ends where a training is interrupted."""
-    parser = Parser(f"{recipe.name} compare", "Rows that differ in a few fields, trained and scored alike; and every "
-                    "flag of `train`, for all of them.", usage="%(prog)s --data DIR --out DIR [--rows NAMES] [--split "
-                    "NAME] [--preset P] [--<field> VALUE …]", epilog=_listed(recipe.rows))
+    parser = Parser(
+        f"{recipe.name} compare",
+        "Rows that differ in a few fields, trained and scored alike; and every flag of `train`, for all of them.",
+        usage="%(prog)s --data DIR --out DIR [--rows NAMES] [--split NAME] [--preset P] [--<field> VALUE …]",
+        epilog=_listed(recipe.rows),
+    )
     parser.add_argument("--data", metavar="DIR", help="folder of manifests; may be left out with --preset tiny")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder of the rows' run folders")
-    parser.add_argument("--rows", metavar="NAMES", default="",
-                        help="separated by commas; the others are tested against the first [all]")
+    parser.add_argument(
+        "--rows", metavar="NAMES", default="", help="separated by commas; the others are tested against the first [all]"
+    )
     parser.add_argument("--split", metavar="NAME", default="val", help="the manifest to score, without .jsonl [val]")
     args, shared = parser.parse_known_args(argv)
     names = chosen(recipe.rows, args.rows)
@@ -63,8 +67,13 @@ def run(
         search = {field: value for field, value in recipe.rows[name].items() if field in searched}
         evaluate(["--run", str(trained), *data, "--split", args.split, *flags(search)])
         config = load_config(recipe.config, trained / "config.yaml")
-        row, counts = read_row(trained, name, args.split, recipe.options(config) if recipe.options else AS_IT_IS,
-                               tallies[0] if tallies else {})
+        row, counts = read_row(
+            trained,
+            name,
+            args.split,
+            recipe.options(config) if recipe.options else AS_IT_IS,
+            tallies[0] if tallies else {},
+        )
         rows.append(row)
         tallies.append(counts)
     write(rows, args.out / f"compare_{args.split}.json")
@@ -73,6 +82,7 @@ def run(
 
 def folder_of(rows: Mapping[str, Mapping[str, str]], name: str, searched: Collection[str]) -> str:
     """The first row that is trained as `name` is: rows that differ in search alone share a run."""
+
     def trained(row: str) -> dict[str, str]:
         return {field: value for field, value in rows[row].items() if field not in searched}
 
@@ -92,8 +102,9 @@ def chosen(rows: Mapping[str, Mapping[str, str]], names: str) -> list[str]:
     return wanted
 
 
-def read_row(run: Path, name: str, split: str, options: TextOptions, first: Mapping[str, Tally]
-             ) -> tuple[Row, Mapping[str, Tally]]:
+def read_row(
+    run: Path, name: str, split: str, options: TextOptions, first: Mapping[str, Tally]
+) -> tuple[Row, Mapping[str, Tally]]:
     """What a run that was just evaluated on `split` came to, and its counts; `first` are those of the first row."""
     folder = run / "evaluate" / split
     report = json.loads((folder / "report.json").read_bytes())
@@ -126,8 +137,17 @@ def table(rows: Sequence[Row]) -> str:
     for metric in rows[0].scores:
         for row in rows:
             less = signed(row.less_the_first[metric]) if row.less_the_first else ""
-            lines.append([metric, row.name, figure(row.scores[metric]), less, f"{row.steps:,}", f"{row.seconds:,.0f}",
-                          *([f"{row.best[metric]:.2f}" if metric in row.best else ""] if tempting else [])])
+            lines.append(
+                [
+                    metric,
+                    row.name,
+                    figure(row.scores[metric]),
+                    less,
+                    f"{row.steps:,}",
+                    f"{row.seconds:,.0f}",
+                    *([f"{row.best[metric]:.2f}" if metric in row.best else ""] if tempting else []),
+                ]
+            )
     return columns(lines, left=2)
 
 
@@ -135,7 +155,9 @@ def write(rows: Sequence[Row], path: Path) -> None:
     """The same as JSON."""
     plain = [
         {
-            "row": row.name, "steps": row.steps, "seconds": row.seconds,
+            "row": row.name,
+            "steps": row.steps,
+            "seconds": row.seconds,
             "metrics": {name: score._asdict() for name, score in row.scores.items()},
             "less_the_first": {name: tested._asdict() for name, tested in row.less_the_first.items()},
             "best_of_all_validations": row.best,

@@ -36,8 +36,10 @@ def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str
     """
     grid_TS = np.asarray(weights_TS, dtype=float)
     if grid_TS.shape != (len(target), len(source)) or not grid_TS.size:
-        raise ValueError(f"`weights_TS` must be ({len(target)}, {len(source)}), a weight for every pair of tokens, "
-                         f"got {grid_TS.shape}")
+        raise ValueError(
+            f"`weights_TS` must be ({len(target)}, {len(source)}), a weight for every pair of tokens, "
+            f"got {grid_TS.shape}"
+        )
     cell = float(np.clip(14 / max(grid_TS.shape), 0.17, 0.34))  # inches; a page's width where that can be read
     size = float(np.clip(30 * cell, 5.5, 10))  # points
     figure, axes = figure_of(cell * len(source), cell * len(target))
@@ -47,8 +49,15 @@ def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str
     axes.xaxis.tick_top()
     labels = [label_of(token) for token in source]
     upright = {"ha": "center"} if max(map(len, labels)) < 3 else {"rotation": 60, "ha": "left"}
-    axes.set_xticks(np.arange(len(source)) + 0.5, labels, parse_math=False, fontsize=size, va="bottom",
-                    rotation_mode="anchor", **upright)
+    axes.set_xticks(
+        np.arange(len(source)) + 0.5,
+        labels,
+        parse_math=False,
+        fontsize=size,
+        va="bottom",
+        rotation_mode="anchor",
+        **upright,
+    )
     shown = [label_of(token) for token in target]
     axes.set_yticks(np.arange(len(target)) + 0.5, shown, parse_math=False, fontsize=size)
     axes.tick_params(length=0, pad=4, labeltop=True)
@@ -87,9 +96,7 @@ def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
     save_figure(figure, path)
 
 
-def heat_maps(
-    image_HW3: ArrayLike, steps: Sequence[tuple[str, ArrayLike]], path: Path, title: str = ""
-) -> None:
+def heat_maps(image_HW3: ArrayLike, steps: Sequence[tuple[str, ArrayLike]], path: Path, title: str = "") -> None:
     """A picture, and again for every step with its attention over it: clear where the weight is, else veiled.
 
     image_HW3 is uint8, or floats on 0..1. A step is a label and weights_hw, which is stretched over the picture; the
@@ -119,17 +126,17 @@ def heat_maps(
     save_figure(figure, path)
 
 
-def boxes(
-    image_HW3: ArrayLike, drawn: Sequence[tuple[str, Sequence[float]]], path: Path, title: str = ""
-) -> None:
+def boxes(image_HW3: ArrayLike, drawn: Sequence[tuple[str, Sequence[float]]], path: Path, title: str = "") -> None:
     """A picture with boxes on it, each with a label and a colour of its own, the first on top.
 
     image_HW3 is uint8, or floats on 0..1. A box is left, top, right, bottom in pixels of the picture.
     """
     image = np.asarray(image_HW3)
     if image.ndim != 3 or image.shape[2] != 3 or any(len(box) != 4 for _, box in drawn):
-        raise ValueError(f"`image_HW3` must be (H, W, 3) and each box have 4 numbers, got {image.shape} and "
-                         f"{[len(box) for _, box in drawn]}")
+        raise ValueError(
+            f"`image_HW3` must be (H, W, 3) and each box have 4 numbers, got {image.shape} and "
+            f"{[len(box) for _, box in drawn]}"
+        )
     from matplotlib.patches import Rectangle
 
     figure, axes = figure_of(6.4, 6.4 * image.shape[0] / image.shape[1])
@@ -137,8 +144,16 @@ def boxes(
     axes.set_axis_off()
     for (label, (left, top, right, bottom)), colour in reversed([*zip(drawn, itertools.cycle(LINES), strict=False)]):
         axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=2.5))
-        axes.text(left, top, f" {label_of(label)} ", va="bottom", fontsize=9, color="white", parse_math=False,
-                  bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5})
+        axes.text(
+            left,
+            top,
+            f" {label_of(label)} ",
+            va="bottom",
+            fontsize=9,
+            color="white",
+            parse_math=False,
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
+        )
     axes.set_title(title, loc="left", parse_math=False, fontsize=12, color=INK)
     save_figure(figure, path)
 

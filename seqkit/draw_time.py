@@ -42,8 +42,13 @@ def saliency(images_KHW3: ArrayLike, maps_KHW: ArrayLike, labels: Sequence[str],
 
 
 def posteriors(
-    prob_TV: ArrayLike, tokens: Sequence[str], words: Sequence[tuple[str, float, float]], path: Path, *,
-    seconds: float, title: str = "",
+    prob_TV: ArrayLike,
+    tokens: Sequence[str],
+    words: Sequence[tuple[str, float, float]],
+    path: Path,
+    *,
+    seconds: float,
+    title: str = "",
 ) -> None:
     """Probabilities over time, a row for every token that is ever likely; words above where they are said.
 
@@ -54,8 +59,15 @@ def posteriors(
         raise ValueError(f"`prob_TV` must be (frames, {len(tokens)}), got {grid_TV.shape}")
     rows = [v for v in range(len(tokens)) if grid_TV[:, v].max(initial=0) > 0.05]
     figure, axes = figure_of(SPAN, 0.2 * max(1, len(rows)))
-    axes.imshow(grid_TV[:, rows].T, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest",
-                extent=(0, len(grid_TV) * seconds, len(rows), 0))
+    axes.imshow(
+        grid_TV[:, rows].T,
+        aspect="auto",
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+        extent=(0, len(grid_TV) * seconds, len(rows), 0),
+    )
     axes.set_yticks(np.arange(len(rows)) + 0.5, [label_of(tokens[v]) for v in rows], fontsize=8, parse_math=False)
     axes.tick_params(length=0, labelbottom=True, labelsize=8)
     axes.set_xlabel("seconds", fontsize=9, color=INK)
@@ -106,8 +118,10 @@ def double_attention(
     from matplotlib.figure import Figure
 
     if any(np.shape(weights)[0] != len(tokens) for _, _, weights, _ in panels):
-        raise ValueError(f"`weights` must be one row a token, {len(tokens)}, "
-                         f"got {[np.shape(weights) for _, _, weights, _ in panels]}")
+        raise ValueError(
+            f"`weights` must be one row a token, {len(tokens)}, "
+            f"got {[np.shape(weights) for _, _, weights, _ in panels]}"
+        )
     depth, end = max(1.2, 0.14 * len(tokens)), max(seconds for *_, seconds in panels)
     heights = [height for _ in panels for height in (0.9, depth)]
     figure = Figure(figsize=(SPAN, sum(heights) + 0.5 * len(panels) + 0.3), layout="constrained")
@@ -120,10 +134,17 @@ def double_attention(
             above.imshow(np.hstack(list(shown[places])), aspect="auto", extent=(0, seconds, 0, 1))
         else:
             above.imshow(shown.T, aspect="auto", origin="lower", cmap="magma", extent=(0, seconds, 0, shown.shape[1]))
-        below.imshow(np.asarray(weights_US), aspect="auto", cmap="Blues", vmin=0, interpolation="nearest",
-                     extent=(0, seconds, len(tokens), 0))
-        below.set_yticks(np.arange(len(tokens)) + 0.5, [label_of(token) for token in tokens], fontsize=7,
-                         parse_math=False)
+        below.imshow(
+            np.asarray(weights_US),
+            aspect="auto",
+            cmap="Blues",
+            vmin=0,
+            interpolation="nearest",
+            extent=(0, seconds, len(tokens), 0),
+        )
+        below.set_yticks(
+            np.arange(len(tokens)) + 0.5, [label_of(token) for token in tokens], fontsize=7, parse_math=False
+        )
         above.set_title(name, loc="left", fontsize=9, color=INK)
         above.set_yticks([])
         for part in (above, below):

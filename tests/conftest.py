@@ -1,20 +1,19 @@
 """Shared by all tests: one thread (tiny tensors lose by more) and the folder of real corpora."""
 
-import os
 from pathlib import Path
 
 import pytest
 import torch
 
-torch.set_num_threads(1)
+from tests.corpora import DATA
 
-DATA = Path(os.environ.get("SEQKIT_DATA", Path(__file__).parents[2] / "shared" / "data"))
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def talking_mouths(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of drawn mouths and their sound, three words a sentence; for reading alone."""
-    from data_prep.talkers import lipreading
+    from seqkit.data_prep.synthetic.speech import lipreading
 
     folder = tmp_path_factory.mktemp("mouths")
     lipreading(folder, 12, seed=1, words=3, size=40)

@@ -17,7 +17,12 @@ LIPS, DARK, WHITE = (170, 80, 80), (30, 30, 30), (235, 235, 235)
 
 
 def face(
-    shape: tuple[int, int] = (144, 176), x: float = 88, y: float = 66, width: float = 70, *, opened: float = 0.3,
+    shape: tuple[int, int] = (144, 176),
+    x: float = 88,
+    y: float = 66,
+    width: float = 70,
+    *,
+    opened: float = 0.3,
     picture: np.ndarray | None = None,
 ) -> np.ndarray:
     """A face, drawn into `picture` or before a plain sky."""
@@ -57,8 +62,16 @@ def clicks(seconds: float, at: Iterable[float], rate: int = RATE) -> np.ndarray:
 
 
 def write_video(
-    path: Path, frames: Sequence[np.ndarray], sound: np.ndarray | None = None, *, rate: int = RATE, fps: int = 25,
-    times: Sequence[float] | None = None, codec: str = "libx264", begins: float = 0.0, options: str = "",
+    path: Path,
+    frames: Sequence[np.ndarray],
+    sound: np.ndarray | None = None,
+    *,
+    rate: int = RATE,
+    fps: int = 25,
+    times: Sequence[float] | None = None,
+    codec: str = "libx264",
+    begins: float = 0.0,
+    options: str = "",
 ) -> Path:
     """A file with the frames at `times` in seconds, else at `fps`; its sound begins at `begins`."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +86,15 @@ def write_video(
         tick = Fraction(1, fps) if times is None else Fraction(1, 12_800)
         if times is not None:
             video.codec_context.time_base = tick
-        heard = container.add_stream("pcm_s16le" if path.suffix in (".mkv", ".mov") else "mp2" if path.suffix == ".mpg"
-                                     else "aac", rate=rate, layout="mono") if sound is not None else None
+        heard = (
+            container.add_stream(
+                "pcm_s16le" if path.suffix in (".mkv", ".mov") else "mp2" if path.suffix == ".mpg" else "aac",
+                rate=rate,
+                layout="mono",
+            )
+            if sound is not None
+            else None
+        )
         for number, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             frame.pts, frame.time_base = number if times is None else round(times[number] / tick), tick

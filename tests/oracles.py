@@ -102,7 +102,7 @@ def allowed(prefix: list[int], token: int, search: Search) -> bool:
     if token in search.forbid or (token == search.eos and len(prefix) < search.min_len):
         return False
     n, longer = search.no_repeat_ngram, [*prefix, token]
-    grams = [tuple(longer[i:i + n]) for i in range(len(longer) - n + 1)]
+    grams = [tuple(longer[i : i + n]) for i in range(len(longer) - n + 1)]
     return n == 0 or token == search.eos or len(set(grams)) == len(grams)
 
 
@@ -125,14 +125,14 @@ def slow_beam(ask: NextTokens, search: Search, max_len: int) -> list[Hypothesis]
                     gain = logprob_V[token]
                     candidates.append((total + gain + bonus_V[token], logprob + gain, [*prefix, token]))
         candidates.sort(key=lambda candidate: -candidate[0])
-        ended = [c for c in candidates[:search.beam] if c[2][-1] == search.eos]
-        open_ = [c for c in candidates if c[2][-1] != search.eos][:search.beam]
+        ended = [c for c in candidates[: search.beam] if c[2][-1] == search.eos]
+        open_ = [c for c in candidates if c[2][-1] != search.eos][: search.beam]
         pool += [Hypothesis(ids[:-1], logprob, penalised(total, length, search)) for total, logprob, ids in ended]
         if length == max_len:
             pool += [Hypothesis(ids, logprob, penalised(total, length, search)) for total, logprob, ids in open_]
         if len(pool) >= search.beam or not open_:
             break
-    return sorted(pool, key=lambda hypothesis: -hypothesis.score)[:search.nbest]
+    return sorted(pool, key=lambda hypothesis: -hypothesis.score)[: search.nbest]
 
 
 def every_sentence(ask: NextTokens, search: Search, vocab: int, max_len: int) -> Iterator[Hypothesis]:
@@ -150,7 +150,7 @@ def every_sentence(ask: NextTokens, search: Search, vocab: int, max_len: int) ->
 
 def one(tree: Any, row: int) -> Any:
     """One sentence of a batch of memories."""
-    return repeat(tuple(type(part)(*(t[row:row + 1] for t in part)) for part in tree), 1)
+    return repeat(tuple(type(part)(*(t[row : row + 1] for t in part)) for part in tree), 1)
 
 
 def assert_same(found: list[Hypothesis], expected: list[Hypothesis], tolerance: float = 1e-9) -> None:

@@ -14,8 +14,25 @@ import torch
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("seqkit", "recipes", "data_prep")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-HEAVY = ("cv2", "av", "torchaudio", "torchvision", "matplotlib", "sacrebleu", "jiwer", "sentencepiece", "tensorboard",
-         "tqdm", "safetensors", "jsonargparse", "yaml", "soundfile", "onnx", "gradio", "PIL")
+HEAVY = (
+    "cv2",
+    "av",
+    "torchaudio",
+    "torchvision",
+    "matplotlib",
+    "sacrebleu",
+    "jiwer",
+    "sentencepiece",
+    "tensorboard",
+    "tqdm",
+    "safetensors",
+    "jsonargparse",
+    "yaml",
+    "soundfile",
+    "onnx",
+    "gradio",
+    "PIL",
+)
 FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit": (),
     "seqkit.errors": (),
@@ -79,10 +96,18 @@ def test_nothing_imports_upward(path: Path) -> None:
 
 
 def test_the_law_of_floors_forbids_what_it_should() -> None:
-    forbidden = [("seqkit.nn.decoder", "seqkit.data.vocab"), ("seqkit.nn.decoder", "seqkit.decode.search"),
-                 ("seqkit.decode.search", "seqkit.nn.decoder"), ("seqkit.data.batch", "seqkit.train.fit"),
-                 ("seqkit.train.fit", "seqkit.cli"), ("seqkit.errors", "seqkit.data"), ("data_prep.wmt", "recipes.x"),
-                 ("seqkit.data.text", "seqkit"), ("seqkit", "seqkit.errors"), ("seqkit.cli", "recipes.translation")]
+    forbidden = [
+        ("seqkit.nn.decoder", "seqkit.data.vocab"),
+        ("seqkit.nn.decoder", "seqkit.decode.search"),
+        ("seqkit.decode.search", "seqkit.nn.decoder"),
+        ("seqkit.data.batch", "seqkit.train.fit"),
+        ("seqkit.train.fit", "seqkit.cli"),
+        ("seqkit.errors", "seqkit.data"),
+        ("data_prep.wmt", "recipes.x"),
+        ("seqkit.data.text", "seqkit"),
+        ("seqkit", "seqkit.errors"),
+        ("seqkit.cli", "recipes.translation"),
+    ]
     assert not any(allowed(name, imported) for name, imported in forbidden)
     assert allowed("seqkit.decode.search", "seqkit.nn.memory") and allowed("recipes.x", "data_prep.synthetic")
 
@@ -90,15 +115,20 @@ def test_the_law_of_floors_forbids_what_it_should() -> None:
 @pytest.mark.parametrize("package", ["nn", "decode", "train"])
 def test_importing_the_core_loads_torch_and_numpy_only(package: str) -> None:
     modules = [name_of(path) for path in sorted((ROOT / "seqkit" / package).glob("*.py"))]
-    program = ("import sys, torch, numpy; before = set(sys.modules); "
-               f"import {', '.join(modules)}; print(*set(sys.modules) - before)")
+    program = (
+        "import sys, torch, numpy; before = set(sys.modules); "
+        f"import {', '.join(modules)}; print(*set(sys.modules) - before)"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert {name.split(".")[0] for name in result.stdout.split()} & set(HEAVY) == set()
 
 
 def test_only_draw_imports_matplotlib() -> None:
-    users = [path for path in MODULES if "import matplotlib" in (text := path.read_text(encoding="utf-8"))
-             or "from matplotlib" in text]
+    users = [
+        path
+        for path in MODULES
+        if "import matplotlib" in (text := path.read_text(encoding="utf-8")) or "from matplotlib" in text
+    ]
     assert [name_of(path) for path in users] in ([], ["seqkit.draw", "seqkit.draw_time"])
 
 

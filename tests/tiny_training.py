@@ -65,6 +65,7 @@ def make_data(rows: int = 4) -> Data:
 
 def make_loss(model: nn.Module, *, noisy: bool = True, hook: Callable[[int], None] | None = None) -> Loss:
     """Next-token cross entropy; when noisy, scaled by random numbers of python and numpy."""
+
     def loss(batch_BT: Tensor, step: int) -> tuple[Tensor, int]:
         if hook:
             hook(step)
@@ -89,7 +90,13 @@ def make_validate(model: nn.Module, count: int = 5) -> Callable[[], dict[str, fl
 
 
 def train(
-    folder: Path, plan: Plan, *, resume: bool = False, dropout: float = 0.3, rows: int = 4, seed: int = 0,
+    folder: Path,
+    plan: Plan,
+    *,
+    resume: bool = False,
+    dropout: float = 0.3,
+    rows: int = 4,
+    seed: int = 0,
     hook: Callable[[int], None] | None = None,
 ) -> tuple[nn.Module, Outcome]:
     """A fresh model, trained; `hook` is called with the number of every step as its loss is computed."""
@@ -125,8 +132,12 @@ def state_of(folder: Path) -> dict[str, Any]:
     weights = {name: (folder / name / "model.safetensors").read_bytes() for name in ("best", "last")}
     best = json.loads((folder / "best" / "meta.json").read_text())
     return {
-        "progress": (step, epoch, batch, scores), **training, **weights, "log": rows_of(folder),
-        "best step": (best["step"], best["metrics"]), "files": sorted(path.name for path in folder.iterdir()),
+        "progress": (step, epoch, batch, scores),
+        **training,
+        **weights,
+        "log": rows_of(folder),
+        "best step": (best["step"], best["metrics"]),
+        "files": sorted(path.name for path in folder.iterdir()),
     }
 
 

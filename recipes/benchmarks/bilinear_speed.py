@@ -58,8 +58,11 @@ class Memory:
 
     def __exit__(self, *error: object) -> None:
         """The resident set's peak is that of the whole process: what runs here must hold more than all before it."""
-        peak = (torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda"
-                else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        peak = (
+            torch.cuda.max_memory_allocated(self.device)
+            if self.device.type == "cuda"
+            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        )
         self.peak = peak - self.before
 
 
@@ -100,8 +103,13 @@ def measure(method: str, sizes: Sizes) -> dict[str, float]:
         clocks.append(now(sizes.device))
     own = out.nbytes + question.nbytes + grid.nbytes
     (start, start_cpu), (middle, _), (end, end_cpu) = clocks
-    return {"forward_seconds": middle - start, "backward_seconds": end - middle, "seconds": end - start,
-            "cpu_seconds": end_cpu - start_cpu, "working_bytes": max(memory.peak - own, 0)}
+    return {
+        "forward_seconds": middle - start,
+        "backward_seconds": end - middle,
+        "seconds": end - start,
+        "cpu_seconds": end_cpu - start_cpu,
+        "working_bytes": max(memory.peak - own, 0),
+    }
 
 
 def now(device: torch.device) -> tuple[float, float]:
@@ -131,11 +139,16 @@ def compare(sizes: Sizes) -> dict[str, object]:
 
     ours, least = apart(measure, "compact", sizes), apart(floor, sizes)
     dense = apart(measure, "dense", sizes)
-    return {"sizes": {**sizes._asdict(), "device": str(sizes.device)}, "compact": ours, "dense": dense, "floor": least,
-            "times_faster": dense["seconds"] / ours["seconds"],
-            "times_less_processor": dense["cpu_seconds"] / max(ours["cpu_seconds"], 1e-9),
-            "times_less_memory": dense["working_bytes"] / max(ours["working_bytes"], 1),
-            "times_the_floor": ours["seconds"] / least["seconds"]}
+    return {
+        "sizes": {**sizes._asdict(), "device": str(sizes.device)},
+        "compact": ours,
+        "dense": dense,
+        "floor": least,
+        "times_faster": dense["seconds"] / ours["seconds"],
+        "times_less_processor": dense["cpu_seconds"] / max(ours["cpu_seconds"], 1e-9),
+        "times_less_memory": dense["working_bytes"] / max(ours["working_bytes"], 1),
+        "times_the_floor": ours["seconds"] / least["seconds"],
+    }
 
 
 def main(argv: Sequence[str]) -> None:
@@ -148,21 +161,28 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to run (default: cpu)")
     parser.add_argument("--json", action="store_true", help="print one object")
     given = parse(parser, list(argv))
-    found = compare(Sizes(given.batch, given.cells, given.width, given.out_dim, given.threads,
-                          pick_device(given.device)))
+    found = compare(
+        Sizes(given.batch, given.cells, given.width, given.out_dim, given.threads, pick_device(given.device))
+    )
     print(json.dumps(found) if given.json else report(found))
 
 
 def report(found: dict[str, object]) -> str:
-    lines = [f"{name:8} forward {row['forward_seconds']:.2f} s, backward {row['backward_seconds']:.2f} s, processor "
-             f"{row['cpu_seconds']:.2f} s, working memory {row['working_bytes'] / MIB:,.0f} MiB"
-             for name, row in ((name, found[name]) for name in ("compact", "dense"))]
+    lines = [
+        f"{name:8} forward {row['forward_seconds']:.2f} s, backward {row['backward_seconds']:.2f} s, processor "
+        f"{row['cpu_seconds']:.2f} s, working memory {row['working_bytes'] / MIB:,.0f} MiB"
+        for name, row in ((name, found[name]) for name in ("compact", "dense"))
+    ]
     least = found["floor"]
-    lines.append(f"floor    {least['bytes'] / MIB:,.0f} MiB at {least['bytes_a_second'] / 2**30:.1f} GiB/s, "
-                 f"{least['seconds']:.2f} s")
-    lines.append(f"compact is {found['times_faster']:.1f} times faster than dense ({found['times_less_processor']:.1f} "
-                 f"times by processor time), needs {found['times_less_memory']:.1f} times less working memory, and "
-                 f"{found['times_the_floor']:.1f} times the floor's time")
+    lines.append(
+        f"floor    {least['bytes'] / MIB:,.0f} MiB at {least['bytes_a_second'] / 2**30:.1f} GiB/s, "
+        f"{least['seconds']:.2f} s"
+    )
+    lines.append(
+        f"compact is {found['times_faster']:.1f} times faster than dense ({found['times_less_processor']:.1f} "
+        f"times by processor time), needs {found['times_less_memory']:.1f} times less working memory, and "
+        f"{found['times_the_floor']:.1f} times the floor's time"
+    )
     return "\n".join(lines)
 
 

@@ -17,15 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipes.language_model import load_scorer
 from seqkit.cli import Parser, guarded, parse, pick_device
 from seqkit.data.vocab import SPECIALS
 from seqkit.decode import Search, prefix_beam
 from seqkit.decode.search import Scorers
 from seqkit.nn.ctc_loss import ctc_loss
+from seqkit.recipes.language_model.recipe import load_scorer
 
-NUMBERS = (("beam", 200, "prefixes kept"), ("frames", 75, "frames an item"), ("items", 64, "items"),
-           ("symbols", 28, "tokens besides the specials"), ("batch", 16, "items decoded together"))
+NUMBERS = (
+    ("beam", 200, "prefixes kept"),
+    ("frames", 75, "frames an item"),
+    ("items", 64, "items"),
+    ("symbols", 28, "tokens besides the specials"),
+    ("batch", 16, "items decoded together"),
+)
 LETTERS = " abcdefghijklmnopqrstuvwxyz'"
 
 
@@ -64,8 +69,9 @@ def theirs(logits_BTV: Tensor, beam: int) -> Callable[[], list[list[int]]] | Non
     except (ImportError, RuntimeError):  # no torchaudio, or no flashlight in it
         return None
     tokens = ["-", "|", *(f"t{i}" for i in range(logits_BTV.shape[2] - 2))]
-    decoder = ctc_decoder(lexicon=None, tokens=tokens, beam_size=beam, log_add=True, blank_token="-", sil_token="|",
-                          unk_word="t0")
+    decoder = ctc_decoder(
+        lexicon=None, tokens=tokens, beam_size=beam, log_add=True, blank_token="-", sil_token="|", unk_word="t0"
+    )
     logprob_BTV, lengths_B = logits_BTV.log_softmax(-1), torch.full((len(logits_BTV),), logits_BTV.shape[1])
     # A silence stands at both ends of what theirs says.
     return lambda: [best.tokens.tolist()[1:-1] for best, *_ in decoder(logprob_BTV, lengths_B)]
@@ -96,8 +102,11 @@ def main(argv: Sequence[str]) -> None:
     given = parse(parser, list(argv))
     torch.set_num_threads(1)
     device, search = pick_device(given.device), Search(beam=given.beam)
-    logits_BTV = torch.from_numpy(np.load(given.logits)).float() if given.logits else posteriors(
-        given.items, given.frames, given.symbols, given.peak)
+    logits_BTV = (
+        torch.from_numpy(np.load(given.logits)).float()
+        if given.logits
+        else posteriors(given.items, given.frames, given.symbols, given.peak)
+    )
     tokens = [*SPECIALS, *LETTERS][: logits_BTV.shape[2]]
     scorers = {"": []} | ({" with language model": [(load_scorer(given.lm, tokens, device), 0.5)]} if given.lm else {})
     rates: dict[str, float] = {}

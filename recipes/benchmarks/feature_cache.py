@@ -25,9 +25,6 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from recipes import captioning
-from recipes.captions import Text
-from recipes.pictures import Eye
 from seqkit.cli import Parser, guarded, parse
 from seqkit.data.cache import build, stamp_of
 from seqkit.data.image import Square, to_pixels
@@ -35,6 +32,9 @@ from seqkit.data.manifest import Item, write_manifest
 from seqkit.data.records import ENTRY, FORMAT, HEADER
 from seqkit.errors import InputError
 from seqkit.nn.backbones import Backbone
+from seqkit.recipes.captioning import recipe as captioning
+from seqkit.recipes.captioning.data import Text
+from seqkit.recipes.common.image_encoder import Eye
 from seqkit.train.allocator import keep_memory
 
 BATCH, STEPS, HELD_OUT, FOLDER = 32, 20, 20, 1000
@@ -65,8 +65,11 @@ def speed(images: Path, number: int, threads: int) -> None:
             began = time.perf_counter()
             build(Path(folder), paths, extract, backbone.key(), square=square, batch=BATCH)
             again = time.perf_counter() - began
-        print(f"network {bare:.1f} pictures a second, cache {cached:.1f} ({100 * cached / bare:.0f} %), "
-              f"all {len(paths)} again {again:.2f} s", flush=True)
+        print(
+            f"network {bare:.1f} pictures a second, cache {cached:.1f} ({100 * cached / bare:.0f} %), "
+            f"all {len(paths)} again {again:.2f} s",
+            flush=True,
+        )
 
 
 def simulate(folder: Path, pictures: int) -> Path:
@@ -121,8 +124,11 @@ def memory(sizes: Sequence[int]) -> None:
             command = [sys.executable, "-c", PROGRAM, str(folder), str(cache)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout.splitlines()[-1])
-            print(f"{pictures:,} pictures: peak {found['peak_mb']:,.0f} MB in training, {found['seconds']:.0f} s for "
-                  f"opening and {STEPS} steps", flush=True)
+            print(
+                f"{pictures:,} pictures: peak {found['peak_mb']:,.0f} MB in training, {found['seconds']:.0f} s for "
+                f"opening and {STEPS} steps",
+                flush=True,
+            )
 
 
 def main(argv: Sequence[str]) -> None:
@@ -131,8 +137,13 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--images", type=Path, help="of speed: a folder of pictures, at any depth")
     parser.add_argument("--number", type=int, default=320, help="of speed: pictures to take (default: 320)")
     parser.add_argument("--threads", type=int, default=1, help="of speed: threads of torch (default: 1)")
-    parser.add_argument("--pictures", type=int, nargs="+", default=[7_000, 1_000_000],
-                        help="of memory: sizes to simulate (default: 7000 1000000)")
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        nargs="+",
+        default=[7_000, 1_000_000],
+        help="of memory: sizes to simulate (default: 7000 1000000)",
+    )
     given = parse(parser, list(argv))
     if given.command == "memory":
         memory(given.pictures)

@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from recipes import translation
-from recipes.parallel_text import read_pairs, train_data, train_vocabs
-from recipes.translation import Config, load_system, make_loss
-from recipes.translator import Translator, make_model
 from seqkit.cli import Parser, guarded, parse
 from seqkit.config import load_config
+from seqkit.recipes.translation import recipe as translation
+from seqkit.recipes.translation.data import read_pairs, train_data, train_vocabs
+from seqkit.recipes.translation.model import Translator, make_model
+from seqkit.recipes.translation.recipe import Config, load_system, make_loss
 from seqkit.train.allocator import keep_memory
 from seqkit.train.average import Average
 from seqkit.train.optimizer import make_optimizer
@@ -34,7 +34,8 @@ def peer() -> Config:
     """The peer's sizes; its batches of 128 sentences hold as many real target tokens as ours at this budget."""
     config = Config()
     return dataclasses.replace(
-        config, text=dataclasses.replace(config.text, vocab_size=8000, batch_tokens=1900),
+        config,
+        text=dataclasses.replace(config.text, vocab_size=8000, batch_tokens=1900),
         network=dataclasses.replace(config.network, encoder_layers=1, readout_dim=512, tied=False),
         plan=dataclasses.replace(config.plan, ema=0.0),
     )
@@ -52,12 +53,17 @@ def multiply_rate(seconds: float = 2.0) -> float:
 
 def operations_a_token(model: Translator, source_share: float) -> float:
     """Of forward and backward: 6 for each weight and token, the encoder's counted for `source_share` source tokens."""
+
     def weights(part: nn.Module) -> int:
         return sum(p.numel() for p in part.parameters() if p.dim() > 1)
 
     decoder = model.decoder
-    return 6 * (source_share * weights(model.encoder.encoder) + weights(decoder.cells) + weights(decoder.attentions)
-                + weights(decoder.readout))
+    return 6 * (
+        source_share * weights(model.encoder.encoder)
+        + weights(decoder.cells)
+        + weights(decoder.attentions)
+        + weights(decoder.readout)
+    )
 
 
 def time_search(run: Path, data: Path) -> None:
@@ -98,8 +104,10 @@ def main(argv: Sequence[str]) -> None:
     tokens = sum(int(batch.lengths_B.sum()) for batch in timed)
     source = sum(int(batch.streams[0].lengths_B.sum()) for batch in timed)
     share = tokens / seconds * operations_a_token(model, source / tokens) / ((peak + multiply_rate()) / 2)
-    print(f"training: {tokens / seconds:,.0f} target tokens a second, {len(timed) / seconds:.2f} batches a second, "
-          f"{100 * share:.0f} % of the matrix-multiply rate")
+    print(
+        f"training: {tokens / seconds:,.0f} target tokens a second, {len(timed) / seconds:.2f} batches a second, "
+        f"{100 * share:.0f} % of the matrix-multiply rate"
+    )
     if given.run:
         time_search(given.run, given.data)
 

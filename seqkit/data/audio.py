@@ -56,8 +56,10 @@ def read_audio(path: Path, *, start: float | None = None, end: float | None = No
             samples_NC = file.read(last - first, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, TypeError) as error:  # the latter for a name that ends in .raw
         reason = str(getattr(error, "error_string", "no header")).strip().rstrip(".")
-        raise InputError(f"{path}: must be sound as wav, flac, ogg or mp3, got other or damaged data ({reason}); "
-                         "convert it, or fetch it again") from None
+        raise InputError(
+            f"{path}: must be sound as wav, flac, ogg or mp3, got other or damaged data ({reason}); "
+            "convert it, or fetch it again"
+        ) from None
     found = first + len(samples_NC)
     if found < last:
         raise InputError(f"{path}: must hold the {length} samples that it says, got {found}; fetch it again")
@@ -76,8 +78,10 @@ def _cut(path: Path, start: float, end: float | None, rate: int, length: int) ->
         raise InputError(f"{path}: `end` must be within the file's {seconds:g} seconds, got {end:g}; correct the item")
     first, last = round(start * rate), length if end is None else min(length, round(end * rate))
     if not 0 <= first < last:
-        raise InputError(f"{path}: `start` must be from 0 to before the end ({last / rate:g} seconds), got {start:g}; "
-                         "correct the item")
+        raise InputError(
+            f"{path}: `start` must be from 0 to before the end ({last / rate:g} seconds), got {start:g}; "
+            "correct the item"
+        )
     return first, last
 
 
@@ -174,8 +178,16 @@ def statistics(corpus: Iterable[Floats]) -> tuple[Floats, Floats]:
     return mean.astype(np.float32), np.sqrt(squares / count).astype(np.float32)
 
 
-def spec_augment(features_TF: Floats, rng: np.random.Generator, *, time_masks: int = 2, time_width: int = 40,
-                 frequency_masks: int = 2, frequency_width: int = 3, share: float = 0.2) -> Floats:
+def spec_augment(
+    features_TF: Floats,
+    rng: np.random.Generator,
+    *,
+    time_masks: int = 2,
+    time_width: int = 40,
+    frequency_masks: int = 2,
+    frequency_width: int = 3,
+    share: float = 0.2,
+) -> Floats:
     """A copy in which spans of frames and of features, each of a width from 0 to the given one, are 0: the mean of
     normalised features. No span of frames is wider than `share` of the utterance."""
     masked_TF = features_TF.copy()

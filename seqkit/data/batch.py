@@ -77,8 +77,14 @@ class LengthBatches:
     """Batches of items of like length, within a budget of padded positions."""
 
     def __init__(
-        self, sizes: Sequence[int] | Sequence[tuple[int, ...]], budget: int, *,
-        seed: int = 0, shuffle: bool = True, max_items: int | None = None, pool: int = 100,
+        self,
+        sizes: Sequence[int] | Sequence[tuple[int, ...]],
+        budget: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        max_items: int | None = None,
+        pool: int = 100,
     ) -> None:
         """sizes: the length of every item, or of its several sequences. budget: the most of rows x
         longest sequence in a batch; an item above it is a batch of its own. pool: how many batches' worth of items,
@@ -132,8 +138,11 @@ class _Loaded(Generic[T]):
     """Batches that are loaded when they are asked for, here or in a worker process."""
 
     def __init__(
-        self, load: Callable[[int, int], Example], collate: Callable[[Sequence[Example]], T],
-        batches: Sequence[Sequence[int]], seeds_N: NDArray[np.int64],
+        self,
+        load: Callable[[int, int], Example],
+        collate: Callable[[Sequence[Example]], T],
+        batches: Sequence[Sequence[int]],
+        seeds_N: NDArray[np.int64],
     ) -> None:
         self.load, self.collate, self.batches, self.seeds_N = load, collate, batches, seeds_N
 
@@ -156,8 +165,13 @@ def _as_is(batch: T) -> T:
 
 
 def loader(
-    load: Callable[[int, int], Example], collate: Callable[[Sequence[Example]], T],
-    batches: Sequence[Sequence[int]], *, workers: int = 0, seed: int = 0, epoch: int = 0,
+    load: Callable[[int, int], Example],
+    collate: Callable[[Sequence[Example]], T],
+    batches: Sequence[Sequence[int]],
+    *,
+    workers: int = 0,
+    seed: int = 0,
+    epoch: int = 0,
 ) -> Iterator[T]:
     """`collate` of the loaded items of every batch, in order.
 

@@ -61,8 +61,14 @@ class Cache:
 
 
 def build(
-    folder: Path, paths: Sequence[Path], extract: Extract, key: Mapping[str, Any], *,
-    square: Square, batch: int = 32, skip_bad: bool = False,
+    folder: Path,
+    paths: Sequence[Path],
+    extract: Extract,
+    key: Mapping[str, Any],
+    *,
+    square: Square,
+    batch: int = 32,
+    skip_bad: bool = False,
 ) -> Cache:
     """The features of pictures, from the cache in `folder` where it has them, else computed and added to it.
 
@@ -91,8 +97,12 @@ def build(
 
 
 def _fill(
-    writer: Writer, reads: Iterable[tuple[int, Read]], stamps: Stamps,
-    features: Callable[[Sequence[Pixels]], list[Half]], batch: int, skip_bad: bool,
+    writer: Writer,
+    reads: Iterable[tuple[int, Read]],
+    stamps: Stamps,
+    features: Callable[[Sequence[Pixels]], list[Half]],
+    batch: int,
+    skip_bad: bool,
 ) -> dict[int, str]:
     """Adds what was read; what was wrong with the others, by number."""
     bad: dict[int, str] = {}

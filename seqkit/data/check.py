@@ -30,7 +30,8 @@ def check(folder: Path) -> tuple[dict[str, list[Line]], list[Finding]]:
         raise InputError(f"{folder}: must be a folder with manifests such as train.jsonl, got no *.jsonl in it")
     findings = [
         Finding(False, "missing split", f"{folder}: has no {name}, which training needs")
-        for name in ("train.jsonl", "val.jsonl") if not (folder / name).exists()
+        for name in ("train.jsonl", "val.jsonl")
+        if not (folder / name).exists()
     ]
     files = {path.name: _read(path, findings) for path in paths}
     lines = [line for file in files.values() for line in file]

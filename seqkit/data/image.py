@@ -33,12 +33,27 @@ MAX_PIXELS = 2**30 // 12  # 89,478,485: 256 MiB as RGB, and where Pillow begins 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "ICO", "AVIF")  # decoded in process
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # what undoes each orientation
-DAMAGE = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError,
-          RuntimeError, struct.error, zlib.error)  # all that Pillow's decoders raise over broken files
+DAMAGE = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)  # all that Pillow's decoders raise over broken files
 
 
 def read_image(path: Path, *, at_least: int | None = None) -> Pixels:
@@ -145,8 +160,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise InputError(f"{path}: must have at most {MAX_PIXELS:,} pixels, got more; make it smaller") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: must be a picture in one of the formats {', '.join(FORMATS)}, got other or damaged "
-                         "data; convert it to JPEG or PNG, or fetch it again") from None
+        raise InputError(
+            f"{path}: must be a picture in one of the formats {', '.join(FORMATS)}, got other or damaged "
+            "data; convert it to JPEG or PNG, or fetch it again"
+        ) from None
     except DAMAGE as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{path}: must be a whole picture, got damaged data ({reason}); fetch it again") from None
@@ -185,6 +202,7 @@ def _eight_bits(grey_HW: NDArray[np.generic], path: Path) -> Pixels:
     """Grey of 16 bits in 8; wider samples have no scale of their own and must fit into 16."""
     low, high = grey_HW.min(), grey_HW.max()
     if grey_HW.dtype.kind == "f" or low < 0 or high > 65535:
-        raise InputError(f"{path}: must have 8 or 16 bits a sample, got {grey_HW.dtype} from {low} to {high}; "
-                         "convert it to 8 bits")
+        raise InputError(
+            f"{path}: must have 8 or 16 bits a sample, got {grey_HW.dtype} from {low} to {high}; convert it to 8 bits"
+        )
     return ((grey_HW.astype(np.uint32) + 128) // 257).astype(np.uint8)

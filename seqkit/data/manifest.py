@@ -61,8 +61,10 @@ def read_manifest(path: Path, *, needed: Sequence[str] = ()) -> list[Item]:
         lines[item.id] = number
         for key in needed:
             if getattr(item, key) in (None, ()):
-                raise InputError(f'{path}, line {number}, id "{item.id}": `{key}` must be given, got none; '
-                                 "add it, or take the item out")
+                raise InputError(
+                    f'{path}, line {number}, id "{item.id}": `{key}` must be given, got none; '
+                    "add it, or take the item out"
+                )
         items.append(item)
     if not items:
         raise InputError(f"{path}: must hold at least one item, got an empty file")
@@ -199,11 +201,18 @@ _TEXT = ("a text", _is_text, str)
 _PATH = ("a path", _is_path, Path)
 _SECONDS = ("seconds, a finite number from 0 up", _is_seconds, float)
 CHECKS: dict[str, tuple[str, Callable[[Any], bool], Callable[[Any], Any]]] = {
-    "source": _TEXT, "question": _TEXT, "speaker": _TEXT,
-    "image": _PATH, "video": _PATH, "audio": _PATH, "features": _PATH,
+    "source": _TEXT,
+    "question": _TEXT,
+    "speaker": _TEXT,
+    "image": _PATH,
+    "video": _PATH,
+    "audio": _PATH,
+    "features": _PATH,
     "references": ("a list of at least one text", _is_texts, tuple),
     "answers": ("a list of at least one text", _is_texts, tuple),
-    "start": _SECONDS, "end": _SECONDS, "seconds": _SECONDS,
+    "start": _SECONDS,
+    "end": _SECONDS,
+    "seconds": _SECONDS,
     "words": ("a list of [word, start_seconds, end_seconds]", _is_words, _nested),
     "boxes": ("a list of boxes of four numbers", _is_boxes, _nested),
     "rows": ("[first, end) with 0 <= first < end", _is_rows, tuple),

@@ -40,6 +40,7 @@ def babble(ids: Sequence[str], read: Callable[[str], Floats], *, talkers: int = 
     `read` gives an item's samples. An item is another one where its id does not begin the key. Raises ValueError, when
     noise is asked for, where there are too few others.
     """
+
     def noise(count: int, key: str) -> Floats:
         rng, others = generator(key), [other for other in ids if not key.startswith(other)]
         if len(others) < talkers:

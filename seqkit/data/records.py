@@ -112,9 +112,10 @@ def read_record(data_file: Path, row: int, width: int) -> Half:
     start = row * width * 2
     before = start % mmap.ALLOCATIONGRANULARITY
     try:
-        with open(data_file, "rb") as file, mmap.mmap(
-            file.fileno(), before + width * 2, access=mmap.ACCESS_READ, offset=start - before
-        ) as pages:
+        with (
+            open(data_file, "rb") as file,
+            mmap.mmap(file.fileno(), before + width * 2, access=mmap.ACCESS_READ, offset=start - before) as pages,
+        ):
             pages.madvise(mmap.MADV_WILLNEED)
             return np.frombuffer(pages, "<f2", width, before).copy()
     except (OSError, ValueError) as error:
@@ -124,8 +125,10 @@ def read_record(data_file: Path, row: int, width: int) -> Half:
 def _intact(records: Records) -> bool:
     """Whether records here and there are those that were written."""
     sample = np.linspace(0, len(records.entries_R) - 1, min(SAMPLE, len(records.entries_R)), dtype=np.int64)
-    return all(crc32(read_record(records.data_file, int(entry["row"]), records.width).tobytes()) == entry["check"]
-               for entry in records.entries_R[sample])
+    return all(
+        crc32(read_record(records.data_file, int(entry["row"]), records.width).tobytes()) == entry["check"]
+        for entry in records.entries_R[sample]
+    )
 
 
 @contextmanager
@@ -167,8 +170,9 @@ class Writer:
             self._open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with self.files:
             if self.pending:
                 self._commit()
@@ -197,8 +201,10 @@ class Writer:
             self.records = self.records._replace(shapes=shapes)
             self._open(fresh=True)
         if shapes != self.records.shapes or {len(array) for array in arrays} != {len(contents)}:
-            raise ValueError(f"`arrays` must be {len(contents)} of each of {self.records.shapes} as all with this key, "
-                             f"got {[array.shape for array in arrays]}")
+            raise ValueError(
+                f"`arrays` must be {len(contents)} of each of {self.records.shapes} as all with this key, "
+                f"got {[array.shape for array in arrays]}"
+            )
         records_BW = np.concatenate([array.reshape(len(contents), -1) for array in arrays], 1).astype("<f2")
         _write(self.data, records_BW, self.folder)
         for content, record_W in zip(contents, records_BW, strict=True):
@@ -225,8 +231,10 @@ class Writer:
     def _check_room(self) -> None:
         need, free = self.expected * 2 * self.records.width, shutil.disk_usage(self.folder).free
         if need > free:
-            raise InputError(f"{self.folder}: disk must have {need / 1e9:.1f} GB of room for {self.expected} records, "
-                             f"got {free / 1e9:.1f} GB; free some or choose another folder")
+            raise InputError(
+                f"{self.folder}: disk must have {need / 1e9:.1f} GB of room for {self.expected} records, "
+                f"got {free / 1e9:.1f} GB; free some or choose another folder"
+            )
 
     def _commit(self) -> None:
         os.fsync(self.data.fileno())
@@ -241,9 +249,11 @@ def _write(file: IO[bytes], array: NDArray[Any], folder: Path) -> None:
     rest = memoryview(array.tobytes())
     try:
         while rest:
-            rest = rest[file.write(rest):]
+            rest = rest[file.write(rest) :]
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise InputError(f"{folder}: disk must have room for features, got {error.strerror!r}: free some and start "
-                         "again; what was computed is kept") from error
+        raise InputError(
+            f"{folder}: disk must have room for features, got {error.strerror!r}: free some and start "
+            "again; what was computed is kept"
+        ) from error

@@ -27,6 +27,7 @@ def squeeze(text: str) -> str:
 
 def strip_punctuation(text: str) -> str:
     """Punctuation (Unicode category P) becomes white space, except an apostrophe between two letters."""
+
     def kept(place: int, char: str) -> bool:
         inside = char in "'’" and text[place - 1 : place].isalpha() and text[place + 1 : place + 2].isalpha()
         return inside or unicodedata.category(char)[0] != "P"

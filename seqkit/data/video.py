@@ -110,8 +110,9 @@ def move_words(words: Words, new_to_old: Tensor, frames: int, rate: float = RATE
     return [(word, moved(start), moved(end)) for word, start, end in words]
 
 
-def erase(clip: Tensor, rng: np.random.Generator, *, share: float = 0.4, seconds: float = 0.4,
-          rate: float = RATE) -> Tensor:
+def erase(
+    clip: Tensor, rng: np.random.Generator, *, share: float = 0.4, seconds: float = 0.4, rate: float = RATE
+) -> Tensor:
     """A copy in which one box, of sides up to `share` of the picture's, is filled for up to `seconds`, with the clip's
     own average of each channel."""
     made = clip.clone()

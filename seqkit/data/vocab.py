@@ -152,10 +152,20 @@ class SubwordVocab:
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(map(squeeze, texts)), model_writer=model, model_type=kind, vocab_size=size,
-                character_coverage=character_coverage, pad_id=PAD, bos_id=BOS, eos_id=EOS, unk_id=UNK,
+                sentence_iterator=iter(map(squeeze, texts)),
+                model_writer=model,
+                model_type=kind,
+                vocab_size=size,
+                character_coverage=character_coverage,
+                pad_id=PAD,
+                bos_id=BOS,
+                eos_id=EOS,
+                unk_id=UNK,
                 hard_vocab_limit=False,  # a small corpus has fewer pieces than asked for
-                normalization_rule_name="identity", max_sentence_length=1 << 20, num_threads=1, minloglevel=2,
+                normalization_rule_name="identity",
+                max_sentence_length=1 << 20,
+                num_threads=1,
+                minloglevel=2,
             )
         except RuntimeError as error:
             reason = str(error).rpartition("] ")[2] or "no text to learn from"

@@ -69,16 +69,22 @@ def load_arpa(path: Path) -> Ngram:
     return assemble(tuple(ids), words, values, str(path))
 
 
-def assemble(symbols: tuple[str, ...], words: list[Ints], values: list[Floats], name: str
-             ) -> Ngram:
+def assemble(symbols: tuple[str, ...], words: list[Ints], values: list[Floats], name: str) -> Ngram:
     """A model from the n-grams of each order (U, n), in any order, with log p and log back-off (U, 2) of each."""
     for number in range(len(words) - 1, 0, -1):
         lacking_Un = _lacking(words[number][:, :-1], words[number - 1], len(symbols))
         words[number - 1] = np.concatenate([words[number - 1], lacking_Un])
         values[number - 1] = np.concatenate([values[number - 1], np.tile([np.nan, 0.0], (len(lacking_Un), 1))])
     nothing = np.zeros(0)
-    empty = Ngram(symbols, (0, 1), nothing.astype(np.int64), np.zeros(1), np.zeros(1), np.zeros(1, np.int32),
-                  nothing.astype(np.int32))
+    empty = Ngram(
+        symbols,
+        (0, 1),
+        nothing.astype(np.int64),
+        np.zeros(1),
+        np.zeros(1),
+        np.zeros(1, np.int32),
+        nothing.astype(np.int32),
+    )
     model = empty
     for words_Un, values_U2 in zip(words, values, strict=True):
         model = _add(model, words_Un, values_U2, name)
@@ -95,20 +101,28 @@ def _add(model: Ngram, words_Un: Ints, values_U2: Floats, name: str) -> Ngram:
     key_U = parent_U * len(model.symbols) + words_Un[:, -1]
     sort_U = np.argsort(key_U)
     key_U, parent_U, word_U, (logprob_U, backoff_U) = (
-        key_U[sort_U], parent_U[sort_U], words_Un[sort_U, -1], values_U2[sort_U].T)
+        key_U[sort_U],
+        parent_U[sort_U],
+        words_Un[sort_U, -1],
+        values_U2[sort_U].T,
+    )
     if (twice_U := np.flatnonzero(key_U[1:] == key_U[:-1])).size:
         text = " ".join(model.symbols[word] for word in words_Un[sort_U[twice_U[0]]])
         raise InputError(f"{name}: n-grams must be different, got `{text}` twice")
     suffix_U, lower_U = _back_off(model, parent_U, word_U)
     logprob_U = np.where(np.isnan(logprob_U), lower_U, logprob_U)
     return Ngram(
-        model.symbols, (*model.bounds, model.bounds[-1] + len(key_U)), np.concatenate([model.key_E, key_U]),
-        np.concatenate([model.logprob_G, logprob_U]), np.concatenate([model.backoff_G, backoff_U]),
-        np.concatenate([model.suffix_G, suffix_U.astype(np.int32)]), model.context_G)
+        model.symbols,
+        (*model.bounds, model.bounds[-1] + len(key_U)),
+        np.concatenate([model.key_E, key_U]),
+        np.concatenate([model.logprob_G, logprob_U]),
+        np.concatenate([model.backoff_G, backoff_U]),
+        np.concatenate([model.suffix_G, suffix_U.astype(np.int32)]),
+        model.context_G,
+    )
 
 
-def _back_off(model: Ngram, parent_U: Ints, word_U: Ints
-              ) -> tuple[Ints, Floats]:
+def _back_off(model: Ngram, parent_U: Ints, word_U: Ints) -> tuple[Ints, Floats]:
     """The longest shorter n-gram that ends `parent_U` with `word_U`, and log p by backing off to it."""
     suffix_U, total_U = np.zeros_like(parent_U), np.zeros(len(parent_U))
     open_U = np.flatnonzero(parent_U > 0)
@@ -141,8 +155,10 @@ def _sections(path: Path, ids: dict[str, int]) -> Iterator[tuple[int, Ints, Floa
         place = f"{path}, line {line}"
         if text.startswith("\\"):
             if number and len(values) != 2 * sizes[number - 1]:
-                raise InputError(f"{place}: must follow the {sizes[number - 1]} {number}-grams that the head counts, "
-                                 f"got {len(values) // 2}")
+                raise InputError(
+                    f"{place}: must follow the {sizes[number - 1]} {number}-grams that the head counts, "
+                    f"got {len(values) // 2}"
+                )
             if number:
                 yield number, np.array(words, np.int64).reshape(-1, number), np.array(values).reshape(-1, 2)
             if text == "\\end\\" and number == len(sizes) > 0:
@@ -164,7 +180,7 @@ def _read_line(
     fields = [field for field in text.replace("\t", " ").split(" ") if field]
     if len(fields) not in (number + 1, number + 2):
         raise InputError(f"{place}: must be a log-probability, {number} words and at most one back-off, got {text!r}")
-    own = [" " if word == SPACE else "<unk>" if word == "<UNK>" else word for word in fields[1:number + 1]]
+    own = [" " if word == SPACE else "<unk>" if word == "<UNK>" else word for word in fields[1 : number + 1]]
     if number == 1:
         ids.setdefault(own[0], len(ids))
     for word in own:

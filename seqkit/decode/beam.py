@@ -36,8 +36,9 @@ class Beams(NamedTuple):
 
 
 @torch.inference_mode()
-def beam(model: Model, memories: Any, search: Search, *, state: Any = None, scorers: Scorers = ()
-         ) -> list[list[Hypothesis]]:
+def beam(
+    model: Model, memories: Any, search: Search, *, state: Any = None, scorers: Scorers = ()
+) -> list[list[Hypothesis]]:
     """The `nbest` hypotheses of each sentence, best first: fewer where fewer exist, and one empty
     hypothesis of score -inf where the options contradict each other and nothing may be said.
 
@@ -74,12 +75,22 @@ def _start(max_len_B: Tensor, size: int) -> Beams:
     open_BK = none_BK.index_fill(1, item_B.new_zeros(1), 0.0)  # the copies of BOS are one hypothesis
     length_BK = torch.zeros_like(none_BK, dtype=torch.int64)
     closed_B = torch.zeros_like(item_B, dtype=torch.bool)
-    return Beams(item_B, max_len_B, closed_B, open_BK, open_BK, none_BK, none_BK, length_BK,
-                 length_BK.new_zeros(len(item_B), size, 0))
+    return Beams(
+        item_B,
+        max_len_B,
+        closed_B,
+        open_BK,
+        open_BK,
+        none_BK,
+        none_BK,
+        length_BK,
+        length_BK.new_zeros(len(item_B), size, 0),
+    )
 
 
-def _extend(beams: Beams, logprob_NV: Tensor, rank_NV: Tensor, tokens_NT: Tensor, search: Search, bonuses: bool
-            ) -> tuple[Beams, Tensor, Tensor]:
+def _extend(
+    beams: Beams, logprob_NV: Tensor, rank_NV: Tensor, tokens_NT: Tensor, search: Search, bonuses: bool
+) -> tuple[Beams, Tensor, Tensor]:
     """One token more: the beams, and for each row its parent row (N,) and its token (N,)."""
     size, length = search.beam, tokens_NT.shape[1]
     total_BC, logprob_BC, row_BC, token_BC = _candidates(beams, logprob_NV, rank_NV)
@@ -105,12 +116,12 @@ def _candidates(beams: Beams, logprob_NV: Tensor, rank_NV: Tensor) -> tuple[Tens
     value_NX, column_NX = top(rank_NV, size + 1)
     total_BM = (beams.open_BK[..., None] + value_NX.view(batch, size, -1)).flatten(1)
     total_BM, place_BM = total_BM.sort(dim=1, descending=True, stable=True)
-    place_BC = place_BM[:, :2 * size]
+    place_BC = place_BM[:, : 2 * size]
     slot_BC = place_BC // value_NX.shape[1]
     row_BC = slot_BC + torch.arange(batch, device=slot_BC.device)[:, None] * size
     token_BC = column_NX.view(batch, -1).gather(1, place_BC)
     logprob_BC = beams.open_logprob_BK.gather(1, slot_BC) + logprob_NV[row_BC, token_BC]
-    return total_BM[:, :2 * size], logprob_BC, row_BC, token_BC
+    return total_BM[:, : 2 * size], logprob_BC, row_BC, token_BC
 
 
 def _pool(beams: Beams, score_BC: Tensor, logprob_BC: Tensor, length_BC: Tensor, tokens_BCT: Tensor) -> Beams:
@@ -123,7 +134,8 @@ def _pool(beams: Beams, score_BC: Tensor, logprob_BC: Tensor, length_BC: Tensor,
         score_BK=score_BM[:, :size],
         logprob_BK=torch.cat([beams.logprob_BK, logprob_BC], 1).gather(1, best_BK),
         length_BK=torch.cat([beams.length_BK, length_BC], 1).gather(1, best_BK),
-        tokens_BKT=tokens_BMT.gather(1, best_BK[..., None].expand(-1, -1, steps)))
+        tokens_BKT=tokens_BMT.gather(1, best_BK[..., None].expand(-1, -1, steps)),
+    )
 
 
 def _settled(beams: Beams, search: Search, bonuses: bool) -> Tensor:
@@ -137,9 +149,18 @@ def _settled(beams: Beams, search: Search, bonuses: bool) -> Tensor:
 
 def _collect(beams: Beams, nbest: int, results: list[list[Hypothesis]]) -> None:
     """The pools of closed sentences to the host, each to its place."""
-    pools = zip(beams.item_B.tolist(), beams.tokens_BKT.tolist(), beams.length_BK.tolist(),
-                beams.logprob_BK.tolist(), beams.score_BK.tolist(), strict=True)
+    pools = zip(
+        beams.item_B.tolist(),
+        beams.tokens_BKT.tolist(),
+        beams.length_BK.tolist(),
+        beams.logprob_BK.tolist(),
+        beams.score_BK.tolist(),
+        strict=True,
+    )
     for item, tokens, lengths, logprobs, scores in pools:
-        pool = [Hypothesis(ids[:length], logprob, score) for ids, length, logprob, score
-                in zip(tokens, lengths, logprobs, scores, strict=True) if score > NEVER]
+        pool = [
+            Hypothesis(ids[:length], logprob, score)
+            for ids, length, logprob, score in zip(tokens, lengths, logprobs, scores, strict=True)
+            if score > NEVER
+        ]
         results[item] = pool[:nbest] or [NOTHING]

@@ -41,8 +41,9 @@ class Fused(NamedTuple):
 
 
 @torch.inference_mode()
-def prefix_beam(logits_BTV: Tensor, lengths_B: Tensor, search: Search, *, scorers: Scorers = ()
-                ) -> list[list[Hypothesis]]:
+def prefix_beam(
+    logits_BTV: Tensor, lengths_B: Tensor, search: Search, *, scorers: Scorers = ()
+) -> list[list[Hypothesis]]:
     """The `nbest` texts of each item, best first: fewer where fewer exist, and one empty hypothesis of score -inf
     where the scorers allow nothing.
 
@@ -51,8 +52,9 @@ def prefix_beam(logits_BTV: Tensor, lengths_B: Tensor, search: Search, *, scorer
     length. Scorers see no attention. Raises ValueError where `search` asks for what frames cannot give.
     """
     if search.min_len or search.no_repeat_ngram:
-        raise ValueError("`min_len` and `no_repeat_ngram` must be 0 for frames, "
-                         f"got {search.min_len} and {search.no_repeat_ngram}")
+        raise ValueError(
+            f"`min_len` and `no_repeat_ngram` must be 0 for frames, got {search.min_len} and {search.no_repeat_ngram}"
+        )
     logprob_BTV, grow_BTV = _emissions(logits_BTV, lengths_B, search)
     beams = _start(logprob_BTV, search.beam)
     fused = _open(beams, logprob_BTV.shape[-1], search, scorers) if scorers else None
@@ -110,11 +112,18 @@ def _extend(beams: Beams, logprob_BV: Tensor, grow_BV: Tensor, fused: Fused | No
         bonus_BK = torch.where(stays_BK, bonus_BK, fused.ahead_NV.view_as(candidate_BM).gather(1, place_BK))
     label_BK = torch.where(stays_BK, stay_label_BK.gather(1, parent_BK), candidate_BM.gather(1, place_BK))
     hash_BK = torch.where(stays_BK, old.hash_BK, _hash(old.hash_BK, token_BK))
-    return Beams(
-        stay_blank_BK.gather(1, parent_BK).where(stays_BK & alive_BK, NEVER), label_BK.where(alive_BK, NEVER),
-        torch.where(stays_BK, old.last_BK, token_BK), hash_BK.where(alive_BK, DEAD),
-        torch.where(stays_BK, old.parent_hash_BK, old.hash_BK).where(alive_BK, ORPHAN), bonus_BK,
-    ), parent_BK, token_BK
+    return (
+        Beams(
+            stay_blank_BK.gather(1, parent_BK).where(stays_BK & alive_BK, NEVER),
+            label_BK.where(alive_BK, NEVER),
+            torch.where(stays_BK, old.last_BK, token_BK),
+            hash_BK.where(alive_BK, DEAD),
+            torch.where(stays_BK, old.parent_hash_BK, old.hash_BK).where(alive_BK, ORPHAN),
+            bonus_BK,
+        ),
+        parent_BK,
+        token_BK,
+    )
 
 
 def _candidates(beams: Beams, logprob_BV: Tensor, grow_BV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -183,8 +192,9 @@ def _score(fused: Fused, beams: Beams, parent_BK: Tensor, token_BK: Tensor, scor
     return merged
 
 
-def _collect(beams: Beams, parents: list[Tensor], tokens: list[Tensor], fused: Fused | None, search: Search
-             ) -> list[list[Hypothesis]]:
+def _collect(
+    beams: Beams, parents: list[Tensor], tokens: list[Tensor], fused: Fused | None, search: Search
+) -> list[list[Hypothesis]]:
     """The best prefixes, read backwards through the frames."""
     place_BK, columns = torch.arange(search.beam, device=beams.last_BK.device).expand_as(beams.last_BK), []
     for parent_BK, token_BK in zip(reversed(parents), reversed(tokens), strict=True):
@@ -196,9 +206,19 @@ def _collect(beams: Beams, parents: list[Tensor], tokens: list[Tensor], fused: F
     total_BK = (logprob_BK + bonus_BK).where(logprob_BK > NEVER, NEVER)
     score_BK = search.score(total_BK, (token_BKT != BLANK).sum(2) + 1)
     score_BK, best_BK = score_BK.sort(dim=1, descending=True, stable=True)
-    best_BK = best_BK[:, :search.nbest]
-    rows = zip(token_BKT.gather(1, best_BK[..., None].expand(-1, -1, token_BKT.shape[2])).tolist(),
-               logprob_BK.gather(1, best_BK).tolist(), score_BK.tolist(), strict=True)
-    return [[Hypothesis([token for token in ids if token != BLANK], logprob, score)
-             for ids, logprob, score in zip(texts, logprobs, scores, strict=False) if score > NEVER] or [NOTHING]
-            for texts, logprobs, scores in rows]
+    best_BK = best_BK[:, : search.nbest]
+    rows = zip(
+        token_BKT.gather(1, best_BK[..., None].expand(-1, -1, token_BKT.shape[2])).tolist(),
+        logprob_BK.gather(1, best_BK).tolist(),
+        score_BK.tolist(),
+        strict=True,
+    )
+    return [
+        [
+            Hypothesis([token for token in ids if token != BLANK], logprob, score)
+            for ids, logprob, score in zip(texts, logprobs, scores, strict=False)
+            if score > NEVER
+        ]
+        or [NOTHING]
+        for texts, logprobs, scores in rows
+    ]

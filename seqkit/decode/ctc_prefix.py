@@ -62,8 +62,12 @@ class CtcPrefix:
             return logprob_NTV.sum(1), state
         grown = self.extend(token_N, logprob_NTV, state)
         begins_N = token_N == self.bos
-        state = Prefix(*(torch.where(begins_N.view(-1, *[1] * (new.ndim - 1)), old, new)
-                         for old, new in zip(state, grown, strict=True)))
+        state = Prefix(
+            *(
+                torch.where(begins_N.view(-1, *[1] * (new.ndim - 1)), old, new)
+                for old, new in zip(state, grown, strict=True)
+            )
+        )
         enter_NT, again_NT = state.entering(self.bos)
         ahead_NV = (enter_NT[..., None] + logprob_NTV).logsumexp(1)
         ahead_NV.scatter_(1, state.last_N[:, None], (again_NT + own(logprob_NTV, state.last_N)).logsumexp(1)[:, None])

@@ -19,8 +19,9 @@ class Ensemble:
     weights are the members' mean where all members have the same shapes, none otherwise.
     """
 
-    def __init__(self, models: Sequence[Model], *, mean: Literal["probability", "log_probability"] = "probability"
-                 ) -> None:
+    def __init__(
+        self, models: Sequence[Model], *, mean: Literal["probability", "log_probability"] = "probability"
+    ) -> None:
         if not models:
             raise ValueError("`models` must be at least one, got none")
         if mean not in ("probability", "log_probability"):

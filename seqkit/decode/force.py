@@ -19,8 +19,9 @@ class Forced(NamedTuple):
     weights: tuple[Tensor, ...]  # one attention (B, T, S) a memory
 
 
-def force(model: Model, memories: Any, inputs_BT: Tensor, targets_BT: Tensor, lengths_B: Tensor, *, state: Any = None
-          ) -> Forced:
+def force(
+    model: Model, memories: Any, inputs_BT: Tensor, targets_BT: Tensor, lengths_B: Tensor, *, state: Any = None
+) -> Forced:
     """Teacher forcing by `step`: `inputs_BT` begins with BOS, the first `lengths_B` of `targets_BT` count.
 
     `state`: instead of `model.start(memories)`. Gradients flow; call it under `torch.no_grad()` where none are wanted.

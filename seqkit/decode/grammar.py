@@ -22,16 +22,25 @@ class Grammar:
     `final` a sentence may end. Raises ValueError where an edge leads to no state or has a token outside `vocab`.
     """
 
-    def __init__(self, edges: Sequence[dict[int, int]], final: Sequence[int], vocab: int,
-                 device: torch.device | str = "cpu", *, bos: int = 1, eos: int = 2) -> None:
+    def __init__(
+        self,
+        edges: Sequence[dict[int, int]],
+        final: Sequence[int],
+        vocab: int,
+        device: torch.device | str = "cpu",
+        *,
+        bos: int = 1,
+        eos: int = 2,
+    ) -> None:
         self.before, dead, self.eos = len(edges), len(edges) + 1, eos
         next_SV = torch.full((len(edges) + 2, vocab), dead, dtype=torch.int32)
         rows = [(state, *edge) for state, following in enumerate(edges) for edge in following.items()]
         source, token, target = torch.tensor(rows, dtype=torch.int64).view(-1, 3).unbind(1)
         for name, found, end in (("token", token, vocab), ("state", target, len(edges))):
             if len(found) and not 0 <= int(found.min()) <= int(found.max()) < end:
-                raise ValueError(f"`edges` must lead by a {name} from 0 to {end - 1}, "
-                                 f"got {int(found.min())} to {int(found.max())}")
+                raise ValueError(
+                    f"`edges` must lead by a {name} from 0 to {end - 1}, got {int(found.min())} to {int(found.max())}"
+                )
         next_SV[source, token] = target.int()
         next_SV[self.before, bos] = 0
         bonus_SV = torch.zeros_like(next_SV, dtype=torch.float32).masked_fill(next_SV == dead, float("-inf"))
@@ -53,8 +62,9 @@ class Grammar:
         return bool(self.bonus_SV[state, self.eos] == 0)
 
 
-def lexicon(words: Sequence[Word], vocab: int, separator: int | None, device: torch.device | str = "cpu", *,
-            empty: bool = True) -> Grammar:
+def lexicon(
+    words: Sequence[Word], vocab: int, separator: int | None, device: torch.device | str = "cpu", *, empty: bool = True
+) -> Grammar:
     """Any number of the words, a `separator` between two; `empty`: none at all may be said too.
 
     Without separator the words must not begin one another. Raises ValueError where they do.
@@ -62,14 +72,22 @@ def lexicon(words: Sequence[Word], vocab: int, separator: int | None, device: to
     return _grammar([words], vocab, separator, device, again=True, empty=empty)
 
 
-def slots(sets: Sequence[Sequence[Word]], vocab: int, separator: int | None, device: torch.device | str = "cpu"
-          ) -> Grammar:
+def slots(
+    sets: Sequence[Sequence[Word]], vocab: int, separator: int | None, device: torch.device | str = "cpu"
+) -> Grammar:
     """One word of each set in turn, a `separator` between two; conditions as in `lexicon`."""
     return _grammar(sets, vocab, separator, device, again=False, empty=False)
 
 
-def _grammar(sets: Sequence[Sequence[Word]], vocab: int, separator: int | None, device: torch.device | str, *,
-             again: bool, empty: bool) -> Grammar:
+def _grammar(
+    sets: Sequence[Sequence[Word]],
+    vocab: int,
+    separator: int | None,
+    device: torch.device | str,
+    *,
+    again: bool,
+    empty: bool,
+) -> Grammar:
     if not sets or not all(sets):
         raise ValueError("`words` must hold at least one word for each place, got none")
     edges: list[dict[int, int]] = [{}]

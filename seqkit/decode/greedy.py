@@ -26,16 +26,28 @@ class Paths(NamedTuple):
 
 
 @torch.inference_mode()
-def greedy(model: Model, memories: Any, search: Search, *, state: Any = None, scorers: Scorers = ()
-           ) -> list[list[Hypothesis]]:
+def greedy(
+    model: Model, memories: Any, search: Search, *, state: Any = None, scorers: Scorers = ()
+) -> list[list[Hypothesis]]:
     """The best next token at every step: one hypothesis a sentence, that of `beam` at beam size 1."""
     memories, prefixes, max_len_P = begin(model, memories, state, search, scorers, 1)
-    return [[path] for path in walk(model, memories, prefixes, max_len_P, search, scorers,
-                                    lambda rank_PV, place_P, step: rank_PV.argmax(-1))]
+    return [
+        [path]
+        for path in walk(
+            model, memories, prefixes, max_len_P, search, scorers, lambda rank_PV, place_P, step: rank_PV.argmax(-1)
+        )
+    ]
 
 
-def walk(model: Model, memories: Any, prefixes: Prefixes, max_len_P: Tensor, search: Search, scorers: Scorers,
-         choose: Callable[[Tensor, Tensor, int], Tensor]) -> list[Hypothesis]:
+def walk(
+    model: Model,
+    memories: Any,
+    prefixes: Prefixes,
+    max_len_P: Tensor,
+    search: Search,
+    scorers: Scorers,
+    choose: Callable[[Tensor, Tensor, int], Tensor],
+) -> list[Hypothesis]:
     """Every path to its end; `choose` takes ranks (P, V), the paths' places (P,) and the step to tokens (P,)."""
     place_P = torch.arange(len(max_len_P), device=max_len_P.device)
     zero_P, closed_P = torch.zeros_like(place_P, dtype=torch.float64), torch.zeros_like(place_P, dtype=torch.bool)
@@ -66,12 +78,20 @@ def _follow(paths: Paths, token_P: Tensor, logprob_PV: Tensor, rank_PV: Tensor, 
         closed_P=paths.closed_P | (token_P == search.eos) | (paths.max_len_P == length),
         length_P=torch.where(open_P, length - (token_P == search.eos).long(), paths.length_P),
         score_P=torch.where(open_P, search.score(total_P, length), paths.score_P),
-        total_P=total_P, logprob_P=torch.where(open_P, logprob_P, paths.logprob_P))
+        total_P=total_P,
+        logprob_P=torch.where(open_P, logprob_P, paths.logprob_P),
+    )
 
 
 def _collect(paths: Paths, tokens_PT: Tensor, results: list[Hypothesis]) -> None:
     """Closed paths to the host, each to its place."""
-    rows = zip(paths.place_P.tolist(), tokens_PT.tolist(), paths.length_P.tolist(), paths.logprob_P.tolist(),
-               paths.score_P.tolist(), strict=True)
+    rows = zip(
+        paths.place_P.tolist(),
+        tokens_PT.tolist(),
+        paths.length_P.tolist(),
+        paths.logprob_P.tolist(),
+        paths.score_P.tolist(),
+        strict=True,
+    )
     for place, tokens, length, logprob, score in rows:
         results[place] = Hypothesis(tokens[:length], logprob, score) if score > NEVER else NOTHING

@@ -73,8 +73,8 @@ def dense_table(tables: Tables, node_C: Tensor) -> tuple[Tensor, Tensor]:
     logprob_CW, after_CW = root_CW, torch.zeros_like(root_CW, dtype=torch.int32)
     rank_G = torch.zeros(tables.bounds[-1], dtype=torch.int32, device=node_C.device)
     rank_G[node_C] = torch.arange(len(node_C), dtype=torch.int32, device=node_C.device)
-    logprob_CW[0] = tables.logprob_G[1:tables.vocab + 1]
-    after_CW[0] = rank_G[tables.context_G[1:tables.vocab + 1].long()]
+    logprob_CW[0] = tables.logprob_G[1 : tables.vocab + 1]
+    after_CW[0] = rank_G[tables.context_G[1 : tables.vocab + 1].long()]
     edges = torch.searchsorted(node_C, torch.tensor(tables.bounds[1:], device=node_C.device)).tolist()
     for first, end in zip(edges, edges[1:], strict=False):
         own_C = node_C[first:end]
@@ -96,15 +96,27 @@ class WordScorer:
     search; nothing is asked of two separators in a row, or of one at the beginning or end.
     """
 
-    def __init__(self, model: Ngram, tokens: Sequence[str], device: torch.device | str = "cpu", *,
-                 separator: str = " ", unknown: float = 0.0, bos: int = 1, eos: int = 2) -> None:
+    def __init__(
+        self,
+        model: Ngram,
+        tokens: Sequence[str],
+        device: torch.device | str = "cpu",
+        *,
+        separator: str = " ",
+        unknown: float = 0.0,
+        bos: int = 1,
+        eos: int = 2,
+    ) -> None:
         if separator not in tokens:
             raise ValueError(f"`separator` must be one of the tokens, got {separator!r}")
         self.tables, self.unknown, self.bos, self.eos = Tables(model, device), unknown, bos, eos
         self.vocab, self.separator = len(tokens), list(tokens).index(separator)
         ids = {token: place for place, token in enumerate(tokens)}
-        words = {place: [ids.get(char, -1) for char in word] for place, word in enumerate(model.symbols)
-                 if word not in SPECIALS}
+        words = {
+            place: [ids.get(char, -1) for char in word]
+            for place, word in enumerate(model.symbols)
+            if word not in SPECIALS
+        }
         self.next_SV, self.word_S = (t.to(device) for t in spelling(words, self.vocab))
         first_N = torch.zeros(1, dtype=torch.int64, device=device)
         self.first = self.tables.follow(first_N, torch.full_like(first_N, BOS))[1]
@@ -114,8 +126,9 @@ class WordScorer:
         nothing_N = torch.zeros(rows, dtype=torch.int64, device=device)
         return nothing_N, nothing_N, nothing_N, nothing_N
 
-    def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: tuple[Tensor, ...]
-             ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def step(
+        self, token_N: Tensor, weights: tuple[Tensor, ...], state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         context_N, after_N, letters_N, count_N = state
         begins_N, ends_N = token_N == self.bos, token_N == self.separator
         context_N = torch.where(begins_N, self.first, torch.where(ends_N, after_N, context_N))

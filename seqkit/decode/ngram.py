@@ -53,7 +53,7 @@ def contexts(key_E: Ints, bounds: Sequence[int], backoff_G: Floats, suffix_G: In
     context_G = np.arange(bounds[-1], dtype=np.int32)
     tells_G = backoff_G != 0
     tells_G[key_E // vocab] = True
-    tells_G[bounds[-2]:] = False
+    tells_G[bounds[-2] :] = False
     for first, end in zip(bounds[1:], bounds[2:], strict=False):
         own = slice(first, end)
         context_G[own] = np.where(tells_G[own], context_G[own], context_G[suffix_G[own]])
@@ -89,7 +89,7 @@ class Tables:
         chain = [node_N]
         while len(chain) < self.order:
             chain.append(self.suffix_G[chain[-1]].long())
-        row_NV = self.logprob_G[1:self.vocab + 1].repeat(len(node_N), 1)
+        row_NV = self.logprob_G[1 : self.vocab + 1].repeat(len(node_N), 1)
         for node_M in reversed(chain):
             row_NV += self.backoff_G[node_M][:, None]
             owner_M, child_M, word_M = self.children(node_M)

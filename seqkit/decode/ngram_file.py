@@ -46,14 +46,18 @@ def load(path: Path) -> Ngram:
     with path.open("rb") as file:
         magic, size = file.read(8), int.from_bytes(file.read(8), "little")
         if magic != MAGIC:
-            raise InputError(f"{path}: must be an n-gram model of ours, got another file; the name of an ARPA "
-                             "file must end in .arpa or .arpa.gz")
+            raise InputError(
+                f"{path}: must be an n-gram model of ours, got another file; the name of an ARPA "
+                "file must end in .arpa or .arpa.gz"
+            )
         content = file.read(size)
     try:
         header = json.loads(content)
         # Copy on write: torch takes no array that cannot be written.
-        arrays = [np.memmap(path, np.dtype(kind), "c", 16 + size + start, (length,))
-                  for start, length, kind in (header["arrays"][name] for name in ARRAYS)]
+        arrays = [
+            np.memmap(path, np.dtype(kind), "c", 16 + size + start, (length,))
+            for start, length, kind in (header["arrays"][name] for name in ARRAYS)
+        ]
     except (ValueError, OSError):
         raise InputError(f"{path}: must be a whole n-gram model, got one that is cut short; make it again") from None
     return Ngram(tuple(header["symbols"]), tuple(header["bounds"]), *(array.view(np.ndarray) for array in arrays))

@@ -63,8 +63,10 @@ def train(sentences: Iterable[Sequence[str]], order: int) -> Ngram:
     logprob[1][BOS] = NEVER
     backoff[0][:] = 0.0  # already in the unigrams: every word follows the empty context
     backoff.append(np.zeros(len(levels[-1].key_U)))
-    key_E, suffix_G = (np.concatenate(parts) for parts in (
-        [level.key_U for level in levels], [np.zeros(1, np.int64), *(level.suffix_U for level in levels)]))
+    key_E, suffix_G = (
+        np.concatenate(parts)
+        for parts in ([level.key_U for level in levels], [np.zeros(1, np.int64), *(level.suffix_U for level in levels)])
+    )
     backoff_G, suffix_G = np.concatenate(backoff).astype(np.float32), suffix_G.astype(np.int32)
     context_G = contexts(key_E, bounds, backoff_G, suffix_G, vocab)
     return Ngram(symbols, bounds, key_E, np.concatenate(logprob).astype(np.float32), backoff_G, suffix_G, context_G)

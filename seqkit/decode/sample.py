@@ -43,8 +43,9 @@ class Sampling:
 
 
 @torch.inference_mode()
-def sample(model: Model, memories: Any, search: Search, sampling: Sampling, *, items_B: Tensor | None = None,
-           state: Any = None) -> list[list[Hypothesis]]:
+def sample(
+    model: Model, memories: Any, search: Search, sampling: Sampling, *, items_B: Tensor | None = None, state: Any = None
+) -> list[list[Hypothesis]]:
     """`samples` hypotheses a sentence, best score first; `logprob` and `score` are those of temperature 1, uncut.
 
     `items_B`: int64, numbers of the sentences in the corpus, from which the random numbers are made; their places in
@@ -60,7 +61,7 @@ def sample(model: Model, memories: Any, search: Search, sampling: Sampling, *, i
         return draw(rank_PV, uniform(stream_P[place_P] + step), sampling)
 
     paths = walk(model, memories, prefixes, max_len_P, search, (), choose)
-    by_item = [paths[i:i + count] for i in range(0, len(paths), count)]
+    by_item = [paths[i : i + count] for i in range(0, len(paths), count)]
     return [sorted(drawn, key=lambda path: -path.score) for drawn in by_item]
 
 

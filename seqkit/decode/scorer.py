@@ -32,8 +32,9 @@ class Coverage:
         """Attention so far, as wide as the memory from the first step on, and cp so far (N, 1)."""
         return torch.zeros(rows, 1, device=device), torch.zeros(rows, 1, dtype=torch.float64, device=device)
 
-    def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: tuple[Tensor, ...]
-             ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def step(
+        self, token_N: Tensor, weights: tuple[Tensor, ...], state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         if len(weights) <= self.memory:
             raise ValueError(f"`memory` must be one of the model's {len(weights)} attentions, got {self.memory}")
         attended_NS = state[0] + weights[self.memory]
@@ -47,8 +48,9 @@ class LengthBonus:
     def start(self, rows: int, device: torch.device) -> tuple[Tensor, ...]:
         return ()
 
-    def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: tuple[Tensor, ...]
-             ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def step(
+        self, token_N: Tensor, weights: tuple[Tensor, ...], state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         return torch.ones(len(token_N), 1, device=token_N.device), state
 
 

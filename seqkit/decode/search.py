@@ -118,8 +118,9 @@ class Prefixes(NamedTuple):
 Scorers = Sequence[tuple[Scorer, float]]  # with their weights
 
 
-def begin(model: Model, memories: Any, state: Any, search: Search, scorers: Scorers, copies: int
-          ) -> tuple[Any, Prefixes, Tensor]:
+def begin(
+    model: Model, memories: Any, state: Any, search: Search, scorers: Scorers, copies: int
+) -> tuple[Any, Prefixes, Tensor]:
     """Memories and prefixes of `copies` rows a sentence, neighbours together, and the maximum length of each row."""
     state = model.start(memories) if state is None else state
     batch, device = rows((memories, state)), next(tensors((memories, state))).device
@@ -141,8 +142,9 @@ def tensors(tree: Any) -> Iterator[Tensor]:
             yield from tensors(part)
 
 
-def advance(model: Model, memories: Any, prefixes: Prefixes, search: Search, scorers: Scorers
-            ) -> tuple[Tensor, Tensor, Prefixes]:
+def advance(
+    model: Model, memories: Any, prefixes: Prefixes, search: Search, scorers: Scorers
+) -> tuple[Tensor, Tensor, Prefixes]:
     """One step: log-probabilities (N, V); the same with bonuses, -inf for what may not come next; the new states.
 
     The softmax is over the whole vocabulary: what may not come next keeps its share of it.
@@ -174,7 +176,7 @@ def block(rank_NV: Tensor, tokens_NT: Tensor, search: Search) -> None:
     n = search.no_repeat_ngram
     if 0 < n < size:
         grams_NTn = tokens_NT[:, 1:].unfold(1, n, 1)
-        seen_NT = (grams_NTn[..., :-1] == tokens_NT[:, None, size - n + 1:]).all(-1)
+        seen_NT = (grams_NTn[..., :-1] == tokens_NT[:, None, size - n + 1 :]).all(-1)
         barred_NT = torch.where(seen_NT, NEVER, -NEVER).to(rank_NV.dtype)
         rank_NV.scatter_reduce_(1, grams_NTn[..., -1], barred_NT, "amin")
 
@@ -188,7 +190,7 @@ def top(rank_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if groups <= 2 * count:
         values_NC, columns_NC = rank_NV.topk(min(count, rank_NV.shape[1]), -1)
     else:
-        rank_NGg = rank_NV[:, :groups * GROUP].view(-1, groups, GROUP)
+        rank_NGg = rank_NV[:, : groups * GROUP].view(-1, groups, GROUP)
         group_NC1 = rank_NGg.amax(-1).topk(count, -1).indices[..., None]
         column_NCg = group_NC1 * GROUP + torch.arange(GROUP, device=rank_NV.device)
         tail = torch.arange(groups * GROUP, rank_NV.shape[1], device=rank_NV.device)

@@ -56,8 +56,14 @@ class Backbone(nn.Module):
     std_311: Tensor
 
     def __init__(
-        self, name: str, *, size: int | None = None, weights: str | Path | None = PRETRAINED,
-        trainable_from: str | None = None, last_stage: str | None = None, learn_statistics: bool = False,
+        self,
+        name: str,
+        *,
+        size: int | None = None,
+        weights: str | Path | None = PRETRAINED,
+        trainable_from: str | None = None,
+        last_stage: str | None = None,
+        learn_statistics: bool = False,
     ) -> None:
         """weights: a file with the state dict of torchvision's model; "pretrained", which for efficientnet_lite0 is in
         its package and else must be in torchvision's cache, as nothing is ever downloaded; or None for random ones.
@@ -74,11 +80,14 @@ class Backbone(nn.Module):
         network = build(name, self.size)
         if weights is not None:
             load(network, name, pretrained(name) if weights == PRETRAINED else Path(weights))
-        self.stages = nn.ModuleDict({
-            stage: nn.Sequential(*(nn.Flatten() if part == "flatten" else network.get_submodule(part)
-                                   for part in parts.split()))
-            for stage, parts in plan.stages.items()
-        })
+        self.stages = nn.ModuleDict(
+            {
+                stage: nn.Sequential(
+                    *(nn.Flatten() if part == "flatten" else network.get_submodule(part) for part in parts.split())
+                )
+                for stage, parts in plan.stages.items()
+            }
+        )
         for stage in self._from(last_stage)[1:] if last_stage else ():
             del self.stages[stage]
         self.register_buffer("mean_311", 255 * torch.tensor(plan.mean)[:, None, None], persistent=False)
@@ -130,8 +139,12 @@ class Backbone(nn.Module):
     def key(self) -> dict[str, str | int]:
         """All that decides the features of given pixels."""
         plan = NETWORKS[self.name]
-        return {"network": self.name, "size": self.size, "weights": self.fingerprint(),
-                "normalisation": f"mean {plan.mean}, deviation {plan.std}"}
+        return {
+            "network": self.name,
+            "size": self.size,
+            "weights": self.fingerprint(),
+            "normalisation": f"mean {plan.mean}, deviation {plan.std}",
+        }
 
     def extractor(self) -> Callable[[Tensor], Features]:
         """What computes the same features, to rounding, as this module in evaluation mode, faster and without
@@ -157,8 +170,10 @@ class Backbone(nn.Module):
             with torch.no_grad():
                 pooled_BP, grid_BSD = functional_call(self, shapes, (pixels_B3HW,))
         except RuntimeError:
-            raise InputError(f"`size` must be enough pixels for {self.name}, whose own is {NETWORKS[self.name].size}, "
-                             f"got {self.size}") from None
+            raise InputError(
+                f"`size` must be enough pixels for {self.name}, whose own is {NETWORKS[self.name].size}, "
+                f"got {self.size}"
+            ) from None
         side = math.isqrt(grid_BSD.shape[1])
         return grid_BSD.shape[2], pooled_BP.shape[1], (side, side)
 
@@ -166,7 +181,7 @@ class Backbone(nn.Module):
         names = list(self.stages)
         if stage not in names:
             raise InputError(f"a stage of {self.name} must be one of {', '.join(names)}, got {stage!r}")
-        return names[names.index(stage):]
+        return names[names.index(stage) :]
 
 
 def region_features(grid_BSD: Tensor, grid: tuple[int, int], boxes_BK4: Tensor, extent_B2: Tensor) -> Tensor:
@@ -194,7 +209,8 @@ def _fold(module: nn.Module) -> None:
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             assert norm.running_mean is not None and norm.running_var is not None
             conv.weight, conv.bias = fuse_conv_bn_weights(
-                conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+                conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+            )
             setattr(module, name, nn.Identity())
     for child in module.children():
         _fold(child)

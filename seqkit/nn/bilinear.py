@@ -81,7 +81,8 @@ class CompactBilinear(nn.Module):
             raise ValueError(f"`ceiling` must be at least {least} bytes, one position of these widths, got {ceiling}")
         self.input_dims, self.output_dim, self.ceiling = tuple(input_dims), output_dim, ceiling
         self.sketches = nn.ModuleList(  # no two seeds have a sketch in common
-            CountSketch(width, output_dim, seed=len(input_dims) * seed + i) for i, width in enumerate(input_dims))
+            CountSketch(width, output_dim, seed=len(input_dims) * seed + i) for i, width in enumerate(input_dims)
+        )
 
     def forward(self, *inputs: Tensor) -> Tensor:
         if len(inputs) != len(self.input_dims):
@@ -135,8 +136,10 @@ def _pool(xs: list[Tensor], hashes: list[Tensor], output_dim: int, ceiling: int)
 def _pullback(grad: Tensor, xs: list[Tensor], hashes: list[Tensor], wanted: list[bool], ceiling: int) -> list[Tensor]:
     """The gradients of the inputs `wanted`, and an empty tensor for each other one."""
     n, dtype, flows = grad.shape[-1], _working(grad.dtype), dict[int, Tensor]()
-    grads = [torch.zeros_like(x, dtype=x.dtype if x.shape[:-1] == grad.shape[:-1] else dtype) if want
-             else x.new_empty(0) for x, want in zip(xs, wanted, strict=True)]
+    grads = [
+        torch.zeros_like(x, dtype=x.dtype if x.shape[:-1] == grad.shape[:-1] else dtype) if want else x.new_empty(0)
+        for x, want in zip(xs, wanted, strict=True)
+    ]
     needed = [any(wanted[:i] + wanted[i + 1 :]) for i in range(len(xs))]
     for block, parts, spectra, last in _walk(xs, hashes, grad, ceiling, needed):
         grad_F = torch.fft.rfft(grad[block].to(dtype)).conj_physical_()
@@ -170,8 +173,10 @@ def _differentiate_twice(ctx: Any, flows: list[Tensor | None]) -> tuple[Any, ...
     grads = [torch.zeros_like(x) for x in (grad, *rest[:n])]
     for i in (i for i, flow in enumerate(flows) if flow is not None and ctx.setting[i]):
         turned, others = [*rest[:i], flows[i], *rest[i + 1 : n]], [j != i for j in range(n)]
-        found = [_pool(turned, rest[n:], grad.shape[-1], ctx.ceiling),
-                 *_pullback(grad, turned, rest[n:], others, ctx.ceiling)]
+        found = [
+            _pool(turned, rest[n:], grad.shape[-1], ctx.ceiling),
+            *_pullback(grad, turned, rest[n:], others, ctx.ceiling),
+        ]
         grads = [old + new if new.shape == old.shape else old for old, new in zip(grads, found, strict=True)]
     return grads[0], grads[1:], [None] * n, None, None
 
@@ -179,8 +184,11 @@ def _differentiate_twice(ctx: Any, flows: list[Tensor | None]) -> tuple[Any, ...
 _pool.register_fake(_like_pooled)
 _pool.register_autograd(_differentiate, setup_context=_save)
 _pullback.register_autograd(_differentiate_twice, setup_context=_save)
-_pullback.register_fake(lambda grad, xs, hashes, wanted, ceiling: [
-    torch.empty_like(x) if want else x.new_empty(0) for x, want in zip(xs, wanted, strict=True)])
+_pullback.register_fake(
+    lambda grad, xs, hashes, wanted, ceiling: [
+        torch.empty_like(x) if want else x.new_empty(0) for x, want in zip(xs, wanted, strict=True)
+    ]
+)
 
 
 def _walk(

@@ -42,8 +42,10 @@ def make_bridge(start: Start, encoder_dim: int, encoder_layers: int, cells: Recu
         return None
     if start == "copy":
         if (encoder_layers, encoder_dim) != (layers, width):
-            raise ValueError("`start` must not be copy between an encoder and a decoder of different shape, "
-                             f"got {encoder_layers} layers of {encoder_dim} and {layers} of {width}")
+            raise ValueError(
+                "`start` must not be copy between an encoder and a decoder of different shape, "
+                f"got {encoder_layers} layers of {encoder_dim} and {layers} of {width}"
+            )
         return nn.Identity()
     summary_dim = encoder_dim // 2 if start == "backward" else encoder_dim
     return nn.Sequential(nn.Linear(summary_dim, layers * (width + cells.cell_dim)), nn.Tanh())

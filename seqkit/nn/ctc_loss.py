@@ -22,8 +22,9 @@ def frames_needed(targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
     return target_lengths_B + equal_BL.sum(1)
 
 
-def ctc_loss(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor,
-             silent_BT: Tensor | None = None) -> Tensor:
+def ctc_loss(
+    logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor, silent_BT: Tensor | None = None
+) -> Tensor:
     """-log p(target) of each item (B,), in nats, in float32 under autocast too; an empty target is all blanks.
 
     silent_BT: frames in which nothing but the blank may be said; only alignments that keep to it are summed.
@@ -54,8 +55,9 @@ def ctc_loss(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_l
 
 def _summed(logprob_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
     targets_BL = F.pad(targets_BL, (0, 1))  # the kernel wants a column even where all targets are empty
-    return F.ctc_loss(logprob_BTV.transpose(0, 1), targets_BL, lengths_B, target_lengths_B, blank=BLANK,
-                      reduction="none")
+    return F.ctc_loss(
+        logprob_BTV.transpose(0, 1), targets_BL, lengths_B, target_lengths_B, blank=BLANK, reduction="none"
+    )
 
 
 def _check(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> None:
@@ -69,8 +71,10 @@ def _check(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_len
         if not 0 <= target_length <= width:
             raise ValueError(f"`target_lengths_B` must be from 0 to {width}, got {target_length} for item {item}")
         if needed > length:
-            raise ValueError(f"`targets_BL` must fit into their frames, got item {item} of {target_length} tokens, "
-                             f"which need {needed} frames and have {length}")
+            raise ValueError(
+                f"`targets_BL` must fit into their frames, got item {item} of {target_length} tokens, "
+                f"which need {needed} frames and have {length}"
+            )
         if wrong:
             raise ValueError(f"`targets_BL` must be tokens from {BLANK + 1} to {vocab - 1}, got others in item {item}")
 

@@ -39,8 +39,15 @@ class Decoder(nn.Module):
     shares_memories = True  # a row of memories may serve several neighbouring rows of queries
 
     def __init__(
-        self, embedding: Embedding, cells: RecurrentStack, attentions: Sequence[nn.Module], readout: nn.Module, *,
-        wiring: str = "input_feeding", bridge: nn.Module | None = None, prefix: nn.Module | None = None,
+        self,
+        embedding: Embedding,
+        cells: RecurrentStack,
+        attentions: Sequence[nn.Module],
+        readout: nn.Module,
+        *,
+        wiring: str = "input_feeding",
+        bridge: nn.Module | None = None,
+        prefix: nn.Module | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()

@@ -80,8 +80,9 @@ class TemporalConv(nn.Module):
     Its weight (O, span C, H, W) is that of the 3-D one, (O, C, span, H, W), with time before channels.
     """
 
-    def __init__(self, channels: int, output: int, kernel: int, *, span: int, stride: int = 1, bias: bool = True,
-                 ) -> None:
+    def __init__(
+        self, channels: int, output: int, kernel: int, *, span: int, stride: int = 1, bias: bool = True
+    ) -> None:
         """Raises ValueError for an even `span`."""
         super().__init__()
         if span % 2 == 0:

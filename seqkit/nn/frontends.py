@@ -42,19 +42,40 @@ class VggM(nn.Module):
     `width` scales all channels but D; `size` is (height, width) in pixels.
     """
 
-    def __init__(self, pixels: Pixels, *, size: tuple[int, int] = (120, 120), width: float = 1.0, span: int = 5,
-                 output_dim: int = 512) -> None:
+    def __init__(
+        self,
+        pixels: Pixels,
+        *,
+        size: tuple[int, int] = (120, 120),
+        width: float = 1.0,
+        span: int = 5,
+        output_dim: int = 512,
+    ) -> None:
         super().__init__()
         one, two, three = (max(1, round(width * channels)) for channels in (96, 256, 512))
         self.pixels, self.output_dim = pixels, output_dim
         self.conv1 = TemporalConv(pixels.channels, one, 3, span=span, stride=2, bias=False)
         self.rest = nn.Sequential(
-            nn.BatchNorm2d(one), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
-            nn.Conv2d(one, two, 5, 2, 2, bias=False), nn.BatchNorm2d(two), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
-            nn.Conv2d(two, three, 3, 1, 1, bias=False), nn.BatchNorm2d(three), nn.ReLU(),
-            nn.Conv2d(three, three, 3, 1, 1, bias=False), nn.BatchNorm2d(three), nn.ReLU(),
-            nn.Conv2d(three, three, 3, 1, 1, bias=False), nn.BatchNorm2d(three), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
-            nn.Flatten(), nn.Linear(three * math.prod(-(-side // 32) for side in size), output_dim), nn.ReLU(),
+            nn.BatchNorm2d(one),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, 1),
+            nn.Conv2d(one, two, 5, 2, 2, bias=False),
+            nn.BatchNorm2d(two),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, 1),
+            nn.Conv2d(two, three, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(three),
+            nn.ReLU(),
+            nn.Conv2d(three, three, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(three),
+            nn.ReLU(),
+            nn.Conv2d(three, three, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(three),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, 1),
+            nn.Flatten(),
+            nn.Linear(three * math.prod(-(-side // 32) for side in size), output_dim),
+            nn.ReLU(),
         )
         he(self)
 
@@ -71,9 +92,17 @@ class Stcnn(nn.Module):
     the paper's Baseline-2D. `batch_norm`, before each ReLU, is not the paper's.
     """
 
-    def __init__(self, pixels: Pixels, channels: Sequence[int] = (32, 64, 96), *, kernels: Sequence[int] = (5, 5, 3),
-                 size: tuple[int, int] = (50, 100), span: int = 3, dropout: float = 0.5, batch_norm: bool = False,
-                 ) -> None:
+    def __init__(
+        self,
+        pixels: Pixels,
+        channels: Sequence[int] = (32, 64, 96),
+        *,
+        kernels: Sequence[int] = (5, 5, 3),
+        size: tuple[int, int] = (50, 100),
+        span: int = 3,
+        dropout: float = 0.5,
+        batch_norm: bool = False,
+    ) -> None:
         """Raises ValueError where `channels` and `kernels` differ in length, or `size` is too small."""
         super().__init__()
         if len(channels) != len(kernels):
@@ -124,12 +153,18 @@ class Residual(nn.Module):
     def __init__(self, below: int, above: int, stride: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(below, above, 3, stride, 1, bias=False), nn.BatchNorm2d(above), nn.ReLU(),
-            nn.Conv2d(above, above, 3, 1, 1, bias=False), nn.BatchNorm2d(above),
+            nn.Conv2d(below, above, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(above),
+            nn.ReLU(),
+            nn.Conv2d(above, above, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(above),
         )
         self.relu = nn.ReLU()
-        self.shortcut = nn.Identity() if below == above and stride == 1 else nn.Sequential(
-            nn.Conv2d(below, above, 1, stride, bias=False), nn.BatchNorm2d(above))
+        self.shortcut = (
+            nn.Identity()
+            if below == above and stride == 1
+            else nn.Sequential(nn.Conv2d(below, above, 1, stride, bias=False), nn.BatchNorm2d(above))
+        )
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         summed_NCHW: Tensor = self.relu(self.body(x_NCHW) + self.shortcut(x_NCHW))
@@ -199,7 +234,8 @@ class TimeConvs(nn.Module):
         widths = (input_dim, *[output_dim] * len(strides))
         self.output_dim, self.strides = widths[-1], tuple(strides)
         self.convs = nn.ModuleList(
-            nn.Conv1d(widths[i], widths[i + 1], kernel, stride, kernel // 2) for i, stride in enumerate(strides))
+            nn.Conv1d(widths[i], widths[i + 1], kernel, stride, kernel // 2) for i, stride in enumerate(strides)
+        )
         he(self)
 
     def forward(self, values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -64,8 +64,10 @@ class Concat(nn.Module):
     def __init__(self, first_dim: int, second_dim: int, dim: int, *, layers: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
         if not layers and dim != first_dim + second_dim:
-            raise ValueError(f"`dim` must be {first_dim} + {second_dim} = {first_dim + second_dim} "
-                             f"for a concatenation without layers, got {dim}")
+            raise ValueError(
+                f"`dim` must be {first_dim} + {second_dim} = {first_dim + second_dim} "
+                f"for a concatenation without layers, got {dim}"
+            )
         self.dim, self.widths = dim, (first_dim, second_dim)
         self.joint = nn.Linear(first_dim + second_dim, dim) if layers else None
         self.layers = _layers(dim, dim, max(layers - 1, 0), dropout)
@@ -136,7 +138,13 @@ class MUTAN(nn.Module):
     """
 
     def __init__(
-        self, first_dim: int, second_dim: int, dim: int = 510, *, map_dim: int = 310, rank: int = 5,
+        self,
+        first_dim: int,
+        second_dim: int,
+        dim: int = 510,
+        *,
+        map_dim: int = 310,
+        rank: int = 5,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()

@@ -38,37 +38,63 @@ def _with_suffixes(name: str, suffixes: str) -> str:
 HALVES = (0.5, 0.5, 0.5)
 RESNET = Network({"stem": "conv1 bn1 relu maxpool"} | {f"layer{n}": f"layer{n}" for n in (1, 2, 3, 4)})
 NETWORKS: dict[str, Network] = {
-    "alexnet": Network({
-        "conv1": _numbered("features", 0, 3), "conv2": _numbered("features", 3, 6),
-        "conv3": _numbered("features", 6, 8), "conv4": _numbered("features", 8, 10),
-        "conv5": _numbered("features", 10, 12),
-        "fc": f"features.12 avgpool flatten {_numbered('classifier', 0, 6)}",
-    }, classifier="classifier.6."),
-    "vgg16": Network({
-        "conv1": _numbered("features", 0, 5), "conv2": _numbered("features", 5, 10),
-        "conv3": _numbered("features", 10, 17), "conv4": _numbered("features", 17, 24),
-        "conv5": _numbered("features", 24, 30),
-        "fc": f"features.30 avgpool flatten {_numbered('classifier', 0, 5)}",
-    }, classifier="classifier.6."),
-    "googlenet": Network({
-        "stem": "conv1 maxpool1 conv2 conv3 maxpool2",
-        "inception3": _with_suffixes("inception3", "ab"),
-        "inception4": "maxpool3 " + _with_suffixes("inception4", "abcde"),
-        "inception5": "maxpool4 " + _with_suffixes("inception5", "ab"),
-    }, mean=HALVES, std=HALVES),
-    "inception_v3": Network({
-        "stem": "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 maxpool1 Conv2d_3b_1x1 Conv2d_4a_3x3 maxpool2",
-        "mixed5": _with_suffixes("Mixed_5", "bcd"),
-        "mixed6": _with_suffixes("Mixed_6", "abcde"),
-        "mixed7": _with_suffixes("Mixed_7", "abc"),
-    }, size=299, mean=HALVES, std=HALVES),
+    "alexnet": Network(
+        {
+            "conv1": _numbered("features", 0, 3),
+            "conv2": _numbered("features", 3, 6),
+            "conv3": _numbered("features", 6, 8),
+            "conv4": _numbered("features", 8, 10),
+            "conv5": _numbered("features", 10, 12),
+            "fc": f"features.12 avgpool flatten {_numbered('classifier', 0, 6)}",
+        },
+        classifier="classifier.6.",
+    ),
+    "vgg16": Network(
+        {
+            "conv1": _numbered("features", 0, 5),
+            "conv2": _numbered("features", 5, 10),
+            "conv3": _numbered("features", 10, 17),
+            "conv4": _numbered("features", 17, 24),
+            "conv5": _numbered("features", 24, 30),
+            "fc": f"features.30 avgpool flatten {_numbered('classifier', 0, 5)}",
+        },
+        classifier="classifier.6.",
+    ),
+    "googlenet": Network(
+        {
+            "stem": "conv1 maxpool1 conv2 conv3 maxpool2",
+            "inception3": _with_suffixes("inception3", "ab"),
+            "inception4": "maxpool3 " + _with_suffixes("inception4", "abcde"),
+            "inception5": "maxpool4 " + _with_suffixes("inception5", "ab"),
+        },
+        mean=HALVES,
+        std=HALVES,
+    ),
+    "inception_v3": Network(
+        {
+            "stem": "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 maxpool1 Conv2d_3b_1x1 Conv2d_4a_3x3 maxpool2",
+            "mixed5": _with_suffixes("Mixed_5", "bcd"),
+            "mixed6": _with_suffixes("Mixed_6", "abcde"),
+            "mixed7": _with_suffixes("Mixed_7", "abc"),
+        },
+        size=299,
+        mean=HALVES,
+        std=HALVES,
+    ),
     **{f"resnet{depth}": RESNET for depth in (18, 34, 50, 101, 152)},
-    "efficientnet_lite0": Network({
-        "stem": "_conv_stem _bn0 _swish",
-        **{f"blocks{n}": _numbered("_blocks", *ends) for n, ends in enumerate(
-            itertools.pairwise((0, 1, 3, 5, 8, 11, 15, 16)), 1)},
-        "head": "_conv_head _bn1 _swish",
-    }, mean=(127 / 255,) * 3, std=(128 / 255,) * 3, classifier="_fc."),
+    "efficientnet_lite0": Network(
+        {
+            "stem": "_conv_stem _bn0 _swish",
+            **{
+                f"blocks{n}": _numbered("_blocks", *ends)
+                for n, ends in enumerate(itertools.pairwise((0, 1, 3, 5, 8, 11, 15, 16)), 1)
+            },
+            "head": "_conv_head _bn1 _swish",
+        },
+        mean=(127 / 255,) * 3,
+        std=(128 / 255,) * 3,
+        classifier="_fc.",
+    ),
     "small_cnn": Network({f"conv{n + 1}": _numbered(str(n), 0, 3) for n in range(4)}, size=64, mean=HALVES, std=HALVES),
 }
 
@@ -121,8 +147,10 @@ def load(network: nn.Module, name: str, path: Path) -> None:
         raise InputError(f"{path}: must be weights of {name}, got others: {' '.join(str(error).split())}") from None
     missing = [key for key in missing if not key.startswith(own)]
     if missing or unexpected:
-        raise InputError(f"{path}: must be weights of {name} by the names of its publisher, got none for {missing[:3]} "
-                         f"and unknown ones for {unexpected[:3]}")
+        raise InputError(
+            f"{path}: must be weights of {name} by the names of its publisher, got none for {missing[:3]} "
+            f"and unknown ones for {unexpected[:3]}"
+        )
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -136,8 +164,10 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         weights: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
-        raise InputError(f"{path}: must be a state dict as torch.save or safetensors writes it, got other or damaged "
-                         f"data ({type(error).__name__}); fetch it again") from None
+        raise InputError(
+            f"{path}: must be a state dict as torch.save or safetensors writes it, got other or damaged "
+            f"data ({type(error).__name__}); fetch it again"
+        ) from None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise InputError(f"{path}: must be a state dict, weights by their names, got {type(weights).__name__}")
     return weights

@@ -19,7 +19,13 @@ class Readout(nn.Module):
     """
 
     def __init__(
-        self, feature_dim: int, readout_dim: int, vocab_size: int, *, kind: str = "tanh", tied: Embedding | None = None,
+        self,
+        feature_dim: int,
+        readout_dim: int,
+        vocab_size: int,
+        *,
+        kind: str = "tanh",
+        tied: Embedding | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()

@@ -24,7 +24,13 @@ class RecurrentStack(nn.Module):
     """Layers above each other, dropout between; `residual` adds a layer's input to its output where widths agree."""
 
     def __init__(
-        self, kind: str, input_dim: int, hidden_dim: int, num_layers: int = 1, *, dropout: float = 0.0,
+        self,
+        kind: str,
+        input_dim: int,
+        hidden_dim: int,
+        num_layers: int = 1,
+        *,
+        dropout: float = 0.0,
         residual: bool = False,
     ) -> None:
         super().__init__()

@@ -28,8 +28,10 @@ from seqkit.score.metric import Array, Metric, References, TextOptions
 TOKENIZERS = ("13a", "intl", "char", "zh", "none")  # those of sacrebleu that need no further download
 MAX_ORDER = 4
 COUNTS = (
-    "hypothesis_length", "reference_length",
-    *(f"matches_{n}" for n in range(1, MAX_ORDER + 1)), *(f"ngrams_{n}" for n in range(1, MAX_ORDER + 1)),
+    "hypothesis_length",
+    "reference_length",
+    *(f"matches_{n}" for n in range(1, MAX_ORDER + 1)),
+    *(f"ngrams_{n}" for n in range(1, MAX_ORDER + 1)),
 )
 
 

@@ -207,8 +207,11 @@ def _up_to(order: int) -> Metric:
 COCO_BLEU: dict[str, Metric] = {f"bleu{order}": _up_to(order) for order in range(1, MAX_ORDER + 1)}
 CAPTION_METRICS: dict[str, Metric] = {
     "cider": Metric(
-        _cider_statistics, _mean, partial(_settings, variant="d", order=str(MAX_ORDER), sigma=f"{SIGMA:g}", df="set"),
-        ("cider_sum", "captions"), lowers=True,
+        _cider_statistics,
+        _mean,
+        partial(_settings, variant="d", order=str(MAX_ORDER), sigma=f"{SIGMA:g}", df="set"),
+        ("cider_sum", "captions"),
+        lowers=True,
     ),
     "rouge_l": Metric(
         _rouge_statistics, _mean, partial(_settings, beta=f"{BETA:g}"), ("rouge_l_sum", "captions"), lowers=True

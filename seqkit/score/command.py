@@ -20,28 +20,61 @@ EDITS = ("substitutions", "deletions", "insertions", "hits", "reference_length")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what `run` reads."""
     add = parser.add_argument
-    add("references", metavar="REFERENCES", type=Path,
-        help="plain lines, Kaldi's `id text`, or .jsonl with `references`")
-    add("hypotheses", metavar="HYPOTHESES", type=Path, nargs="+",
-        help="a file a system, .jsonl with `hypothesis`; each further one is tested against the first")
+    add(
+        "references",
+        metavar="REFERENCES",
+        type=Path,
+        help="plain lines, Kaldi's `id text`, or .jsonl with `references`",
+    )
+    add(
+        "hypotheses",
+        metavar="HYPOTHESES",
+        type=Path,
+        nargs="+",
+        help="a file a system, .jsonl with `hypothesis`; each further one is tested against the first",
+    )
     add("--metric", metavar="NAMES", default="wer,cer,bleu", help=f"of {' '.join(METRICS)} [wer,cer,bleu]")
-    add("--references", metavar="FILE", type=Path, action="append", default=[], dest="more",
-        help="a further file of references for the same items; may be repeated")
-    add("--format", choices=FORMATS, default="auto",
-        help="of all the files; auto: .jsonl by its name, `id text` where all lines begin with a word like utt1 [auto]")
+    add(
+        "--references",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        dest="more",
+        help="a further file of references for the same items; may be repeated",
+    )
+    add(
+        "--format",
+        choices=FORMATS,
+        default="auto",
+        help="of all the files; auto: .jsonl by its name, `id text` where all lines begin with a word like utt1 [auto]",
+    )
     add("--lowercase", action="store_true", help="compare in lower case")
     add("--no-punctuation", action="store_true", help="compare without characters of the Unicode categories P*")
-    add("--tokenize", choices=TOKENIZERS, default="13a",
-        help="of BLEU, as sacrebleu names them; with ptb, bleu1 to bleu4 are COCO's, bleu keeps 13a [13a]")
-    add("--vqa-script", choices=SCRIPTS, default=SCRIPTS[0],
-        help="the version of the official VQA evaluation script that vqa_accuracy equals [2021]")
+    add(
+        "--tokenize",
+        choices=TOKENIZERS,
+        default="13a",
+        help="of BLEU, as sacrebleu names them; with ptb, bleu1 to bleu4 are COCO's, bleu keeps 13a [13a]",
+    )
+    add(
+        "--vqa-script",
+        choices=SCRIPTS,
+        default=SCRIPTS[0],
+        help="the version of the official VQA evaluation script that vqa_accuracy equals [2021]",
+    )
     add("--wordnet", metavar="DIR", type=Path, help="WordNet's dict files, which wups_0.9 and wups_0.0 need [none]")
     add("--resamples", metavar="N", type=int, default=RESAMPLES, help=f"for intervals and tests [{RESAMPLES}]")
     add("--seed", metavar="N", type=int, default=0, help="of the resamples [0]")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    output.add_argument("--details", metavar="N", type=int, default=0,
-                        help="also print the N worst items of every system by the first metric, aligned")
+    output.add_argument(
+        "--details",
+        metavar="N",
+        type=int,
+        default=0,
+        help="also print the N worst items of every system by the first metric, aligned",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -83,7 +116,8 @@ def _as_json(
         ],
         "pairs": [
             {
-                "baseline": files[0], "file": file,
+                "baseline": files[0],
+                "file": file,
                 "metrics": {
                     name: {"difference": d.value, "low": d.low, "high": d.high, "p_value": d.p_value}
                     for name, d in found.items()

@@ -72,6 +72,6 @@ def _figure(exhibit: Exhibit) -> str:
     asked = f"<i>{escape(exhibit.prompt)}</i><br>" if exhibit.prompt else ""
     return (
         f'<figure><img alt="" src="{thumbnail(exhibit.image)}"><figcaption>{asked}'
-        f'{escape(exhibit.hypothesis) or "nothing"}<br><small>{exhibit.value:.1f} · {escape(exhibit.id)}</small>'
+        f"{escape(exhibit.hypothesis) or 'nothing'}<br><small>{exhibit.value:.1f} · {escape(exhibit.id)}</small>"
         f"<ul>{references}</ul></figcaption></figure>"
     )

@@ -26,9 +26,11 @@ ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 STAGES = {"exact": 1.0, "stem": 0.6, "synonym": 0.8, "paraphrase": 0.6}
 _SIDES = ("hypothesis", "reference")
 _COUNTS = (
-    *(f"{side}_length" for side in _SIDES), *(f"{side}_function_words" for side in _SIDES),
+    *(f"{side}_length" for side in _SIDES),
+    *(f"{side}_function_words" for side in _SIDES),
     *(f"{side}_{stage}_{kind}" for stage in STAGES for kind in ("content", "function") for side in _SIDES),
-    "chunks", *(f"{side}_matches" for side in _SIDES),
+    "chunks",
+    *(f"{side}_matches" for side in _SIDES),
 )
 
 

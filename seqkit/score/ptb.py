@@ -20,12 +20,39 @@ _DROPPED = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", 
 # How a token is written that is not just put in lower case
 _QUOTES = {"’": "'", "›": "'", "‘": "`", "‛": "`", "‹": "`", "”": "''", "»": "''", "“": "``", "«": "``"}
 _WRITTEN = {
-    "(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-",
-    "€": "$", "¤": "$", "₠": "$", "£": "#", "¢": "cents", "½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3",
-    "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "\u00ad": "-",
-    **dict.fromkeys("–—―", "--"), "…": "...", '"': "''",
-    **_QUOTES, **{first + second: _QUOTES[first] + _QUOTES[second] for first, second in product(_QUOTES, repeat=2)},
-    "’s": "'s", "’m": "'m", "’d": "'d", "’ll": "'ll", "’re": "'re", "’ve": "'ve", "n’t": "n't",
+    "(": "-lrb-",
+    ")": "-rrb-",
+    "[": "-lsb-",
+    "]": "-rsb-",
+    "{": "-lcb-",
+    "}": "-rcb-",
+    "€": "$",
+    "¤": "$",
+    "₠": "$",
+    "£": "#",
+    "¢": "cents",
+    "½": "1/2",
+    "¼": "1/4",
+    "¾": "3/4",
+    "⅓": "1/3",
+    "⅔": "2/3",
+    "&lt;": "<",
+    "&gt;": ">",
+    "&quot;": "''",
+    "&apos;": "'",
+    "\u00ad": "-",
+    **dict.fromkeys("–—―", "--"),
+    "…": "...",
+    '"': "''",
+    **_QUOTES,
+    **{first + second: _QUOTES[first] + _QUOTES[second] for first, second in product(_QUOTES, repeat=2)},
+    "’s": "'s",
+    "’m": "'m",
+    "’d": "'d",
+    "’ll": "'ll",
+    "’re": "'re",
+    "’ve": "'ve",
+    "n’t": "n't",
 }
 _INSIDE = str.maketrans({"(": "-lrb-", ")": "-rrb-", " ": "\u00a0", "\t": "\u00a0", "\u00ad": ""})
 
@@ -63,49 +90,52 @@ def _either(words: str, *cases: str) -> str:
 
 
 # A rule reads a token into its first group that matches and, outside it, what has to follow.
-_RULES = [re.compile(rule) for rule in (
-    # Words that are cut in two, and clitics
-    r"((?i:can))(?i:not)|((?i:gon|wan))(?i:na)|((?i:got))(?i:ta)|((?i:gim|lem))(?i:me)|('(?i:t))(?i:is|was)",
-    r"([A-Za-z]*[A-MO-Za-mo-z])(?i:n['’`]t)",
-    r"((?i:n['’`]t))",
-    rf"({_WORD}|{_THING})(?:{_CLITIC})",
-    rf"({_CLITIC})",
-    # Words that have an apostrophe
-    r"(['’](?:(?i:n['’]|em|till?|cause)|[2-9]0[sS]|\d\d(?!\S))|(?i:y['’](?=[a-z])|(?:[ldj]|ol|somethin|dunkin)['’]))",
-    rf"([A-HJ-XZn]['’]{_LETTER}{{2,}}|{_LETTER}+[aeiouyAEIOUY]['’][aeiouA-Z]{_LETTER}*)",
-    r"((?i:d['’]ye|c'mon|li['’]l|ev['’]ry|e['’]er|s['’]mores|nat['’]l|nor['’]easter))",
-    # Words and numbers
-    rf"({_WORD})",
-    rf"({_THING}(?:[-_]{_THING})*)",
-    r"((?i:pro|anti)-)",
-    r"([A-Za-z0-9][A-Za-z0-9.,]*(?:-(?:[A-Za-z](?:\.[A-Za-z])+\.|[A-Za-z0-9]+))+)",
-    rf"({_PARTS}(?:\\?/{_PARTS}){{1,2}})",
-    r"([A-Z]+(?:(?:[+&]|&amp;)[A-Z]+)+)",
-    r"([+-]?(?:\d*(?:[.:,]\d+)+|\d+))",
-    r"((?:\d{1,4}[- ])?\d{1,4}\\?/\d{1,4})(?!\d)",
-    r"((?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5})",
-    r"([A-Z]+\$)",
-    # What keeps its period
-    rf"({_LETTER})\.\s+(?:(?:{_either(_OPENERS, 'title', 'upper')})(?!\S)|M[rs]\.|{_TAG})",
-    r"([A-Za-z](?:\.[A-Za-z])*\.|(?i:ph|ed)\.(?i:d)\.?)",
-    rf"((?:(?i:{_either(_ANY_CASE, 'lower')})|{_either(_LOWER_OR_TITLE, 'lower', 'title')})\.)",
-    rf"((?:{_either(_TITLE_OR_UPPER, 'title', 'upper')})\.)",
-    rf"((?i:{_either(_BEFORE_NUMBER, 'lower')})\.)\s?\d",
-    rf"({_ALNUM}+(?:-{_ALNUM}+)*\.)[,;:]",
-    # Addresses, names, tags, faces
-    r"((?:www\.(?:[\w-]+\.)+[A-Za-z]{2,4}|(?:[A-Za-z][A-Za-z0-9]*\.)+(?:com|net|org|edu))"
-    r"(?:/[^\s\"<>|()]+[^\s\"<>|(){}.,?!;:])?)",
-    r"(https?://[^\s\"<>|(){}]+[^\s\"<>|(){}.,?!;:])",
-    r"([A-Za-z0-9][^\s\"<>|()]*@[^\s\"<>|().]+(?:\.[^\s\"<>|().]+)*)",
-    rf"(@[A-Za-z_][A-Za-z0-9_]*|\#{_LETTER}+)",
-    rf"({_TAG})",
-    r"([<>]?[:;=][-*'o]?[()@{|\\\[\]ODPdp](?![^\W_]))",
-    r"([-^x=~<>']_[-^x=~<>'])",
-    # Marks: runs that stay together, and any other alone
-    r"([!?]+|\*+|_+|-{2,}|\#{2,}|@{2,}|\.{3,4}|''|``|[‘’“”‛‹›«»]{1,2}|<<|>>|\\\*)",
-    r"(&(?:amp|lt|gt|quot|apos|\#\d+);|-(?i:[lr][rcs]b)-)",
-    r"(\S)",
-)]
+_RULES = [
+    re.compile(rule)
+    for rule in (
+        # Words that are cut in two, and clitics
+        r"((?i:can))(?i:not)|((?i:gon|wan))(?i:na)|((?i:got))(?i:ta)|((?i:gim|lem))(?i:me)|('(?i:t))(?i:is|was)",
+        r"([A-Za-z]*[A-MO-Za-mo-z])(?i:n['’`]t)",
+        r"((?i:n['’`]t))",
+        rf"({_WORD}|{_THING})(?:{_CLITIC})",
+        rf"({_CLITIC})",
+        # Words that have an apostrophe
+        r"(['’](?:(?i:n['’]|em|till?|cause)|[2-9]0[sS]|\d\d(?!\S))|(?i:y['’](?=[a-z])|(?:[ldj]|ol|somethin|dunkin)['’]))",
+        rf"([A-HJ-XZn]['’]{_LETTER}{{2,}}|{_LETTER}+[aeiouyAEIOUY]['’][aeiouA-Z]{_LETTER}*)",
+        r"((?i:d['’]ye|c'mon|li['’]l|ev['’]ry|e['’]er|s['’]mores|nat['’]l|nor['’]easter))",
+        # Words and numbers
+        rf"({_WORD})",
+        rf"({_THING}(?:[-_]{_THING})*)",
+        r"((?i:pro|anti)-)",
+        r"([A-Za-z0-9][A-Za-z0-9.,]*(?:-(?:[A-Za-z](?:\.[A-Za-z])+\.|[A-Za-z0-9]+))+)",
+        rf"({_PARTS}(?:\\?/{_PARTS}){{1,2}})",
+        r"([A-Z]+(?:(?:[+&]|&amp;)[A-Z]+)+)",
+        r"([+-]?(?:\d*(?:[.:,]\d+)+|\d+))",
+        r"((?:\d{1,4}[- ])?\d{1,4}\\?/\d{1,4})(?!\d)",
+        r"((?:\(\d{2,3}\) ?|(?:\d{2,4}[- ])?\d{2,4}[- ])\d{3,4}[- ]?\d{3,5})",
+        r"([A-Z]+\$)",
+        # What keeps its period
+        rf"({_LETTER})\.\s+(?:(?:{_either(_OPENERS, 'title', 'upper')})(?!\S)|M[rs]\.|{_TAG})",
+        r"([A-Za-z](?:\.[A-Za-z])*\.|(?i:ph|ed)\.(?i:d)\.?)",
+        rf"((?:(?i:{_either(_ANY_CASE, 'lower')})|{_either(_LOWER_OR_TITLE, 'lower', 'title')})\.)",
+        rf"((?:{_either(_TITLE_OR_UPPER, 'title', 'upper')})\.)",
+        rf"((?i:{_either(_BEFORE_NUMBER, 'lower')})\.)\s?\d",
+        rf"({_ALNUM}+(?:-{_ALNUM}+)*\.)[,;:]",
+        # Addresses, names, tags, faces
+        r"((?:www\.(?:[\w-]+\.)+[A-Za-z]{2,4}|(?:[A-Za-z][A-Za-z0-9]*\.)+(?:com|net|org|edu))"
+        r"(?:/[^\s\"<>|()]+[^\s\"<>|(){}.,?!;:])?)",
+        r"(https?://[^\s\"<>|(){}]+[^\s\"<>|(){}.,?!;:])",
+        r"([A-Za-z0-9][^\s\"<>|()]*@[^\s\"<>|().]+(?:\.[^\s\"<>|().]+)*)",
+        rf"(@[A-Za-z_][A-Za-z0-9_]*|\#{_LETTER}+)",
+        rf"({_TAG})",
+        r"([<>]?[:;=][-*'o]?[()@{|\\\[\]ODPdp](?![^\W_]))",
+        r"([-^x=~<>']_[-^x=~<>'])",
+        # Marks: runs that stay together, and any other alone
+        r"([!?]+|\*+|_+|-{2,}|\#{2,}|@{2,}|\.{3,4}|''|``|[‘’“”‛‹›«»]{1,2}|<<|>>|\\\*)",
+        r"(&(?:amp|lt|gt|quot|apos|\#\d+);|-(?i:[lr][rcs]b)-)",
+        r"(\S)",
+    )
+]
 # Most of a caption is words of letters alone between spaces, perhaps with a comma: no rule need be tried on those.
 _NEXT = re.compile(r"(?<!\S)(?!(?i:cannot|gonna|wanna|gotta|gimme|lemme),?(?!\S))([A-Za-z]+)(?=,?(?!\S))|\S")
 # Not in that program's alphabet: it skips them, and they part words as a space does.

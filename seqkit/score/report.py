@@ -195,7 +195,8 @@ def _gallery(items: Sequence[Evaluated], tallied: Tally, name: str) -> str:
     value_N = tallied.metric.value(tallied.statistics_NK)
     exhibits = [
         Exhibit(item.id, float(value), item.image, item.hypothesis, item.references, item.prompt)
-        for item, value in zip(items, value_N, strict=True) if item.image
+        for item, value in zip(items, value_N, strict=True)
+        if item.image
     ]
     return gallery({kind: [exhibits[n] for n in places] for kind, places in choose(order_N).items()}, name)
 

@@ -116,7 +116,9 @@ def _parse_json(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File
 
 
 PARSERS: dict[str, Callable[[Path, Sequence[tuple[int, str]], str], _File]] = {
-    "plain": _parse_plain, "kaldi": _parse_kaldi, "jsonl": _parse_json,
+    "plain": _parse_plain,
+    "kaldi": _parse_kaldi,
+    "jsonl": _parse_json,
 }
 
 

@@ -36,8 +36,18 @@ _BETWEEN_DIGITS = re.compile(r"\d,\d")
 _PERIOD = re.compile(r"\.(?!\d)")
 _PERIODS = 32  # the script hands the flag re.UNICODE, which is 32, over where the number of replacements goes
 _NUMBERS = {
-    "none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
-    "eight": "8", "nine": "9", "ten": "10",
+    "none": "0",
+    "zero": "0",
+    "one": "1",
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
 }
 _ARTICLES = ("a", "an", "the")
 _CONTRACTED = """
@@ -53,7 +63,9 @@ _CONTRACTED = """
 # words are in lower case by then; those that change nothing are left out; one takes an apostrophe away.
 _CONTRACTIONS = {
     word[:place] + word[place + 1 :]: word
-    for word in _CONTRACTED.split() for place, character in enumerate(word) if character == "'"
+    for word in _CONTRACTED.split()
+    for place, character in enumerate(word)
+    if character == "'"
 } | {"somebody'd": "somebodyd"}
 
 

@@ -36,7 +36,15 @@ FAR = 0.1  # what a similarity below the threshold is multiplied by
 _FILES = ("index.noun", "data.noun", "noun.exc")
 _HYPERNYMS = ("@", "@i")  # of classes and of instances
 _ENDINGS = {  # of plurals, with those of the singulars
-    "s": "", "ses": "s", "ves": "f", "xes": "x", "zes": "z", "ches": "ch", "shes": "sh", "men": "man", "ies": "y",
+    "s": "",
+    "ses": "s",
+    "ves": "f",
+    "xes": "x",
+    "zes": "z",
+    "ches": "ch",
+    "shes": "sh",
+    "men": "man",
+    "ies": "y",
 }
 
 

@@ -125,8 +125,9 @@ def load_weights(model: nn.Module, folder: Path, *, part: str = "") -> None:
     weights = {name.removeprefix(prefix): w for name, w in read_weights(folder).items() if name.startswith(prefix)}
     filled = fill(model, weights)
     if any(filled[1:]):
-        raise InputError(f"{folder}: must hold the weights of this {part or 'model'}, "
-                         f"got {'; '.join(filled._failures())}")
+        raise InputError(
+            f"{folder}: must hold the weights of this {part or 'model'}, got {'; '.join(filled._failures())}"
+        )
 
 
 def best_of(run: Path) -> Path:
@@ -156,7 +157,9 @@ def fill(model: nn.Module, weights: dict[str, Tensor]) -> Filled:
     for name in loaded:
         own[name].copy_(weights[name])
     return Filled(
-        loaded, [name for name in own if name not in weights], [name for name in weights if name not in own],
+        loaded,
+        [name for name in own if name not in weights],
+        [name for name in weights if name not in own],
         [name for name in both if own[name].shape != weights[name].shape],
     )
 

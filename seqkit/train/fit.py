@@ -51,7 +51,12 @@ class Outcome(NamedTuple):
 
 
 def fit(
-    model: nn.Module, loss: Loss, data: Data, validate: Validate, plan: Plan, run: Run,
+    model: nn.Module,
+    loss: Loss,
+    data: Data,
+    validate: Validate,
+    plan: Plan,
+    run: Run,
     optimizer: Optimizer | None = None,
 ) -> Outcome:
     """Train `model`, on the device it is on, and leave `best`, `last` and the log in the run's folder.
@@ -118,8 +123,10 @@ def begin(training: Training, run: Run) -> tuple[Progress, int]:
     if run.resume:
         say(f"{run.folder}: no checkpoint yet, so training starts afresh")
     elif saved or judged:
-        raise InputError(f"{run.folder}: must be a new folder, got one that holds a run: "
-                         "--resume continues it, another --out leaves it alone")
+        raise InputError(
+            f"{run.folder}: must be a new folder, got one that holds a run: "
+            "--resume continues it, another --out leaves it alone"
+        )
     run.folder.mkdir(parents=True, exist_ok=True)
     state.seed((training.plan.seed + 1_000_003 * distributed.rank()) % 2**32)
     return Progress(), 0
@@ -158,6 +165,7 @@ def out_of_patience(progress: Progress, plan: Plan) -> bool:
 
 def write_row(log: Log, training: Training, progress: Progress) -> None:
     """Log the steps since the last row."""
+
     def left(seconds_a_step: float) -> float:
         by_steps = (training.horizon.steps - progress.step) * seconds_a_step
         minutes = training.plan.minutes
@@ -211,8 +219,10 @@ def check_finite(training: Training, step: int) -> None:
     training.window.read(step)
     norm = float(torch.nn.utils.get_total_norm(list(training.model.parameters())))
     if not math.isfinite(norm):
-        raise InputError(f"step {step}: weights must be finite, got a norm of {norm:g}: lower `learning_rate`; "
-                         "the last checkpoint is from before")
+        raise InputError(
+            f"step {step}: weights must be finite, got a norm of {norm:g}: lower `learning_rate`; "
+            "the last checkpoint is from before"
+        )
 
 
 @contextmanager

@@ -44,5 +44,7 @@ def room(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise InputError(f"{folder}: disk must have room for checkpoints and log, got '{error.strerror}': "
-                         "free some and go on with --resume; the last checkpoint is whole") from error
+        raise InputError(
+            f"{folder}: disk must have room for checkpoints and log, got '{error.strerror}': "
+            "free some and go on with --resume; the last checkpoint is whole"
+        ) from error

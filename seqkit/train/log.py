@@ -57,24 +57,41 @@ class Log:
         now = time.monotonic()
         losses, counts, norms, rates = zip(*rows, strict=True)
         loss, seconds = sum(losses) / sum(counts), max(now - self.mark, 1e-9)
-        self.row({
-            "step": progress.step, "epoch": progress.epoch, "loss": loss, "lr": rates[-1],
-            "grad_norm": sum(norms) / len(norms), "tokens_per_second": sum(counts) / seconds,
-            "waiting": self.waiting / seconds, "seconds": progress.seconds,
-        })
+        self.row(
+            {
+                "step": progress.step,
+                "epoch": progress.epoch,
+                "loss": loss,
+                "lr": rates[-1],
+                "grad_norm": sum(norms) / len(norms),
+                "tokens_per_second": sum(counts) / seconds,
+                "waiting": self.waiting / seconds,
+                "seconds": progress.seconds,
+            }
+        )
         rest = left((now - self.started) / max(1, progress.step - self.first))
-        self.line(f"step {progress.step:,}, epoch {progress.epoch}: loss {loss:.4f}, lr {rates[-1]:.3g}, "
-                  f"{len(rows) / seconds:.3g} steps/s, {sum(counts) / seconds:,.0f} tokens/s, "
-                  f"{self.waiting / seconds:.0%} waiting for data, {duration(rest)} left")
+        self.line(
+            f"step {progress.step:,}, epoch {progress.epoch}: loss {loss:.4f}, lr {rates[-1]:.3g}, "
+            f"{len(rows) / seconds:.3g} steps/s, {sum(counts) / seconds:,.0f} tokens/s, "
+            f"{self.waiting / seconds:.0%} waiting for data, {duration(rest)} left"
+        )
         self.mark, self.waiting = now, 0.0
 
     def validation(self, metrics: Mapping[str, float], progress: Progress, *, best: bool) -> None:
         """One row for a validation, and a line of its own."""
-        self.row({"step": progress.step, "epoch": progress.epoch, "validation": dict(metrics), "best": best,
-                  "seconds": progress.seconds})
+        self.row(
+            {
+                "step": progress.step,
+                "epoch": progress.epoch,
+                "validation": dict(metrics),
+                "best": best,
+                "seconds": progress.seconds,
+            }
+        )
         values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        self.line(f"step {progress.step:,}, epoch {progress.epoch}: validation {values}{' (best)' if best else ''}",
-                  keep=True)
+        self.line(
+            f"step {progress.step:,}, epoch {progress.epoch}: validation {values}{' (best)' if best else ''}", keep=True
+        )
 
     def waited(self, batches: Iterable[T]) -> Iterator[T]:
         """The same; the time until each is there counts as waiting for data."""

@@ -109,11 +109,18 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
 def write(folder: Path, training: Training, progress: Progress, randoms: list[dict[str, Any]], logged: int) -> None:
     """`training.pt`: the random states of all processes, and `logged`, the bytes of log.jsonl that belong to it."""
     buffer = io.BytesIO()
-    torch.save({
-        "progress": tuple(progress), "optimizer": training.optimizer.state_dict(), "random": randoms, "logged": logged,
-        "average": training.average.state_dict(), "window": training.window.rows,
-        "plan": dataclasses.asdict(training.plan),
-    }, buffer)
+    torch.save(
+        {
+            "progress": tuple(progress),
+            "optimizer": training.optimizer.state_dict(),
+            "random": randoms,
+            "logged": logged,
+            "average": training.average.state_dict(),
+            "window": training.window.rows,
+            "plan": dataclasses.asdict(training.plan),
+        },
+        buffer,
+    )
     with open(folder / checkpoint.TRAINING, "wb") as file:
         file.write(buffer.getbuffer())
 
@@ -128,8 +135,10 @@ def read(folder: Path, training: Training) -> tuple[Progress, int]:
         raise InputError(f"{folder}: must be resumed by {len(state['random'])} processes, got {distributed.world()}")
     plan = dataclasses.asdict(training.plan)
     for name in (name for name in plan if name not in FREE and plan[name] != state["plan"][name]):
-        raise InputError(f"`{name}` must stay {state['plan'][name]} to resume {folder}, got {plan[name]}: "
-                         "leave it as it was, or begin another run with --init")
+        raise InputError(
+            f"`{name}` must stay {state['plan'][name]} to resume {folder}, got {plan[name]}: "
+            "leave it as it was, or begin another run with --init"
+        )
     if distributed.rank() == 0:
         checkpoint.load_weights(training.model, folder)
     distributed.copy_first(training.model)
@@ -145,6 +154,7 @@ def _load(folder: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(whole / checkpoint.TRAINING, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(f"{whole}: must hold {checkpoint.TRAINING} to be resumed: "
-                         "begin another run with --init") from error
+        raise InputError(
+            f"{whole}: must hold {checkpoint.TRAINING} to be resumed: begin another run with --init"
+        ) from error
     return state

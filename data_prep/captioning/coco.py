@@ -1,0 +1,117 @@
+"""COCO captions, and whatever has Karpathy's split files (COCO, Flickr8k, Flickr30k), to manifests.
+
+    python data_prep/coco.py --raw DIR --out DIR [--captions NAME] [--split NAME]
+
+Two forms are read, wherever under --raw they and the pictures lie:
+- `captions_{train,val}{2014,2017}.json` (Chen et al. 2015, arXiv:1504.00325): the published validation set becomes
+  `val.jsonl`; captions of the test set were never published, so there is none.
+- `dataset_{coco,flickr8k,flickr30k}.json` (Karpathy and Fei-Fei 2015, arXiv:1412.2306): train, val and test, and
+  `restval`, the rest of COCO's validation set, to train.
+Where several are found, --captions says which: `2014`, `2017`, `dataset_coco`, ...
+The pictures of 2017 are those of 2014 under shorter names, and are taken where the longer are not found.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from seqkit.cli import Parser, parse
+from seqkit.data_prep.captioning.captions import Captioned, write_splits
+from seqkit.data_prep.common.raw_files import (
+    Files,
+    add_arguments,
+    entries_of,
+    files_below,
+    one_file,
+    read_json,
+    show,
+    value_of,
+)
+from seqkit.errors import InputError
+
+COCO = re.compile(r"captions_(?P<split>train|val|test)(?P<name>\d+)\.json")
+KARPATHY = re.compile(r"(?P<name>dataset_\w+)\.json")
+PARTS = {"train": "train", "restval": "train", "val": "val", "test": "test"}  # Karpathy's to ours
+OF_2014 = re.compile(r"COCO_\w+_(?P<of_2017>\d{12}\.jpg)")
+
+Splits = dict[str, list[Captioned]]
+
+
+def read_coco(path: Path) -> list[Captioned]:
+    """Pictures and captions in the order of the file. Raises InputError for a malformed entry."""
+    content = read_json(path)
+    names: dict[int, str] = {}
+    captions: dict[int, list[str]] = defaultdict(list)
+    for place, image in entries_of(content, "images", str(path)):
+        names[value_of(image, "id", int, place)] = value_of(image, "file_name", str, place)
+    for place, annotation in entries_of(content, "annotations", str(path)):
+        image = value_of(annotation, "image_id", int, place)
+        if image not in names:
+            raise InputError(f"{place}: `image_id` must be the `id` of one of `images`, got {image}")
+        captions[image].append(value_of(annotation, "caption", str, place))
+    return [Captioned(name, tuple(captions[image])) for image, name in names.items()]
+
+
+def read_karpathy(path: Path) -> Splits:
+    """Pictures and captions by split. Raises InputError for a malformed entry or a split of another name."""
+    splits: Splits = defaultdict(list)
+    for place, image in entries_of(read_json(path), "images", str(path)):
+        part = value_of(image, "split", str, place)
+        if part not in PARTS:
+            raise InputError(f"{place}: `split` must be one of {', '.join(PARTS)}, got {part!r}")
+        folder = value_of(image, "filepath", str, place) + "/" if "filepath" in image else ""
+        captions = (value_of(one, "raw", str, where) for where, one in entries_of(image, "sentences", place))
+        name = folder + value_of(image, "filename", str, place)
+        splits[PARTS[part]].append(Captioned(name, tuple(captions)))
+    return splits
+
+
+def choose(files: Files, wanted: str | None, raw: Path) -> list[tuple[str, Path]]:
+    """The files of one publication, each with its split, empty where the file itself tells. Raises InputError."""
+    found: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+    for name in sorted(files):
+        match = COCO.fullmatch(name) or KARPATHY.fullmatch(name)
+        path = one_file(files, name) if match else None
+        if match and path:
+            found[match["name"]].append((match.groupdict().get("split", ""), path))
+    if not found:
+        raise InputError(
+            f"{raw}: must hold captions_train2014.json, captions_val2014.json or the like, or dataset_coco.json or the "
+            "like, in it or below, got none of them; unpack annotations_trainval2014.zip or caption_datasets.zip there"
+        )
+    if wanted not in found and (wanted or len(found) > 1):
+        raise InputError(f"--captions must be one of {', '.join(found)}, which are under {raw}, got {wanted or 'none'}")
+    return found[wanted or next(iter(found))]
+
+
+def alias(files: Files, names: Iterable[str]) -> dict[str, Sequence[Path]]:
+    """`files`, and those of 2017 under those names of 2014 that are not there."""
+    known = dict(files)
+    for name in (name.rpartition("/")[2] for name in names):
+        match = OF_2014.fullmatch(name)
+        if match and name not in files and match["of_2017"] in files:
+            known[name] = files[match["of_2017"]]
+    return known
+
+
+def prepare(
+    raw: Path, out: Path, *, captions: str | None = None, split: str | None = None, workers: int = 1
+) -> dict[str, dict[str, object]]:
+    """Writes what it finds; statistics by split. Raises InputError for published files that are missing or broken."""
+    files = files_below(raw)
+    chosen = choose(files, captions, raw)
+    splits: Splits = defaultdict(list)
+    for part, path in chosen:
+        for name, listed in ({part: read_coco(path)} if part else read_karpathy(path)).items():
+            splits[split or name] += listed
+    files = alias(files, (listed.name for part in splits.values() for listed in part))
+    return write_splits(out, files, splits, read=[path.name for _, path in chosen], workers=workers)
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = Parser("coco", "COCO captions, or Karpathy's split files, to manifests.")
+    add_arguments(parser)
+    parser.add_argument("--captions", metavar="NAME", help="which to read where several are found: 2014, dataset_coco")
+    given = parse(parser, argv)
+    show(prepare(given.raw, given.out, captions=given.captions, split=given.split, workers=given.workers))

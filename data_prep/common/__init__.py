@@ -1,0 +1,1 @@
+"""What the preparation of two or more tasks shares."""

@@ -1,0 +1,100 @@
+"""Flickr30k Entities (Plummer et al. 2015, arXiv:1505.04870) as published: phrases of captions and their boxes.
+
+A line of `Sentences/NUMBER.txt` is a caption with its phrases marked `[/EN#chain/type/... words]`; `Annotations/
+NUMBER.xml` has boxes by chain. Pixels there count from 1 and the last one is inside; here a box ends just outside.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seqkit.data.files import text_lines
+from seqkit.data.manifest import Item
+from seqkit.data_prep.common.questions import Part
+from seqkit.data_prep.common.raw_files import Files
+from seqkit.errors import InputError
+
+PHRASE = re.compile(r"\[/EN#(?P<chain>\d+)(?P<types>(?:/[^\s/\]]+)+)\s+(?P<words>[^\[\]]+)\]")
+SPLITS = ("train", "val", "test")
+
+Boxes = dict[str, list[tuple[int, ...]]]  # by chain
+
+
+def list_paths(files: Files) -> dict[str, Path]:
+    """The lists of pictures by split: files of that name that begin with a number."""
+    found: dict[str, Path] = {}
+    for split in SPLITS:
+        for path in files.get(f"{split}.txt", ()):
+            first = next((text for _, text in text_lines(path)), "")
+            if first.strip().isdigit():
+                found.setdefault(split, path)
+    return found
+
+
+def sentence_paths(files: Files) -> dict[str, Path]:
+    """Files of captions by the number of their picture."""
+    paths = (path for found in files.values() for path in found)
+    return {p.stem: p for p in paths if p.parent.name == "Sentences" and p.suffix == ".txt" and p.stem.isdigit()}
+
+
+def read_boxes(path: Path) -> tuple[Boxes, list[int]]:
+    """Boxes of every chain, and height and width of the picture. Raises InputError for a malformed file."""
+    boxes: Boxes = defaultdict(list)
+    try:
+        root = ET.parse(path).getroot()
+        extent = [int(root.findtext(f"size/{key}", "")) for key in ("height", "width")]
+        for entry in root.iter("object"):
+            frame = entry.find("bndbox")
+            if frame is not None:
+                left, top, right, bottom = (int(frame.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))
+                for name in entry.iter("name"):
+                    boxes[str(name.text).strip()].append((left - 1, top - 1, right, bottom))
+    except (ET.ParseError, ValueError) as error:
+        raise InputError(f"{path}: must be XML with whole numbers for `size` and boxes, got a fault: {error}") from None
+    return boxes, extent
+
+
+def read_picture(number: str, sentences: Path, annotations: Path) -> Part:
+    """Every phrase of a picture as an item, `image` being the picture's file name."""
+    boxes, extent = read_boxes(annotations)
+    read = Part.empty()
+    for line, text in text_lines(sentences):
+        phrases = list(PHRASE.finditer(text))
+        if len(phrases) != text.count("[/EN#"):
+            read.dropped["no_phrase"].append(f"{sentences.name}, line {line}")
+        for place, phrase in enumerate(phrases, 1):
+            name = f"{number}-{line}-{place}"
+            truth = boxes.get(phrase["chain"])
+            if truth is None:
+                read.dropped["no_box"].append(name)
+                continue
+            extra = {"phrase_type": phrase["types"][1:], "truth": truth, "extent": extent}
+            words = " ".join(phrase["words"].split())
+            read.items.append(Item(id=name, source=words, image=Path(f"{number}.jpg"), extra=extra))
+    return read
+
+
+def read_entities(files: Files, lists: Mapping[str, Path], split: str | None) -> dict[str, Part]:
+    """Phrases by split; all in `split` where that is given. Raises InputError for neither list nor split."""
+    sentences = sentence_paths(files)
+    numbers: dict[str, Sequence[str]] = {
+        name: [text.strip() for _, text in text_lines(path) if text.strip()] for name, path in lists.items()
+    }
+    if split:
+        numbers = {split: sorted(sentences)}
+    if not numbers:
+        raise InputError("--raw must hold train.txt, val.txt or test.txt, lists of numbers, got none; or give --split")
+    return {name: _read_part(files, sentences, listed) for name, listed in numbers.items()}
+
+
+def _read_part(files: Files, sentences: Mapping[str, Path], numbers: Sequence[str]) -> Part:
+    read = Part.empty()
+    for number in numbers:
+        annotations = files.get(f"{number}.xml")
+        if number in sentences and annotations:
+            read.add(read_picture(number, sentences[number], annotations[0]))
+        else:
+            read.dropped["no_annotations" if number in sentences else "no_sentences"].append(number)
+    return read

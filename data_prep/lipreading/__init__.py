@@ -1,0 +1,1 @@
+"""Talking people to mouth clips and manifests."""

@@ -1,0 +1,164 @@
+"""GRID (Cooke et al. 2006, JASA 120) as published to clips of mouths, their sound, and manifests.
+
+    python data_prep/grid.py --raw DIR --out DIR [--protocol auto|unseen|overlapped|speaker] [--split NAME]
+    python data_prep/grid.py doctor --raw DIR [--out DIR]
+
+Videos and alignments are found by name anywhere under --raw: `s1/bbaf2n.mpg`, `alignments/s1/bbaf2n.align`, or as
+unpacked otherwise. An item is `id` (s1_bbaf2n), `video` and `audio` (see mouths.py), `references` (one sentence, spelt
+by the clip's name), `speaker`, `seconds`, and `words` where an alignment agrees with the name. What a run has finished
+is kept when it is ended and begun again. The doctor checks without preparing; both write `stats.json` and
+`contact_sheet.jpg`, a row of crops for some clips of every speaker.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seqkit.cli import Parser, parse
+from seqkit.data.manifest import Item, write_manifest
+from seqkit.data.video_file import TICKS
+from seqkit.data_prep.common.raw_files import show
+from seqkit.data_prep.lipreading.clips import Job, Made, add_arguments, crashed, each, make, options
+from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus, spelt
+from seqkit.data_prep.lipreading.grid_splits import PROTOCOLS, some, split
+from seqkit.data_prep.lipreading.mouths import contact_sheet
+from seqkit.data_prep.translation.pairs import write_stats
+from seqkit.errors import InputError
+
+LATE = 0.2  # seconds by which an alignment may reach past the video; more is a video that is cut off
+
+
+def prepare(
+    raw: Path,
+    out: Path,
+    *,
+    protocol: str = "auto",
+    name: str | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    detector: str = "cascade",
+) -> dict[str, Any]:
+    """Writes what it finds, all of it into one split where `name` is given; the statistics.
+
+    Raises InputError where no clip is found, or none is of use.
+    """
+    corpus = read_corpus(raw)
+    jobs = [job_of(clip, out, detector) for clip in corpus.clips]
+    made: dict[str, Made] = {}
+    for number, result in each(make, jobs, workers=workers, title="mouths", crash=crashed):
+        made[corpus.clips[number].id] = checked(corpus.clips[number], result)
+    kept = [clip for clip in corpus.clips if made[clip.id].note]
+    if not kept:
+        reasons = Counter(result.reason for result in made.values())
+        text = next(result.text for result in made.values())
+        raise InputError(f"{raw}: must hold videos of use, got none: {dict(reasons)}; the first: {text}")
+    splits = {name: kept} if name else split(kept, protocol, seed)
+    stats: dict[str, Any] = {}
+    for title, clips in splits.items():
+        write_manifest(out / f"{title}.jsonl", (item_of(clip, made[clip.id], out) for clip in clips))
+        stats[title] = {
+            "items": len(clips),
+            "seconds": sum(made[c.id].note["frames"] for c in clips) / TICKS,
+            "speakers": dict(Counter(clip.speaker for clip in clips)),
+        }
+    stats["corpus"] = {"protocol": f"all into {name}" if name else protocol, "seed": seed, **counted(corpus, made)}
+    write_stats(out, stats)
+    contact_sheet(out / "contact_sheet.jpg", [(clip.id, video_of(clip, out)) for clip in some(kept)])
+    return stats
+
+
+def video_of(clip: Clip, out: Path) -> Path:
+    return out / "mouths" / (clip.speaker or "unknown") / f"{clip.name}.mp4"
+
+
+def job_of(clip: Clip, out: Path, detector: str) -> Job:
+    video = video_of(clip, out)
+    return Job(clip.video, video, video.with_suffix(".wav"), detector)
+
+
+def checked(clip: Clip, made: Made) -> Made:
+    """Without a clip whose sentence is not all there."""
+    if not made.note or clip.alignment is None or not clip.alignment.words:
+        return made
+    spoken, seconds = clip.alignment.words[-1][2], made.note["frames"] / TICKS
+    if spoken <= seconds + LATE:
+        return made
+    return Made({}, "cut_off", f"{clip.video}: must last until the last word ends, {spoken:g} seconds, got {seconds:g}")
+
+
+def item_of(clip: Clip, made: Made, out: Path) -> Item:
+    video, seconds = video_of(clip, out), made.note["frames"] / TICKS
+    spoken = clip.alignment.words or () if clip.alignment else ()
+    words = tuple((word, min(start, seconds), min(end, seconds)) for word, start, end in spoken)
+    audio = video.with_suffix(".wav") if made.note["sound"] else None
+    return Item(
+        id=clip.id,
+        video=video,
+        audio=audio,
+        references=(spelt(clip.name),),
+        speaker=clip.speaker or None,
+        seconds=seconds,
+        words=words,
+    )
+
+
+def counted(corpus: Corpus, made: Mapping[str, Made]) -> dict[str, Any]:
+    """Counts first, then the names behind them."""
+    named: dict[str, list[str]] = defaultdict(list)
+    remarks: dict[str, list[str]] = {}
+    for clip in corpus.clips:
+        note, reason = made[clip.id].note, made[clip.id].reason
+        if reason:
+            named[reason].append(clip.id)
+        if clip.state != "agree":
+            named[f"alignment_{clip.state}"].append(clip.id)
+        if note and not note["sound"]:
+            named["no_sound"].append(clip.id)
+        if note.get("remarks"):
+            remarks[clip.id] = note["remarks"]
+    notes = [result.note for result in made.values() if result.note]
+    return {
+        "videos": len(corpus.clips),
+        "items": len(notes),
+        "frames": sum(note["frames"] for note in notes),
+        "without_words": sum(clip.alignment is None for clip in corpus.clips if made[clip.id].note),
+        "without_sound": sum(not note["sound"] for note in notes),
+        "held_still": sum(len(note["boxes"]) == 1 for note in notes),
+        "dropped": dict(Counter(result.reason for result in made.values() if result.reason)),
+        "alignments": dict(Counter(clip.state for clip in corpus.clips)),
+        "alignments_in_the_folder_of": corpus.moved,
+        "copies_left_out": len(corpus.copies),
+        "other_videos": corpus.strangers,
+        "named": dict(named),
+        "remarks": remarks,
+        "reasons": {name: result.text for name, result in made.items() if result.text},
+    }
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = Parser("grid", "GRID's videos and alignments to clips of mouths, sound and manifests.")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("prepare", "doctor"),
+        default="prepare",
+        help="doctor: check the corpus and say what is wrong with it (default: prepare)",
+    )
+    parser.add_argument("--doctor", action="store_true", help="the same")
+    parser.add_argument("--raw", type=Path, required=True, help="folder with the published files at any depth")
+    parser.add_argument("--out", type=Path, help="folder for clips, manifests, stats.json and contact_sheet.jpg")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="auto", help="see grid_splits.py (default: auto)")
+    parser.add_argument("--split", help="put every clip that is found into one split of this name")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of sentences (default: 0)")
+    add_arguments(parser)
+    given = parse(parser, argv)
+    how = options(given)
+    if given.doctor or given.command == "doctor":
+        from seqkit.data_prep.lipreading.check_grid import examine
+
+        examine(given.raw, given.out, **how)
+        return
+    if given.out is None:
+        raise InputError("--out must be given, the folder for clips and manifests, got none")
+    show(prepare(given.raw, given.out, protocol=given.protocol, name=given.split, seed=given.seed, **how))

@@ -1,0 +1,166 @@
+"""Nine lip points a video frame of 33 GRID speakers to manifests, by LipNet's unseen protocol.
+
+    python data_prep/grid_landmarks.py --raw DIR --out DIR [--split NAME]
+
+Reads `landmarks.npz` or `landmarks.npz.xz` anywhere under --raw: `ids` (speaker/clip), `n_words` an utterance,
+`word_len` in frames and `word_label` a word, and `delta16_T` (18, frames), differences along time of 16 times the
+coordinate, x and y of the nine points in turn; silence at both ends is cut out. Writes `features.npy` (frames, 36),
+float16, which holds sixteenths of such numbers exactly: the 18 coordinates, in pixels of GRID's 360 x 288, then their
+differences from the frame before in pixels a frame, zero in an utterance's first. Nothing is normalised. Items of
+`train` (all others), `val` (s34) and `test` (s1 s2 s20 s22) cut it by `rows`, and have `references`, `words` (without
+short pauses, seconds from the first frame at 25 a second), `speaker` and `seconds`. Utterances without
+frames, or whose words are not all that their clip's name spells, are left out.
+"""
+
+import io
+import lzma
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqkit.cli import Parser, parse
+from seqkit.data.files import atomic
+from seqkit.data.manifest import Item, write_manifest
+from seqkit.data_prep.common.raw_files import files_below
+from seqkit.data_prep.lipreading.grid_corpus import (
+    ADVERBS,
+    COLOURS,
+    COMMANDS,
+    DIGITS,
+    LETTERS,
+    NAME,
+    PREPOSITIONS,
+    order,
+    spelt,
+)
+from seqkit.data_prep.lipreading.grid_splits import TEST, VALIDATION
+from seqkit.data_prep.translation.pairs import write_stats
+from seqkit.errors import InputError
+
+FILES = ("landmarks.npz", "landmarks.npz.xz")
+KEYS = ("ids", "n_words", "word_len", "word_label", "delta16_T")
+FIRST = 3  # label of a short pause; the words come after it
+WORDS = [word for slot in (COMMANDS, COLOURS, PREPOSITIONS, DIGITS, ADVERBS, LETTERS) for word in slot.values()]
+PARTS = 16  # of a pixel
+RATE = 25  # frames a second
+
+
+def prepare(raw: Path, out: Path, split: str | None = None) -> dict[str, dict[str, Any]]:
+    """Writes features and manifests; statistics by split. Raises InputError for a file that is missing or broken."""
+    arrays = read(raw)
+    lengths = lengths_of(arrays)
+    with atomic(out / "features.npy") as file:
+        np.save(file, features(arrays["delta16_T"], lengths))
+    splits: dict[str, list[Any]] = defaultdict(list)
+    dropped: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for item in items(arrays, out / "features.npy"):
+        where = split or ("test" if item.speaker in TEST else "val" if item.speaker == VALIDATION else "train")
+        fault = fault_of(item)
+        (dropped[where][fault] if fault else splits[where]).append(item.id if fault else item)
+    stats: dict[str, dict[str, Any]] = {}
+    for name in sorted({*splits, *dropped}):
+        found = sorted(splits[name], key=lambda item: (order(str(item.speaker)), item.id))
+        if found:
+            write_manifest(out / f"{name}.jsonl", found)
+        speakers = Counter(item.speaker for item in found)
+        stats[name] = {
+            "items": len(found),
+            "frames": sum(last - first for first, last in (item.rows or (0, 0) for item in found)),
+            "words": sum(len(item.words) for item in found),
+            "speakers": dict(speakers),
+            "dropped": {fault: len(names) for fault, names in dropped[name].items()},
+            "named": dropped[name],
+        }
+    write_stats(out, stats)
+    return stats
+
+
+def fault_of(item: Item) -> str:
+    """Why an utterance must be left out, or nothing."""
+    name = item.id.partition("_")[2]
+    if not NAME.fullmatch(name) or item.references != (spelt(name),):
+        return "words_missing"
+    return "no_frames" if item.rows is None else ""
+
+
+def read(raw: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of the file."""
+    files = files_below(raw)
+    paths = [path for name in FILES for path in files.get(name, ())]
+    if not paths:
+        raise InputError(f"{raw}: must hold {' or '.join(FILES)}, in it or below, got neither")
+    path = paths[0]
+    try:
+        with lzma.open(path) if path.suffix == ".xz" else open(path, "rb") as file:
+            content = io.BytesIO(file.read())
+        with np.load(content) as archive:
+            arrays = {key: archive[key] for key in KEYS}
+    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, ValueError) as error:
+        raise InputError(f"{path}: must be a whole NumPy archive, got damage ({error}); fetch it again") from None
+    except KeyError as error:
+        raise InputError(f"{path}: must hold the arrays {', '.join(KEYS)}: {error.args[0]}") from None
+    words, frames = int(arrays["n_words"].sum()), int(arrays["word_len"].sum())
+    counts = len(arrays["ids"]), len(arrays["word_len"]), len(arrays["word_label"])
+    if counts != (len(arrays["n_words"]), words, words) or arrays["delta16_T"].shape != (18, frames):
+        raise InputError(
+            f"{path}: must hold as many words and frames as it counts, {words} and {frames}, "
+            f"got {len(arrays['word_label'])} and {arrays['delta16_T'].shape}; fetch it again"
+        )
+    return arrays
+
+
+def lengths_of(arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Frames of every utterance."""
+    ends = np.concatenate([[0], np.cumsum(arrays["word_len"].astype(np.int64))])
+    last = np.cumsum(arrays["n_words"].astype(np.int64))
+    return np.diff(ends[last], prepend=0)
+
+
+def features(delta16_FT: NDArray[np.int16], lengths: NDArray[np.int64]) -> NDArray[np.float16]:
+    """Positions and differences (T, 36), of T frames in all."""
+    width, frames = delta16_FT.shape
+    features_TF = np.empty((frames, 2 * width), np.float16)
+    features_TF[:, :width] = delta16_FT.T.cumsum(axis=0, dtype=np.int32)
+    features_TF[:, width:] = delta16_FT.T
+    begins = np.cumsum(lengths) - lengths
+    features_TF[begins[lengths > 0], width:] = 0
+    features_TF /= PARTS
+    return features_TF
+
+
+def items(arrays: dict[str, NDArray[Any]], path: Path) -> Iterator[Item]:
+    """Every utterance; without `rows` where it has no frame."""
+    lengths, labels = arrays["word_len"].tolist(), arrays["word_label"].tolist()
+    word = row = 0
+    for name, number in zip(arrays["ids"].tolist(), arrays["n_words"].tolist(), strict=True):
+        begin, words = row, []
+        for label, length in zip(labels[word : word + number], lengths[word : word + number], strict=True):
+            if label > FIRST:
+                words.append((WORDS[label - FIRST - 1], (row - begin) / RATE, (row - begin + length) / RATE))
+            row += length
+        word += number
+        text = " ".join(spoken for spoken, _, _ in words)
+        yield Item(
+            id=name.replace("/", "_"),
+            speaker=name.partition("/")[0],
+            features=path,
+            seconds=(row - begin) / RATE,
+            rows=(begin, row) if row > begin else None,
+            words=tuple(words),
+            references=(text,),
+        )
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = Parser("grid_landmarks", "Lip points of GRID to manifests of features.")
+    parser.add_argument("--raw", type=Path, required=True, help="folder with landmarks.npz.xz at any depth")
+    parser.add_argument("--out", type=Path, required=True, help="folder for features.npy, manifests and stats.json")
+    parser.add_argument("--split", help="put everything into one split of this name")
+    given = parse(parser, argv)
+    for name, counts in prepare(given.raw, given.out, given.split).items():
+        print(name, *(f"{key}={value}" for key, value in counts.items() if key not in ("named", "speakers")))

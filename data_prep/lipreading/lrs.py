@@ -1,0 +1,196 @@
+"""LRS2 (BBC) and LRS3 (TED) for those who hold them, to clips of mouths, their sound, and manifests.
+
+    python data_prep/lrs.py --raw DIR --out DIR [--val 0.05] [--split NAME]
+
+Reads `main`, `pretrain`, `trainval` and `test` folders of `ID/00001.mp4` with `00001.txt` beside it, wherever they lie
+under --raw. A text file has a line `Text: ...`, and may have a table headed `WORD START END` in seconds. LRS2's `main`
+is split by its lists `train.txt`, `val.txt` and `test.txt`; LRS3's `trainval` gives `train`, and all clips of some
+IDs, which are broadcasts, as `val`; `pretrain` is a split of its own, without IDs of `val` and `test`. Texts are as
+published, in capitals; `speaker` is the ID. What a run has finished is kept when it is ended and begun again.
+"""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqkit.cli import Parser, parse
+from seqkit.data.files import text_lines
+from seqkit.data.manifest import Item, write_manifest
+from seqkit.data.video_file import TICKS
+from seqkit.data_prep.common.raw_files import Files, files_below, show
+from seqkit.data_prep.lipreading.clips import Job, Made, add_arguments, crashed, each, make, options
+from seqkit.data_prep.translation.pairs import write_stats
+from seqkit.errors import InputError
+
+PARTS = ("main", "pretrain", "trainval", "test")
+LISTS = ("train", "val", "test")
+ENTRY = re.compile(r"(?P<clip>[^\s/]+/\d+)(\s.*)?")
+Words = tuple[tuple[str, float, float], ...]
+
+
+class Clip(NamedTuple):
+    part: str  # main, pretrain, trainval or test
+    talk: str  # the ID
+    number: str
+    video: Path
+
+    @property
+    def id(self) -> str:
+        return f"{self.part}_{self.talk}_{self.number}"
+
+
+def read_text(path: Path) -> tuple[str, Words]:
+    """The sentence and its timed words. Raises InputError for a file without a sentence or with a malformed table."""
+    text, words, table = "", [], False
+    for number, line in text_lines(path):
+        cells = line.split()
+        if line.startswith("Text:"):
+            text = " ".join(cells[1:])
+        elif cells[:3] == ["WORD", "START", "END"]:
+            table = True
+        elif table and cells:
+            try:
+                word, start, end = cells[0], float(cells[1]), float(cells[2])
+            except (ValueError, IndexError):
+                raise InputError(f"{path}, line {number}: must be a word, start and end, got {line[:60]!r}") from None
+            words.append((word, start, max(start, end)))
+    if not text:
+        raise InputError(f"{path}: must have a line `Text: ...` with a sentence, got none")
+    return text, tuple(words)
+
+
+def find(files: Files) -> list[Clip]:
+    """Every video in a folder of an ID in a published folder."""
+    clips = {}
+    for paths in files.values():
+        for path in paths:
+            part, talk = path.parts[-3:-1] if len(path.parts) > 2 else ("", "")
+            if part in PARTS and path.suffix == ".mp4" and path.stem.isdigit():
+                clip = Clip(part, talk, path.stem, path)
+                clips.setdefault(clip.id, clip)
+    return [clips[name] for name in sorted(clips)]
+
+
+def read_lists(files: Files) -> dict[str, str]:
+    """Split by `ID/number`, of LRS2's lists that are there."""
+    found: dict[str, str] = {}
+    for split in LISTS:
+        for path in files.get(f"{split}.txt", ()):
+            matches = (ENTRY.fullmatch(line.strip()) for _, line in text_lines(path))
+            found |= {match["clip"]: split for match in matches if match}
+    return found
+
+
+def split_of(clip: Clip, lists: Mapping[str, str], share: float, held: set[str]) -> str:
+    """Where a clip belongs; empty for none."""
+    if clip.part == "pretrain":
+        return "" if clip.talk in held else "pretrain"
+    if clip.part == "test":
+        return "test"
+    if clip.part == "main" and lists:
+        return lists.get(f"{clip.talk}/{clip.number}", "")
+    return "val" if chance(clip.talk) < share else "train"
+
+
+def chance(talk: str) -> float:
+    """From 0 to 1, as if by chance, the same for ever."""
+    return int.from_bytes(hashlib.sha256(talk.encode()).digest()[:6], "big") / 2**48
+
+
+def prepare(
+    raw: Path, out: Path, *, val: float = 0.05, split: str | None = None, workers: int = 1, detector: str = "cascade"
+) -> dict[str, dict[str, Any]]:
+    """Writes what it finds; statistics by split. Raises InputError where no clip is found, or none is of use."""
+    if not 0 <= val < 1:
+        raise InputError(f"--val must be a part from 0 to below 1, got {val:g}")
+    files = files_below(raw)
+    clips, lists = find(files), read_lists(files)
+    if not clips:
+        raise InputError(f"{raw}: must hold {', '.join(PARTS)} folders of ID/00001.mp4, in it or below, got none")
+    sure = {clip: split_of(clip, lists, val, set()) for clip in clips if clip.part != "pretrain"}
+    held = {clip.talk for clip, where in sure.items() if where in ("val", "test")}
+    splits: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        splits[split or split_of(clip, lists, val, held)].append(clip)
+    unlisted = splits.pop("", [])
+    stats = {name: written(out, name, mine, workers, detector) for name, mine in splits.items()}
+    if not any(counts["items"] for counts in stats.values()):
+        reasons = {name: counts["dropped"] for name, counts in stats.items()}
+        raise InputError(f"{raw}: must hold videos of use with their texts, got none: {reasons}")
+    if unlisted:
+        stats["unlisted"] = {"videos": len(unlisted), "left_out": "in none of the lists, or of an ID of val or test"}
+    write_stats(out, stats)
+    return stats
+
+
+def written(out: Path, name: str, clips: Sequence[Clip], workers: int, detector: str) -> dict[str, Any]:
+    """The manifest of a split. Counts first, then the names behind them."""
+    texts: dict[str, tuple[str, Words]] = {}
+    dropped: dict[str, list[str]] = defaultdict(list)
+    reasons: dict[str, str] = {}
+    jobs, ids = [], []
+    for clip in clips:
+        path = clip.video.with_suffix(".txt")
+        try:
+            texts[clip.id] = read_text(path)
+        except InputError as error:
+            dropped["no_text"].append(clip.id)
+            reasons[clip.id] = str(error)
+            continue
+        video = out / "mouths" / clip.part / clip.talk / f"{clip.number}.mp4"
+        jobs.append(Job(clip.video, video, video.with_suffix(".wav"), detector))
+        ids.append(clip)
+    items: dict[str, Item] = {}
+    for number, made in each(make, jobs, workers=workers, title=name, crash=crashed):
+        clip = ids[number]
+        if made.note:
+            items[clip.id] = item_of(clip, jobs[number], made, *texts[clip.id])
+        else:
+            dropped[made.reason].append(clip.id)
+            reasons[clip.id] = made.text
+    if items:
+        write_manifest(out / f"{name}.jsonl", (items[clip.id] for clip in clips if clip.id in items))
+    return {
+        "videos": len(clips),
+        "items": len(items),
+        "seconds": sum(item.seconds or 0 for item in items.values()),
+        "without_sound": sum(item.audio is None for item in items.values()),
+        "talks": len(Counter(item.speaker for item in items.values())),
+        "dropped": {fault: len(names) for fault, names in dropped.items()},
+        "named": dropped,
+        "reasons": reasons,
+    }
+
+
+def item_of(clip: Clip, job: Job, made: Made, text: str, words: Words) -> Item:
+    seconds = made.note["frames"] / TICKS
+    timed = tuple((word, min(start, seconds), min(end, seconds)) for word, start, end in words)
+    return Item(
+        id=clip.id,
+        video=job.video,
+        audio=job.audio if made.note["sound"] else None,
+        references=(text,),
+        speaker=clip.talk,
+        seconds=seconds,
+        words=timed,
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = Parser("lrs", "LRS2's and LRS3's videos and texts to clips of mouths, sound and manifests.")
+    parser.add_argument("--raw", type=Path, required=True, help="folder with main, pretrain, trainval, test below")
+    parser.add_argument("--out", type=Path, required=True, help="folder for clips, manifests and stats.json")
+    parser.add_argument(
+        "--val",
+        type=float,
+        default=0.05,
+        metavar="PART",
+        help="part of the IDs that make val where no list does (default: 0.05)",
+    )
+    parser.add_argument("--split", help="put every clip that is found into one split of this name")
+    add_arguments(parser)
+    given = parse(parser, argv)
+    show(prepare(given.raw, given.out, val=given.val, split=given.split, **options(given)))

@@ -1,0 +1,1 @@
+"""Corpora made by rule."""

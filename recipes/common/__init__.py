@@ -1,0 +1,1 @@
+"""What the recipes of two or more tasks share."""

@@ -1,0 +1,1 @@
+"""Lips, sound or both to text."""

@@ -1,0 +1,158 @@
+"""The speller: two senses, one decoder that attends to both, and the search that writes down what is said.
+
+Chung et al. 2017, arXiv:1611.05358, section 2. A stream that an item lacks is a memory without positions, whose context
+is zero.
+
+B batch, S positions of a memory, Z summary width, V vocabulary, T target tokens.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seqkit.data.batch import Batch, Stream
+from seqkit.data.vocab import UNK, Vocab
+from seqkit.decode import CtcPrefix, Search, beam
+from seqkit.decode.search import Scorers
+from seqkit.nn import initialise
+from seqkit.nn.attention import make_attention
+from seqkit.nn.bridge import make_bridge
+from seqkit.nn.decoder import Decoder, feature_dim
+from seqkit.nn.embedding import Embedding
+from seqkit.nn.encoders import Encoded
+from seqkit.nn.memory import Memory
+from seqkit.nn.readout import Readout
+from seqkit.nn.recurrent import RecurrentStack
+from seqkit.recipes.common.search_options import Decoding, Written
+from seqkit.recipes.lipreading.ctc_model import NONE
+from seqkit.recipes.lipreading.data import Inputs, Video
+from seqkit.recipes.lipreading.encoders import Listening, Sense, Watching, make_listen, make_watch
+
+SENSES = {"video": ("watch",), "audio": ("listen",), "both": ("watch", "listen")}
+Modality = Literal["video", "audio", "both"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The decoder that spells."""
+
+    modality: Modality = "both"
+    """video (WAS), audio (LAS), or both (WLAS)"""
+    embed_dim: int = 64
+    """width of a character's embedding"""
+    decoder_cell: Literal["lstm", "gru"] = "lstm"
+    """recurrent cell (Chung et al.: lstm)"""
+    decoder_dim: int = 256
+    """width (Chung et al.: 512)"""
+    decoder_layers: int = 1
+    """layers (Chung et al.: 3)"""
+    attention: Literal["additive", "general", "location"] = "additive"
+    """how a step of a memory is scored, for each memory by itself (Chung et al.: additive)"""
+    attention_dim: int = 128
+    """attention width"""
+    wiring: Literal["before", "after", "input_feeding"] = "input_feeding"
+    """attend after the cell with the contexts fed to the next step (Chung et al.), without that, or before the cell"""
+    readout_dim: int = 256
+    """width below the softmax"""
+    dropout: float = 0.3
+    """rate on embeddings and below the softmax"""
+    ctc_head: bool = False
+    """a token or the blank for every step of each memory, too (Watanabe et al. 2017)"""
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """Search and the conditions of evaluation."""
+
+    decoding: Decoding = field(default_factory=lambda: Decoding(beam=4))
+    snr: tuple[str, ...] = ("clean", "10", "0")
+    """signal-to-noise ratios, in dB, at which `evaluate` scores what hears"""
+    ctc_weight: float = 0.0
+    """weight of the frames' log-probabilities of each text, for a run with `ctc_head` (Watanabe et al. 2017: 0.3)"""
+    lm: str = NONE
+    """language model: none, or a run of language_model.py, or a .ngram or .arpa file"""
+    lm_weight: float = 0.3
+    """weight of its log-probabilities"""
+
+
+class Speller(nn.Module):
+    """Streams to the memories that `decoder` attends to."""
+
+    def __init__(
+        self,
+        n: Network,
+        watching: Watching,
+        listening: Listening,
+        video: Video,
+        inputs: Mapping[str, Inputs],
+        vocab_size: int,
+    ) -> None:
+        super().__init__()
+        self.senses = SENSES[n.modality]
+        self.watch = make_watch(watching, video, inputs["watch"]) if "watch" in self.senses else None
+        self.listen = make_listen(listening, inputs["listen"]) if "listen" in self.senses else None
+        there = [self.sense(name) for name in self.senses]
+        widths = [sense.output_dim for sense in there]
+        attentions = [make_attention(n.attention, width, n.decoder_dim, n.attention_dim) for width in widths]
+        contexts = [attention.context_dim for attention in attentions]
+        fed = 0 if n.wiring == "after" else sum(contexts)
+        embedding = Embedding(vocab_size, n.embed_dim)
+        cells = RecurrentStack(n.decoder_cell, n.embed_dim + fed, n.decoder_dim, n.decoder_layers, dropout=n.dropout)
+        features = feature_dim(n.embed_dim, n.decoder_dim, contexts, n.wiring)
+        readout = Readout(features, n.readout_dim, vocab_size, dropout=n.dropout)
+        bridge = make_bridge("last", sum(widths), 1, cells)
+        self.decoder = Decoder(embedding, cells, attentions, readout, wiring=n.wiring, bridge=bridge, dropout=n.dropout)
+        initialise.modern(self.decoder)
+        heads = [nn.Linear(width, vocab_size) for width in widths] if n.ctc_head else []
+        self.heads = nn.ModuleDict(dict(zip(self.senses, heads, strict=False)))
+
+    def sense(self, name: str) -> Sense:
+        found = self.watch if name == "watch" else self.listen
+        assert found is not None
+        return found
+
+    def encode(self, streams: Sequence[Stream]) -> list[Encoded]:
+        """What each sense makes of its stream."""
+        return [self.sense(name)(*stream) for name, stream in zip(self.senses, streams, strict=True)]
+
+    def remember(self, encoded: Sequence[Encoded]) -> tuple[Memory, ...]:
+        """The memories; their summaries are the senses' last states, from which the decoder begins."""
+        return self.decoder.remember(*((e.values_BSD, e.lengths_B, e.h_BLD[:, -1]) for e in encoded))
+
+    def frames(self, encoded: Sequence[Encoded]) -> list[tuple[Tensor, Tensor]]:
+        """Logits (B, S, V) of the heads, and lengths; none without `ctc_head`."""
+        return [
+            (self.heads[name](e.values_BSD), e.lengths_B)
+            for name, e in zip(self.senses, encoded, strict=True)
+            if name in self.heads
+        ]
+
+
+class System(NamedTuple):
+    """What turns streams into text."""
+
+    model: Speller
+    vocab: Vocab
+    scorers: Scorers
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.decoder.embedding.weight.device
+
+    @torch.no_grad()
+    def spell(self, batch: Batch, spelling: Spelling, nbest: int = 1) -> list[list[Written]]:
+        """The `nbest` texts of every item, best first; at most ten tokens more than its longest memory has steps."""
+        encoded = self.model.encode(batch.to(self.device).streams)
+        longest_B = torch.stack([e.lengths_B for e in encoded]).amax(0) + 10
+        search = spelling.decoding.search(longest_B, nbest, forbid=(*Search.forbid, UNK))
+        joint = [(CtcPrefix(*frames), spelling.ctc_weight) for frames in self.model.frames(encoded)]
+        scorers = (*self.scorers, *joint) if spelling.ctc_weight else self.scorers
+        found = beam(self.model.decoder, self.model.remember(encoded), search, scorers=scorers)
+        limit_B = torch.as_tensor(search.max_len).expand(len(found)).tolist()
+        return [
+            [Written(self.vocab.decode(h.tokens), h, len(h.tokens) >= limit) for h in some]
+            for some, limit in zip(found, limit_B, strict=True)
+        ]

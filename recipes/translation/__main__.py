@@ -1,0 +1,9 @@
+"""`python recipes/translation COMMAND …` from a clone: the same as `seqkit translation COMMAND …`."""
+
+import sys
+
+sys.path.pop(0)  # this folder, whose files must not be found as modules of the top level
+
+from seqkit.cli import main  # noqa: E402
+
+sys.exit(main(["translation", *sys.argv[1:]]))

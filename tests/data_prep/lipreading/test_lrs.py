@@ -1,0 +1,138 @@
+"""LRS2 and LRS3 from made-up folders with drawn talkers: splits, texts with and without times, faults counted."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from seqkit.data.check import check
+from seqkit.data.manifest import read_manifest
+from seqkit.data_prep.lipreading import lrs
+from seqkit.data_prep.lipreading.lrs import read_text
+from seqkit.errors import InputError
+from tests.drawn_faces import clicks, talking, write_video
+
+FRAMES = 8
+
+
+@pytest.fixture(scope="module")
+def talker(tmp_path_factory) -> bytes:
+    path = write_video(tmp_path_factory.mktemp("drawn") / "talker.mp4", talking(FRAMES), clicks(0.3, [0.1]))
+    return path.read_bytes()
+
+
+def clip(raw: Path, talker: bytes, place: str, text: str = "HELLO WORLD", table: str = "") -> None:
+    path = raw / f"{place}.mp4"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(talker)
+    path.with_suffix(".txt").write_text(f"Text:  {text}\nConf:  4\n{table}")
+
+
+def run(raw: Path, out: Path, *argv: str) -> dict:
+    lrs.main(["--raw", str(raw), "--out", str(out), "--workers", "1", *argv])
+    return json.loads((out / "stats.json").read_text())
+
+
+def ids(out: Path, split: str) -> list[str]:
+    return [item.id for item in read_manifest(out / f"{split}.jsonl")]
+
+
+def test_lrs2(tmp_path, talker, capsys):
+    raw = tmp_path / "raw" / "mvlrs_v1"
+    for place in ("main/55/00001", "main/55/00002", "main/66/00001", "main/77/00001", "main/88/00009"):
+        clip(raw, talker, place)
+    table = "\nWORD START END ASDSCORE\nHELLO 0.04 0.12 7.1\nWORLD 0.15 0.9 3.3\n"
+    clip(raw, talker, "pretrain/55/00001", table=table)
+    clip(raw, talker, "pretrain/77/00001")
+    (raw / "train.txt").write_text("55/00001\n55/00002\n")
+    (raw / "val.txt").write_text("66/00001\n")
+    (raw / "test.txt").write_text("77/00001 NF\n\n")
+    found = run(tmp_path / "raw", tmp_path)
+    assert ids(tmp_path, "train") == ["main_55_00001", "main_55_00002"] and ids(tmp_path, "val") == ["main_66_00001"]
+    assert ids(tmp_path, "test") == ["main_77_00001"]
+    assert json.loads((tmp_path / "pretrain.jsonl").read_text()) == {
+        "id": "pretrain_55_00001",
+        "video": "mouths/pretrain/55/00001.mp4",
+        "audio": "mouths/pretrain/55/00001.wav",
+        "references": ["HELLO WORLD"],
+        "seconds": 0.32,
+        "speaker": "55",
+        "words": [["HELLO", 0.04, 0.12], ["WORLD", 0.15, 0.32]],
+    }
+    assert found["unlisted"] == {"videos": 2, "left_out": "in none of the lists, or of an ID of val or test"}
+    assert found["train"] == {
+        "videos": 2,
+        "items": 2,
+        "seconds": 0.64,
+        "without_sound": 0,
+        "talks": 1,
+        "dropped": {},
+        "named": {},
+        "reasons": {},
+    }
+    assert "train videos=2 items=2" in capsys.readouterr().out
+    assert not any(finding.problem for finding in check(tmp_path)[1])
+
+
+def test_lrs3(tmp_path, talker):
+    raw = tmp_path / "raw"
+    talks = [f"talk{n}" for n in range(8)]
+    held = [talk for talk in talks if lrs.chance(talk) < 0.4]
+    assert 0 < len(held) < 8
+    for talk in talks:
+        clip(raw, talker, f"trainval/{talk}/50001")
+    clip(raw, talker, f"pretrain/{held[0]}/00001")
+    clip(raw, talker, "pretrain/other/00001")
+    clip(raw, talker, "test/quiz/00001")
+    run(raw, tmp_path, "--val", "0.4")
+    assert ids(tmp_path, "val") == [f"trainval_{talk}_50001" for talk in held]
+    assert ids(tmp_path, "train") == [f"trainval_{talk}_50001" for talk in talks if talk not in held]
+    assert ids(tmp_path, "pretrain") == ["pretrain_other_00001"] and ids(tmp_path, "test") == ["test_quiz_00001"]
+
+
+def test_chance_is_even():
+    assert abs(sum(lrs.chance(f"talk{n}") for n in range(2000)) / 2000 - 0.5) < 0.03
+    assert all(0 <= lrs.chance(f"talk{n}") < 1 for n in range(100))
+
+
+def test_faults_are_counted_and_named(tmp_path, talker):
+    raw = tmp_path / "raw"
+    for number in range(1, 5):
+        clip(raw, talker, f"test/a/0000{number}")
+    (raw / "test" / "a" / "00002.txt").unlink()
+    (raw / "test" / "a" / "00003.mp4").write_bytes(b"no video")
+    (raw / "test" / "a" / "00004.txt").write_text("Conf: 3\n")
+    (raw / "test" / "a" / "notes.mp4").write_bytes(b"not a number")
+    (raw / "test" / "00005.mp4").write_bytes(b"in no folder of an ID")
+    found = run(raw, tmp_path, "--split", "mine")["mine"]
+    assert ids(tmp_path, "mine") == ["test_a_00001"]
+    assert found["dropped"] == {"no_text": 2, "unreadable": 1}
+    assert found["named"] == {"no_text": ["test_a_00002", "test_a_00004"], "unreadable": ["test_a_00003"]}
+    assert set(found["reasons"]) == {"test_a_00002", "test_a_00003", "test_a_00004"}
+    assert sorted(os.listdir(tmp_path)) == ["mine.jsonl", "mouths", "raw", "stats.json"]
+
+
+def test_texts(tmp_path):
+    path = tmp_path / "1.txt"
+    path.write_text("Text:  SO  IT'S\nRef: x\nFRAME X Y W H\n000001 0.1 0.2 0.3 0.4\nWORD START END\nSO 0.5 0.4\n\n")
+    assert read_text(path) == ("SO IT'S", (("SO", 0.5, 0.5),))
+    path.write_text("Text: A\nWORD START END\nA 1\n")
+    with pytest.raises(InputError, match=r"1.txt, line 3: must be a word, start and end, got 'A 1'"):
+        read_text(path)
+    path.write_text("Text:\n")
+    with pytest.raises(InputError, match=r"1.txt: must have a line `Text: ...` with a sentence, got none"):
+        read_text(path)
+
+
+def test_mistakes(tmp_path):
+    with pytest.raises(InputError, match=r"must hold main, pretrain, trainval, test folders of ID/00001.mp4, in it or"):
+        run(tmp_path, tmp_path)
+    for val in ("1", "-0.1"):
+        with pytest.raises(InputError, match=rf"--val must be a part from 0 to below 1, got {val}"):
+            run(tmp_path, tmp_path, f"--val={val}")
+    with pytest.raises(InputError, match="--workers must be at least 1, got 0"):
+        run(tmp_path, tmp_path, "--workers", "0")
+    clip(tmp_path, b"no video", "test/a/00001")
+    with pytest.raises(InputError, match=r"must hold videos of use with their texts, got none: {'test': {'unread"):
+        run(tmp_path, tmp_path)

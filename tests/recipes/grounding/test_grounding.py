@@ -1,0 +1,175 @@
+"""The grounding recipe end to end, as a person types it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from seqkit.cli import run_recipe
+from seqkit.data.manifest import Item
+from seqkit.data.vocab import WordVocab
+from seqkit.errors import InputError
+from seqkit.recipes.common.image_encoder import Eye, make_eye
+from seqkit.recipes.common.text_encoder import Language
+from seqkit.recipes.grounding import recipe as grounding
+from seqkit.recipes.grounding.data import Asked, Text, overlap, reachable, read_phrases, train_data
+from seqkit.recipes.grounding.recipe import Grounder, Network
+
+SMALL = [
+    "--preset",
+    "tiny",
+    "--steps",
+    "4",
+    "--embed_dim",
+    "8",
+    "--question_dim",
+    "8",
+    "--attention_dim",
+    "16",
+    "--fused_dim",
+    "64",
+    "--pixels",
+    "32",
+]
+LEFT, RIGHT, WRONG = [2, 4, 14, 28], [18, 4, 30, 28], [0, 0, 32, 3]
+
+
+def command(*words: object) -> int:
+    return run_recipe(grounding.RECIPE, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A red and a blue square side by side, and candidates of which one misses both."""
+    folder = tmp_path_factory.mktemp("squares")
+    colours = {"red": (220, 20, 20), "blue": (20, 20, 220)}
+    for split, count in (("train", 16), ("val", 6), ("test", 6)):
+        lines = []
+        for number in range(count):
+            names = ["red", "blue"] if number % 2 else ["blue", "red"]
+            pixels = np.full((32, 32, 3), 200, np.uint8)
+            for name, (left, top, right, bottom) in zip(names, (LEFT, RIGHT), strict=True):
+                pixels[top:bottom, left:right] = colours[name]
+            Image.fromarray(pixels).save(folder / f"{split}{number}.png")
+            for place, (name, box) in enumerate(zip(names, (LEFT, RIGHT), strict=True)):
+                lines.append(
+                    {
+                        "id": f"{split}{number}-{place}",
+                        "image": f"{split}{number}.png",
+                        "source": f"the {name} one",
+                        "boxes": [WRONG, LEFT, RIGHT][place:],
+                        "references": [" ".join(map(str, box))],
+                    }
+                )
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    more = ["--steps", 80, "--learning_rate", 1e-2, "--finetune_rate", 3e-3, "--ema", 0, "--validate_every", 80]
+    assert command("train", "--data", corpus, "--out", folder, *SMALL, *more) == 0
+    return folder
+
+
+def test_a_run_is_trained_evaluated_and_used(run, corpus, capsys, tmp_path):
+    assert command("evaluate", "--run", run, "--data", corpus, "--split", "test") == 0
+    report = json.loads((run / "evaluate/test/report.json").read_text())
+    assert report["metrics"]["iou_0.5"]["value"] == 100 and report["decode"]["reachable"] == 100
+    assert "the red one" in (run / "evaluate/test/report.html").read_text()
+    capsys.readouterr()
+    asked = (corpus / "test0.png", "the red one", corpus / "test1.png", "the red one")
+    pictures = tmp_path / "pictures"
+    assert command("predict", "--run", run, *asked, "--json", "--nbest", 3, "--pictures", pictures) == 0
+    answers = [json.loads(line)["hypotheses"] for line in capsys.readouterr().out.splitlines()]
+    assert [len(found) for found in answers] == [3, 3] and len(list(pictures.iterdir())) == 2
+    boxes = [list(map(float, found[0]["text"].split())) for found in answers]
+    assert all(len(box) == 4 and box[0] < box[2] <= 32 and box[1] < box[3] <= 32 for box in boxes)
+
+
+@pytest.mark.parametrize("row", grounding.ROWS)
+def test_every_row_trains(row, corpus, tmp_path):
+    fields = [part for name, value in grounding.ROWS[row].items() for part in (f"--{name}", value)]
+    more = ["--steps", 1, "--place", "false", "--normalise", "none"]
+    assert command("train", "--data", corpus, "--out", tmp_path / "run", *SMALL, *fields, *more) == 0
+
+
+def test_a_second_stage_begins_with_the_first(run, corpus, tmp_path, capsys):
+    assert command("train", "--data", corpus, "--out", tmp_path / "second", "--init", run, *SMALL) == 0
+    assert " 0 left as they were" in capsys.readouterr().err
+
+
+def test_scores_do_not_depend_on_company_or_padding():
+    torch.manual_seed(1)
+    eye = make_eye(Eye(backbone="small_cnn", weights="random", pixels=32, finetune="conv1"))
+    model = Grounder(Network(fused_dim=64, attention_dim=8), Language(embed_dim=8, question_dim=8), eye, 20).eval()
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    boxes = torch.tensor([[[0.1, 0.2, 0.5, 0.6], [0.4, 0.0, 1.0, 0.3], [0.0, 0.0, 1.0, 1.0]]]).repeat(2, 1, 1)
+    tokens, lengths, counts = torch.randint(4, 20, (2, 5)), torch.tensor([5, 2]), torch.tensor([3, 2])
+    noisy = boxes.clone()
+    noisy[1, 2] = 1e3
+    together = model((pixels,), noisy, counts, tokens, lengths)
+    alone = model((pixels[1:],), boxes[1:, :2], counts[1:], tokens[1:, :2], lengths[1:])
+    torch.testing.assert_close(together[1:, :2], alone)
+    assert together[1].softmax(-1)[2] == 0 and together[0].softmax(-1).min() > 0
+
+
+@pytest.mark.parametrize("centre", [True, False])
+def test_what_all_cells_share_is_not_looked_at(centre):
+    torch.manual_seed(1)
+    eye = make_eye(Eye(backbone="small_cnn", weights="random", pixels=32, finetune="conv1"))
+    network = Network(fused_dim=64, attention_dim=8, centre=centre)
+    model = Grounder(network, Language(embed_dim=8, question_dim=8), eye, 20).eval().double()
+    boxes = torch.tensor([[[0.1, 0.2, 0.5, 0.6], [0.4, 0.0, 1.0, 0.3]]]).double()
+    tokens, lengths, counts = torch.randint(4, 20, (1, 5)), torch.tensor([5]), torch.tensor([2])
+    grid = torch.rand(1, 16, eye.dim).double()
+    one, other = (
+        model((grid.mean(1), cells), boxes, counts, tokens, lengths)
+        for cells in (grid, grid + torch.rand(1, 1, eye.dim).double())
+    )
+    assert torch.allclose(one, other, atol=1e-5) == centre
+
+
+def test_the_target_is_the_candidate_that_fits_best(tmp_path):
+    Image.new("RGB", (100, 50)).save(tmp_path / "a.png")
+
+    truth = ("10 10 30 30", "60 0 90 9")
+
+    def item(name: str, boxes: list[list[float]]) -> Item:
+        return Item(id=name, image=tmp_path / "a.png", source="it", boxes=boxes, references=truth)
+
+    items = [item("a", [[0, 0, 9, 9], [10, 10, 30, 28], [10, 10, 30, 29]]), item("b", [[0, 0, 9, 9]])]
+    assert overlap(items[0]).tolist() == pytest.approx([0, 0.9, 0.95]) and reachable(items) == 50
+    data = train_data(Text(), WordVocab(["it"]), items, lambda paths: (), 1)
+    (batch,) = data.load(data.epoch(0), 0)
+    assert batch.items == (0,) and batch.targets_BT[0, 0] == 2
+    np.testing.assert_allclose(batch.streams[1].values[0, 1], [0.1, 0.2, 0.3, 0.56], rtol=1e-6)
+    with pytest.raises(InputError, match=r"training phrases must have a candidate box of IoU 0.5 or more, got none"):
+        train_data(Text(), WordVocab(["it"]), items[1:], lambda paths: (), 1)
+    assert Asked(Path("a"), "it", [[0, 0, 100, 50]], (50, 100)).shares().tolist() == [[0, 0, 1, 1]]
+
+
+def test_mistakes_get_one_line(run, corpus, tmp_path, capsys):
+    one = {"id": "a", "image": "a.png", "source": "it", "boxes": [[0, 0, 1, 1]], "references": ["0 0 1 1"]}
+    for change, message in (
+        ({"source": " "}, "`source` must have at least one word, got ' '"),
+        ({"references": ["0 0 1"]}, '`references` must be boxes as "left top right bottom", got'),
+        ({"boxes": None}, "`boxes`"),
+    ):
+        line = {key: value for key, value in {**one, **change}.items() if value is not None}
+        (tmp_path / "val.jsonl").write_text(json.dumps(line) + "\n")
+        assert command("evaluate", "--run", run, "--data", tmp_path, "--split", "val") == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(InputError, match="no such manifest"):
+        read_phrases(tmp_path, "none")
+    assert command("predict", "--run", run, "the red one", corpus / "test0.png") == 2
+    assert "a picture and then a text about it" in capsys.readouterr().err
+
+
+def test_the_papers_sizes_are_the_papers():
+    paper = grounding.paper()
+    assert (paper.network.fused_dim, paper.network.normalise, paper.network.place) == (2048, "length", False)

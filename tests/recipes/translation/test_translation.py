@@ -1,0 +1,310 @@
+"""Recipes end to end, as a person types them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from seqkit.cli import run_recipe
+from seqkit.data.batch import Stream, pad
+from seqkit.data.manifest import Item, read_manifest
+from seqkit.data.vocab import UNK, WordVocab
+from seqkit.decode import Hypothesis
+from seqkit.errors import InputError
+from seqkit.recipes.common.search_options import Decoding
+from seqkit.recipes.translation import model as translator
+from seqkit.recipes.translation import recipe as translation
+from seqkit.recipes.translation.data import Text, Vocabs, train_data
+
+SMALL = [
+    "--preset",
+    "tiny",
+    "--epochs",
+    "1",
+    "--embed_dim",
+    "16",
+    "--encoder_dim",
+    "16",
+    "--decoder_dim",
+    "32",
+    "--attention_dim",
+    "16",
+    "--readout_dim",
+    "16",
+]
+
+
+def command(*words: object) -> int:
+    return run_recipe(translation.RECIPE, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from seqkit.data_prep.synthetic.corpora import make
+
+    folder = tmp_path_factory.mktemp("corpus")
+    make("translation", folder / "data", items=300)
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    assert command("train", "--data", corpus, "--out", folder, *SMALL) == 0
+    return folder
+
+
+def test_a_run_is_trained_evaluated_and_used(run, corpus, capsys, tmp_path):
+    assert {path.name for path in run.iterdir()} >= {"config.yaml", "log.jsonl", "tensorboard", "best", "last"}
+    assert command("evaluate", "--run", run, "--data", corpus, "--split", "test", "--beam", 2) == 0
+    report = json.loads((run / "evaluate/test/report.json").read_text())
+    assert set(report["metrics"]) == {"bleu", "chrf", "ter"} and report["decode"]["beam"] == 2
+    assert sum(group["bleu"]["counts"]["items"] for group in report["by"]["length"].values()) == report["items"]
+    lines = (run / "evaluate/test/hypotheses.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [item.id for item in read_manifest(corpus / "test.jsonl")]
+    capsys.readouterr()
+    source = read_manifest(corpus / "test.jsonl")[0].source
+    assert command("predict", "--run", run, source, "--json", "--nbest", 2, "--pictures", tmp_path / "pictures") == 0
+    answer = json.loads(capsys.readouterr().out)
+    scores = [hypothesis["score"] for hypothesis in answer["hypotheses"]]
+    assert answer["input"] == source and len(scores) == 2 and scores == sorted(scores, reverse=True)
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["0001.png"]
+
+
+def test_what_a_report_says_is_what_predict_says(run, corpus, capsys):
+    assert command("evaluate", "--run", run, "--data", corpus, "--split", "val") == 0
+    capsys.readouterr()
+    items = read_manifest(corpus / "val.jsonl")
+    assert command("predict", "--run", run, *(item.source for item in items)) == 0
+    said = capsys.readouterr().out.splitlines()
+    lines = (run / "evaluate/val/hypotheses.jsonl").read_text().splitlines()
+    assert said == [json.loads(line)["hypothesis"] for line in lines]
+
+
+def test_a_finished_run_says_so_and_a_missing_one_starts(run, corpus, capsys):
+    before = (run / "best/model.safetensors").read_bytes()
+    assert command("train", "--data", corpus, "--out", run, "--resume") == 0
+    assert "already finished" in capsys.readouterr().err and (run / "best/model.safetensors").read_bytes() == before
+    assert command("train", "--data", corpus, "--out", run, *SMALL) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_init_starts_from_another_runs_weights_and_lists_what_did_not_fit(run, corpus, tmp_path, capsys):
+    more = [*SMALL, "--attention_dim", "8", "--steps", "1"]
+    assert command("train", "--data", corpus, "--out", tmp_path / "next", "--init", run, *more) == 0
+    said = capsys.readouterr().err
+    assert "other shape: " in said and "decoder.attentions.0.query.weight" in said
+    assert "decoder.cells.layers.0.weight_ih_l0" not in said
+
+
+def test_an_ensemble_of_a_run_with_itself_is_the_run(run, corpus, capsys):
+    source = read_manifest(corpus / "test.jsonl")[0].source
+    assert command("predict", "--run", run, source, "--json") == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert command("predict", "--run", run, source, "--json", "--ensemble", run) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert [h["text"] for h in both["hypotheses"]] == [h["text"] for h in alone["hypotheses"]]
+    assert both["hypotheses"][0]["logprob"] == pytest.approx(alone["hypotheses"][0]["logprob"], abs=1e-4)
+
+
+def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path):
+    flags = [*SMALL, "--dropout", "0", "--steps", "4", "--log_every", "1"]
+    root = Path(translation.__file__).parents[1]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    result = subprocess.run(
+        [*torchrun, "recipes/translation.py", "train", "--data", corpus, "--out", tmp_path / "two", *flags],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert command("train", "--data", corpus, "--out", tmp_path / "one", "--accumulate", 2, *flags) == 0
+    two, one = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("two", "one"))
+    assert two.keys() == one.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        [
+            "--attention",
+            "none",
+            "--wiring",
+            "after",
+            "--begin",
+            "copy",
+            "--bidirectional",
+            "false",
+            "--reverse_source",
+            "true",
+            "--encoder_dim",
+            "32",
+            "--readout",
+            "linear",
+            "--tied",
+            "false",
+        ],
+        [
+            "--cell",
+            "gru",
+            "--wiring",
+            "before",
+            "--begin",
+            "backward",
+            "--readout",
+            "maxout",
+            "--units",
+            "words",
+            "--joint",
+            "false",
+            "--initialiser",
+            "bahdanau",
+            "--optimizer",
+            "adadelta",
+            "--learning_rate",
+            "1",
+        ],
+        [
+            "--attention",
+            "location",
+            "--sampling",
+            "0.5",
+            "--sampling_end",
+            "3",
+            "--decoder_layers",
+            "2",
+            "--begin",
+            "last",
+        ],
+        [
+            "--merge_dropout",
+            "0.1",
+            "--attention",
+            "multi_head",
+            "--heads",
+            "4",
+            "--variational",
+            "true",
+            "--begin",
+            "zeros",
+        ],
+    ],
+)
+def test_every_wiring_trains_and_translates(change, corpus, tmp_path):
+    assert command("train", "--data", corpus, "--out", tmp_path / "run", *SMALL, *change) == 0
+    assert command("evaluate", "--run", tmp_path / "run", "--data", corpus, "--split", "val", "--beam", 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--data", "{data}", "--attention", "dot", "--decoder_dim", "8"), "`query_dim` must be the memory's width 32"),
+        (("--data", "{data}", "--units", "words", "--merge_dropout", "0.1"), "`merge_dropout` must be 0 for words"),
+        (("--data", "{data}", "--max_tokens", "1"), "training pairs must have 1 to 1 tokens a side, got none of 300"),
+        (("--data", "{empty}"), "train.jsonl"),
+    ],
+)
+def test_mistakes_get_one_line(words, line, corpus, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    words = [word.format(data=corpus, empty=tmp_path / "empty") for word in words]
+    assert command("train", "--out", tmp_path / "run", *SMALL, *words) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and line in error
+
+
+def test_an_item_without_a_source_is_named(tmp_path, capsys):
+    (tmp_path / "train.jsonl").write_text('{"id": "a", "references": ["b"]}\n')
+    assert command("train", "--data", tmp_path, "--out", tmp_path / "run", *SMALL) == 2
+    assert 'train.jsonl, line 1, id "a": `source` must be given, got none' in capsys.readouterr().err
+
+
+def word_system() -> translator.System:
+    torch.manual_seed(0)
+    vocabs = Vocabs(WordVocab(["a", "dog"]), WordVocab(["ein", "Hund"]))
+    network = translator.Network(embed_dim=8, encoder_dim=8, decoder_dim=8, attention_dim=8, readout_dim=8)
+    model = translator.Translator(network, len(vocabs.source), len(vocabs.target), shared=False)
+    return translator.System((model.eval(),), vocabs)
+
+
+def test_an_unknown_word_becomes_the_source_word_attended_to_most():
+    system = word_system()
+    hypothesis = Hypothesis([4, UNK], -1.0, -1.0)
+    weights_TS, words = system.attention(hypothesis.tokens, "a quokka dog")
+    assert weights_TS.shape == (3, 3)
+    assert system.text(hypothesis, "a quokka dog") == f"ein {words[int(weights_TS[1].argmax())]}"
+    assert system.text(hypothesis, "") == "ein ⁇"
+
+
+def test_a_translation_does_not_depend_on_its_neighbours():
+    system, sources = word_system(), ["dog a dog a", "a", "", "a dog", "dog"]
+    together = system.translate(sources, Decoding(batch=2))
+    for source, (found, *_) in zip(sources, together, strict=True):
+        ((alone, *_),) = system.translate([source], Decoding())
+        assert alone.text == found.text
+        assert alone.hypothesis.logprob == pytest.approx(found.hypothesis.logprob, abs=1e-5)
+
+
+def test_nothing_is_translated_into_nothing(run, capsys, tmp_path):
+    """A line that is empty stays one, so that output keeps step with input; it is not put to the model."""
+    assert command("predict", "--run", run, "", "the dog", " ", "--pictures", tmp_path) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == third == "" and second
+    assert [path.name for path in tmp_path.iterdir()] == ["0002.png"]
+
+
+@pytest.mark.parametrize("flag", ["--beam", "--batch"])
+def test_a_search_of_nothing_is_refused(run, flag, capsys):
+    assert command("predict", "--run", run, "a", flag, 0) == 2
+    assert f"`{flag[2:]}` must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_merge_dropout_splits_anew_each_epoch_and_the_same_each_time(corpus):
+    items = read_manifest(corpus / "train.jsonl")
+    text = Text(vocab_size=200, merge_dropout=0.3)
+    from seqkit.recipes.translation.data import train_vocabs
+
+    data = train_data(text, train_vocabs(text, items), items, seed=1)
+    batches = data.epoch(0)[:2]
+    first, again, later = (list(data.load(batches, epoch)) for epoch in (0, 0, 1))
+    assert all(torch.equal(a.inputs_BT, b.inputs_BT) for a, b in zip(first, again, strict=True))
+    assert not all(
+        a.inputs_BT.shape == b.inputs_BT.shape and torch.equal(a.inputs_BT, b.inputs_BT)
+        for a, b in zip(first, later, strict=True)
+    )
+
+
+def test_long_pairs_are_left_out_and_counted(capsys):
+    vocab = WordVocab(["a", "b"])
+    items = [Item(id=str(n), source="a " * n, references=("b",)) for n in (0, 1, 2, 9)]
+    data = train_data(Text(units="words", max_tokens=3), Vocabs(vocab, vocab), items, seed=0)
+    assert sorted(number for batch in data.epoch(0) for number in batch) == [1, 2]
+    assert "2 training pairs, 2 left out" in capsys.readouterr().err
+
+
+def test_the_papers_sizes_are_the_papers():
+    sutskever, bahdanau = translation.sutskever(), translation.bahdanau()
+    with torch.device("meta"):
+        deep = translator.Translator(sutskever.network, 160000, 80000, shared=False)
+        search = translator.Translator(bahdanau.network, 30000, 30000, shared=False)
+    recurrent = sum(p.numel() for p in [*deep.encoder.encoder.parameters(), *deep.decoder.cells.parameters()])
+    assert recurrent == 2 * 4 * (4 * 1000 * (1000 + 1000) + 2 * 4 * 1000)  # 64 M, as section 3.4 says, and biases
+    assert search.encoder.encoder.output_dim == 2000 and search.decoder.readout.hidden.out_features == 1000
+    with pytest.raises(InputError, match="`start` must not be copy"):
+        translator.make_model(translator.Network(begin="copy"), Vocabs(WordVocab(["a"]), WordVocab(["b"])))
+
+
+def test_first_state_starts_from_the_summary():
+    system = word_system()
+    one, other = (Stream(*pad([ids])) for ids in ([4, 5], [5, 5]))
+    states = [system.models[0].decoder.start(system.models[0].remember(stream)).h_BLH for stream in (one, other)]
+    assert not torch.allclose(*states)

@@ -1,0 +1,179 @@
+"""Laws that greedy and beam search both obey: batches, lengths, forbidden tokens, given states."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from seqkit.decode import Coverage, LanguageModel, Sampling, Search, beam, greedy, sample
+from seqkit.decode import search as core
+from seqkit.nn.memory import repeat, select
+from tests.oracles import Recurrent, Table, assert_same, one, source
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ({"beam": 0}, "`beam` must be at least 1, got 0"),
+        ({"beam": 2, "nbest": 3}, "`nbest` must be from 1 to `beam` = 2, got 3"),
+        ({"nbest": 0}, "`nbest` must be from 1 to `beam` = 5, got 0"),
+        ({"max_len": 0}, "`max_len` must be at least 1, got 0"),
+        ({"max_len": torch.tensor([4, 0])}, "`max_len` must be at least 1, got 0"),
+        ({"length_penalty": "google"}, "`length_penalty` must be none, average or wu, got 'google'"),
+        ({"alpha": -1.0}, "`alpha` must be at least 0, got -1.0"),
+        ({"forbid": (0, 2)}, r"`forbid` must not hold `eos` = 2, got \(0, 2\)"),
+    ],
+)
+def test_bad_options_are_named(option: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Search(**option)
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+def test_max_len_is_one_a_sentence(search: Any) -> None:
+    with pytest.raises(ValueError, match=r"`max_len` must be one number or one a sentence, \(3,\), got \(2,\)"):
+        search(Table(6, seed=0), source(3, 4, seed=0), Search(max_len=torch.tensor([4, 5])))
+
+
+@pytest.mark.parametrize("vocab", [2, 5, 64, 129, 640, 700, 1500])
+@pytest.mark.parametrize("count", [1, 2, 6, 11])
+def test_top_is_the_head_of_a_sort(vocab: int, count: int) -> None:
+    generator = torch.Generator().manual_seed(vocab + count)
+    rank_NV = torch.randn(40, vocab, generator=generator)
+    rank_NV[torch.rand(rank_NV.shape, generator=generator) < 0.2] = -torch.inf
+    values_NC, columns_NC = core.top(rank_NV, count)
+    assert torch.equal(values_NC, rank_NV.gather(1, columns_NC))
+    assert (columns_NC.diff(dim=1) > 0).all()
+    assert torch.equal(values_NC.sort(-1, descending=True).values, rank_NV.sort(-1, descending=True).values[:, :count])
+
+
+def test_equal_candidates_go_to_the_lowest_token() -> None:
+    model, search = Table(300, seed=0), Search(beam=1, max_len=3)
+    model.logits_RV[:] = 0.0
+    model.logits_RV[:, [5, 7]] = 1.0
+    for found in greedy(model, source(3, 4, seed=0), search), beam(model, source(3, 4, seed=0), search):
+        assert [h[0].tokens for h in found] == [[5, 5, 5]] * 3
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sentence_decodes_as_alone_and_in_any_order(search: Any, seed: int) -> None:
+    options = Search(beam=3, nbest=2, max_len=torch.arange(3, 15), length_penalty="average", no_repeat_ngram=3)
+    scorers = [(Coverage(), 0.2)]
+    order_B = torch.randperm(12, generator=torch.Generator().manual_seed(seed))
+    for model in Table(9, seed=seed), Recurrent(9, 4, seed=seed):
+        memories = source(12, 4, seed=seed)
+        together = search(model, memories, options, scorers=scorers)
+        permuted = replace(options, max_len=options.max_len[order_B])
+        turned = search(model, select(memories, order_B), permuted, scorers=scorers)
+        for place, found in zip(order_B, turned, strict=True):
+            assert_same(found, together[place], 1e-9)
+        for row, found in enumerate(together):
+            alone = replace(options, max_len=int(options.max_len[row]))
+            assert_same(search(model, one(memories, row), alone, scorers=scorers)[0], found, 1e-9)
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+def test_in_single_precision_neighbours_do_not_change_the_tokens(search: Any) -> None:
+    model, memories = Recurrent(50, 8, seed=1, dtype=torch.float32), source(16, 8, seed=1, dtype=torch.float32)
+    together = search(model, memories, Search(beam=4, nbest=4, max_len=20))
+    for row, found in enumerate(together):
+        alone = search(model, one(memories, row), Search(beam=4, nbest=4, max_len=20))[0]
+        assert_same(found, alone, 1e-4)
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+def test_finished_sentences_leave_and_nothing_changes(search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, memories = Table(9, seed=2), source(16, 4, seed=2)
+    options = Search(beam=3, nbest=3, max_len=12, length_penalty="wu", no_repeat_ngram=2)
+    scorers = [(Coverage(), 0.2), (LanguageModel(Table(9, seed=4)), 0.3)]
+    found, seen = search(model, memories, options, scorers=scorers), model.rows_seen
+    monkeypatch.setattr(core, "LEAVE_SHARE", 1.0)
+    model.rows_seen = []
+    assert search(model, memories, options, scorers=scorers) == found
+    assert len(set(model.rows_seen[1:])) == 1  # in the first step all hypotheses of a sentence are one
+    assert len(set(seen)) > 3 and seen[1:] == sorted(seen[1:], reverse=True)
+    assert len(seen) == len(model.rows_seen)
+
+
+def test_on_an_accelerator_the_host_looks_every_few_steps() -> None:
+    closed_B = torch.ones(4, dtype=torch.bool, device="meta")
+    assert all(core.leaving(closed_B, step, False) is None for step in range(1, core.CHECK_EVERY))
+
+
+class Poisoned(Table):
+    """Logits of 1e3 times noise once EOS went in."""
+
+    def step(self, token_B: torch.Tensor, memories: Any, state: Any) -> Any:
+        logits_BV, weights, state = super().step(token_B, memories, state)
+        return torch.where((token_B == 2)[:, None], logits_BV * -1e3, logits_BV), weights, state
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+def test_what_comes_after_eos_changes_nothing(search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "LEAVE_SHARE", 1.0)
+    options = Search(beam=3, nbest=3, max_len=12)
+    memories = source(8, 4, seed=7)
+    assert search(Poisoned(9, seed=7), memories, options) == search(Table(9, seed=7), memories, options)
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+def test_a_sentence_is_cut_exactly_where_its_length_is_the_maximum(search: Any) -> None:
+    model, memories = Table(9, seed=11), source(20, 4, seed=11)
+    max_len_B = torch.arange(20) % 5 + 1
+    found = search(model, memories, Search(beam=3, nbest=3, max_len=max_len_B))
+    long = search(model, memories, Search(beam=3, nbest=3, max_len=60, no_repeat_ngram=1))
+    cut = [len(h.tokens) == n for hypotheses, n in zip(found, max_len_B.tolist(), strict=True) for h in hypotheses]
+    assert any(cut) and not all(cut)
+    assert all(len(h.tokens) <= n for row, n in zip(found, max_len_B.tolist(), strict=True) for h in row)
+    assert not any(len(h.tokens) == 60 for row in long for h in row)
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+def test_forbidden_short_and_repeated_outputs_never_come(search: Any) -> None:
+    options = Search(beam=4, nbest=4, max_len=25, min_len=6, no_repeat_ngram=2, forbid=(0, 1, 3))
+    for hypotheses in search(Table(7, seed=5), source(12, 4, seed=5), options):
+        for tokens, _, _ in hypotheses:
+            pairs = list(zip(tokens, tokens[1:], strict=False))
+            assert len(tokens) >= 6 and not {0, 1, 2, 3} & set(tokens) and len(set(pairs)) == len(pairs)
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+def test_a_state_may_be_given(search: Any) -> None:
+    model, memories, options = Recurrent(9, 4, seed=4), source(5, 4, seed=4), Search(beam=2, max_len=9)
+    assert search(model, memories, options, state=model.start(memories)) == search(model, memories, options)
+    primed = model.step(torch.full((5,), 4), memories, model.start(memories))[2]
+    found = search(model, memories, options, state=primed)
+    assert found != search(model, memories, options)
+    assert [len(row) for row in found] == [1] * 5
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+def test_without_memory_the_batch_is_that_of_the_state(search: Any) -> None:
+    model, options = Table(9, seed=4), Search(beam=2, max_len=9)
+    assert search(model, (), options, state=repeat(model.start(()), 3)) == search(model, (), options) * 3
+
+
+def test_half_precision_logits_are_summed_in_single_precision() -> None:
+    class Half(Table):
+        def step(self, token_B: torch.Tensor, memories: Any, state: Any) -> Any:
+            logits_BV, weights, state = super().step(token_B, memories, state)
+            return logits_BV.bfloat16(), weights, state
+
+    class Rounded(Half):
+        def step(self, token_B: torch.Tensor, memories: Any, state: Any) -> Any:
+            logits_BV, weights, state = super().step(token_B, memories, state)
+            return logits_BV.float(), weights, state
+
+    memories, options = source(6, 4, seed=9), Search(beam=3, nbest=3, max_len=10)
+    assert beam(Half(9, seed=9), memories, options) == beam(Rounded(9, seed=9), memories, options)
+
+
+@pytest.mark.parametrize("search", [greedy, beam, partial(sample, sampling=Sampling())])
+def test_options_that_contradict_each_other_leave_nothing_to_say(search: Any) -> None:
+    options = Search(beam=2, max_len=torch.tensor([9, 4]), min_len=8, no_repeat_ngram=1)
+    found = search(Table(8, seed=1), source(2, 4, seed=1), options)
+    assert found[0] == [([], -torch.inf, -torch.inf)]
+    assert len(found[1][0].tokens) == 4

@@ -1,0 +1,339 @@
+"""Laws of the one decoder, over every wiring, cell and number of memories."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from seqkit.decode import Search, beam, force, greedy
+from seqkit.nn import initialise
+from seqkit.nn.attention import make_attention
+from seqkit.nn.bridge import make_bridge, summarise
+from seqkit.nn.decoder import WIRINGS, Decoder, draw, feature_dim
+from seqkit.nn.embedding import Embedding
+from seqkit.nn.encoders import Encoded, RecurrentEncoder
+from seqkit.nn.losses import cross_entropy, real_tokens, sequence_loss
+from seqkit.nn.memory import select
+from seqkit.nn.readout import Readout
+from seqkit.nn.recurrent import RecurrentStack
+
+V, E, H, B, T = 7, 5, 6, 3, 4
+WIDTHS = ((), (4,), (4, 3))  # memories attended to: none, one, two
+BOS, EOS = 1, 2
+
+
+def make(
+    wiring="input_feeding",
+    cell="lstm",
+    widths=(4,),
+    *,
+    layers=2,
+    kind="additive",
+    readout="tanh",
+    prefix=False,
+    seed=0,
+    dropout=0.0,
+) -> Decoder:
+    torch.manual_seed(seed)
+    attentions = [make_attention(kind, width, H, 4) for width in widths]
+    contexts = [attention.context_dim for attention in attentions]
+    fed = 0 if wiring == "after" else sum(contexts)
+    cells = RecurrentStack(cell, E + fed, H, layers)
+    head = Readout(feature_dim(E, H, contexts, wiring), 5, V, kind=readout)
+    summary_dim = sum(widths) or 4
+    bridge = nn.Sequential(nn.Linear(summary_dim, layers * (H + cells.cell_dim)), nn.Tanh())
+    decoder = Decoder(
+        Embedding(V, E),
+        cells,
+        attentions,
+        head,
+        wiring=wiring,
+        bridge=bridge,
+        dropout=dropout,
+        prefix=nn.Linear(summary_dim, E) if prefix else None,
+    )
+    for parameter in decoder.parameters():
+        nn.init.normal_(parameter, std=0.8)
+    return decoder.double().eval()
+
+
+def streams(widths=(4,), seed=1) -> list[tuple[torch.Tensor, ...]]:
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for width in widths or (4,):
+        values_BSD = torch.randn(B, 5, width, generator=generator, dtype=torch.float64)
+        found.append((values_BSD, torch.tensor([5, 2, 4]), values_BSD[:, 0]))
+    return found
+
+
+def stepped(decoder: Decoder, tokens_BT: torch.Tensor, memories) -> torch.Tensor:
+    state, logits = decoder.start(memories), []
+    for token_B in tokens_BT.unbind(1):
+        logits_BV, _, state = decoder.step(token_B, memories, state)
+        logits.append(logits_BV)
+    return torch.stack(logits, 1)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("widths", WIDTHS)
+@pytest.mark.parametrize("prefix", [False, True])
+def test_forward_is_step_over_the_columns(wiring, cell, widths, prefix):
+    decoder = make(wiring, cell, widths, prefix=prefix)
+    memories, tokens_BT = decoder.remember(*streams(widths)), torch.randint(V, (B, T))
+    torch.testing.assert_close(decoder(tokens_BT, memories), stepped(decoder, tokens_BT, memories))
+
+
+@pytest.mark.parametrize("kind", ["additive", "location", "multi_head"])
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_a_beam_finds_the_same_with_one_copy_of_the_memories_a_sentence(kind, widths, monkeypatch):
+    decoder = make(kind=kind if widths else "additive", widths=widths)
+    memories, search = decoder.remember(*streams(widths)), Search(beam=4, nbest=4, max_len=6)
+    found = beam(decoder, memories, search)
+    monkeypatch.setattr(Decoder, "shares_memories", False)
+    for own, other in zip(found, beam(decoder, memories, search), strict=True):
+        assert [h.tokens for h in own] == [h.tokens for h in other]
+        assert [h.score for h in own] == pytest.approx([h.score for h in other])
+
+
+@pytest.mark.parametrize("kind", ["additive", "location", "general", "multi_head", "dot", "scaled_dot"])
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_forward_is_step_for_every_attention(kind, wiring):
+    decoder = make(wiring, kind=kind, widths=(H,))
+    memories, tokens_BT = decoder.remember(*streams((H,))), torch.randint(V, (B, T))
+    torch.testing.assert_close(decoder(tokens_BT, memories), stepped(decoder, tokens_BT, memories))
+
+
+def test_the_fused_path_is_taken_exactly_where_no_step_feeds_the_next():
+    assert make("after").fusible and make("before", widths=()).fusible and make("input_feeding", widths=()).fusible
+    assert not make("before").fusible and not make("input_feeding").fusible
+    assert not make("after", kind="location").fusible
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_padding_of_the_memory_changes_nothing(wiring):
+    decoder, tokens_BT = make(wiring, widths=(4, 3)), torch.randint(V, (B, T))
+    given = streams((4, 3))
+    full_BTV = decoder(tokens_BT, decoder.remember(*given))
+    for b in range(B):
+        alone = [(values[b : b + 1, : lengths[b]], lengths[b : b + 1], z[b : b + 1]) for values, lengths, z in given]
+        torch.testing.assert_close(decoder(tokens_BT[b : b + 1], decoder.remember(*alone))[0], full_BTV[b])
+    padding_BS = torch.arange(5) >= given[0][1][:, None]
+    noisy = [(values.masked_fill(padding_BS[..., None], 1e3).requires_grad_(), n, z) for values, n, z in given]
+    noisy_BTV = decoder(tokens_BT, decoder.remember(*noisy))
+    torch.testing.assert_close(noisy_BTV, full_BTV)
+    noisy_BTV.sum().backward()
+    assert all(not values.grad[padding_BS].any() for values, _, _ in noisy)
+
+
+def test_what_comes_later_in_the_target_changes_nothing_before():
+    decoder = make()
+    memories, tokens_BT = decoder.remember(*streams()), torch.randint(V, (B, T))
+    other_BT = tokens_BT.clone()
+    other_BT[:, 2:] = (other_BT[:, 2:] + 1) % V
+    torch.testing.assert_close(decoder(other_BT, memories)[:, :2], decoder(tokens_BT, memories)[:, :2])
+    assert not torch.allclose(decoder(other_BT, memories)[:, 2:], decoder(tokens_BT, memories)[:, 2:])
+
+
+@pytest.mark.parametrize("wiring", ["before", "input_feeding"])
+def test_contexts_matter_where_they_are_wired(wiring):
+    """Before the cell the first context moves the first state; fed back it moves the second state alone."""
+    decoder = make(wiring, layers=1)
+    ((values, lengths, z),) = streams()
+    one, other = decoder.remember((values, lengths, z)), decoder.remember((values + 1, lengths, z))
+    token_B = torch.tensor([BOS] * B)
+    first, second = (decoder.step(token_B, m, decoder.start(m))[2] for m in (one, other))
+    assert torch.allclose(first.h_BLH, second.h_BLH) == (wiring != "before")
+    first, second = decoder.step(token_B, one, first)[2], decoder.step(token_B, other, second)[2]
+    assert not torch.allclose(first.h_BLH, second.h_BLH)
+
+
+def test_scheduled_sampling_of_nothing_is_teacher_forcing_and_of_all_is_greedy():
+    decoder = make()
+    memories, tokens_BT = decoder.remember(*streams()), torch.randint(3, V, (B, 6))
+    tokens_BT[:, 0] = BOS
+    torch.testing.assert_close(decoder(tokens_BT, memories, sampling=1e-9), decoder(tokens_BT, memories))
+    own_BT = decoder(tokens_BT, memories, sampling=1.0).argmax(-1)
+    found = greedy(decoder, memories, Search(max_len=6, forbid=()))
+    for row, (hypothesis,) in zip(own_BT.tolist(), found, strict=True):
+        assert row[: len(hypothesis.tokens)] == hypothesis.tokens
+
+
+def test_scheduled_sampling_flips_a_coin_a_token():
+    decoder, fed = make(), []
+    memories, tokens_BT = decoder.remember(*streams()), torch.full((B, 400), 3)
+    step = decoder.cells.step
+    decoder.cells.step = lambda x_BI, *state: (fed.append(x_BI[:, :E]), step(x_BI, *state))[1]
+    torch.manual_seed(0)
+    decoder(tokens_BT, memories, sampling=0.25, argmax=False)
+    changed_BT = (torch.stack(fed, 1) != decoder.embedding(tokens_BT)).any(-1)
+    assert 0.12 < changed_BT.double().mean() < 0.3 and not (changed_BT.all(0) | ~changed_BT.any(0)).all()
+
+
+@pytest.mark.parametrize("sampling", [0.0, 1e-9])
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_unrolling_gives_the_attention_of_every_step(wiring, widths, sampling):
+    """Also where the whole target runs in one kernel."""
+    decoder = make(wiring, widths=widths)
+    memories, tokens_BT = decoder.remember(*streams(widths)), torch.randint(V, (B, T))
+    _, weights = decoder.unroll(tokens_BT, memories, sampling=sampling)
+    state = decoder.start(memories)
+    for t, token_B in enumerate(tokens_BT.unbind(1)):
+        _, stepped_BS, state = decoder.step(token_B, memories, state)
+        torch.testing.assert_close(tuple(weights_BTS[:, t] for weights_BTS in weights), stepped_BS)
+    assert len(weights) == len(widths)
+
+
+def test_a_sampled_input_takes_no_gradient_through_the_choice():
+    """The choice is not differentiable; the embedding of what was chosen is."""
+    decoder = make(widths=())
+    memories, tokens_BT = decoder.remember(*streams(())), torch.full((B, 2), 3)
+    features_BTF, _ = decoder.unroll(tokens_BT, memories, sampling=1.0)
+    features_BTF[:, 1].sum().backward()
+    chosen = decoder.predict(features_BTF[:, 0], argmax=True)
+    assert decoder.readout.output.weight.grad is None
+    assert decoder.embedding.weight.grad[chosen].any()
+
+
+def test_draws_follow_the_softmax():
+    torch.manual_seed(0)
+    logits_V = torch.randn(V)
+    counts_V = torch.bincount(draw(logits_V.expand(40000, V)), minlength=V) / 40000
+    assert (counts_V - logits_V.softmax(0)).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_search_finds_what_forced_scoring_confirms(wiring, widths):
+    decoder = make(wiring, widths=widths)
+    memories = decoder.remember(*streams(widths))
+    for b, hypotheses in enumerate(beam(decoder, memories, Search(beam=3, nbest=3, max_len=6))):
+        for hypothesis in hypotheses:
+            if len(hypothesis.tokens) < 6:
+                targets = torch.tensor([[*hypothesis.tokens, EOS]])
+                inputs = torch.tensor([[BOS, *hypothesis.tokens]])
+                own, length_B = select(memories, torch.tensor([b])), torch.tensor([targets.shape[1]])
+                forced = force(decoder, own, inputs, targets, length_B)
+                assert math.isclose(forced.total_B.item(), hypothesis.logprob, abs_tol=1e-9)
+
+
+def test_without_any_memory_the_batch_must_be_said():
+    decoder = Decoder(Embedding(V, E), RecurrentStack("gru", E, H), [], Readout(H, 5, V))
+    assert decoder.start((), batch=4).h_BLH.shape == (4, 1, H) and decoder.start((), 4).c_BLH.shape == (4, 1, 0)
+    assert decoder(torch.randint(V, (2, 3)), ()).shape == (2, 3, V)
+
+
+def test_first_loss_is_log_v_and_one_batch_is_learnt_then_decoded():
+    torch.manual_seed(0)
+    attention = make_attention("additive", 4, 32, 16)
+    decoder = Decoder(Embedding(V, 16), RecurrentStack("lstm", 20, 32), [attention], Readout(36, 16, V))
+    initialise.modern(decoder)
+    values_BSD, lengths_B = torch.randn(4, 5, 4), torch.tensor([5, 5, 5, 5])
+    targets_BT = torch.randint(3, V, (4, 6))
+    targets_BT[:, -1] = EOS
+    inputs_BT = torch.cat([torch.full((4, 1), BOS), targets_BT[:, :-1]], 1)
+    optimizer, length_B = torch.optim.Adam(decoder.parameters(), 1e-2), torch.tensor([6] * 4)
+    for step in range(120):
+        logits_BTV = decoder(inputs_BT, decoder.remember((values_BSD, lengths_B, values_BSD[:, 0])))
+        total, count = sequence_loss(logits_BTV, targets_BT, length_B)
+        loss = total / count
+        if step == 0:
+            assert abs(loss.item() - math.log(V)) < 0.2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.02
+    found = greedy(decoder.eval(), decoder.remember((values_BSD, lengths_B, values_BSD[:, 0])), Search(max_len=10))
+    assert [best.tokens for (best,) in found] == [row[:-1] for row in targets_BT.tolist()]
+
+
+@pytest.mark.parametrize("kind", ["tanh", "maxout", "linear"])
+def test_a_readout_is_its_equation(kind):
+    torch.manual_seed(0)
+    readout, features_BF = Readout(6, 4, V, kind=kind), torch.randn(3, 6)
+    hidden = readout.hidden(features_BF)
+    if kind == "tanh":
+        hidden = hidden.tanh()
+    if kind == "maxout":
+        hidden = torch.stack([hidden[:, 2 * k : 2 * k + 2].max(1).values for k in range(4)], 1)
+    torch.testing.assert_close(readout(features_BF), hidden @ readout.output.weight.T + readout.output.bias)
+
+
+def test_tied_embeddings_are_one_matrix():
+    embedding = Embedding(V, E)
+    assert Readout(6, E, V, tied=embedding).output.weight is embedding.weight
+    with pytest.raises(ValueError, match=r"`tied` must be \(7, 4\), got \(7, 5\)"):
+        Readout(6, 4, V, tied=embedding)
+
+
+def test_smoothing_spreads_the_targets_mass():
+    logits_NV, targets_N = torch.randn(5, V, dtype=torch.float64), torch.randint(V, (5,))
+    want = torch.full((5, V), 0.1 / V, dtype=torch.float64)
+    want[torch.arange(5), targets_N] += 0.9
+    got = cross_entropy(logits_NV, targets_N, smoothing=0.1)
+    torch.testing.assert_close(got.double(), -(want * logits_NV.log_softmax(-1)).sum(), rtol=1e-6, atol=0)
+
+
+def test_loss_counts_real_tokens_alone():
+    logits_BTV, targets_BT = torch.randn(2, 3, V), torch.randint(V, (2, 3))
+    total, count = sequence_loss(logits_BTV, targets_BT, torch.tensor([3, 1]))
+    rows = torch.cat([logits_BTV[0], logits_BTV[1, :1]])
+    torch.testing.assert_close(total, cross_entropy(rows, torch.cat([targets_BT[0], targets_BT[1, :1]])))
+    assert count == 4 and real_tokens(targets_BT, torch.tensor([3, 1])).shape == (4,)
+
+
+@pytest.mark.parametrize("start, width", [("mean", 8), ("last", 8), ("backward", 4), ("zeros", 0)])
+def test_a_bridge_starts_from_its_summary(start, width):
+    torch.manual_seed(0)
+    encoded = RecurrentEncoder(3, 4, 2, bidirectional=True)(torch.randn(2, 5, 3), torch.tensor([5, 3]))
+    cells = RecurrentStack("lstm", 5, 6, 2)
+    summary_BZ, bridge = summarise(encoded, start), make_bridge(start, 8, 2, cells)
+    assert summary_BZ.shape == (2, width)
+    assert bridge is None if start == "zeros" else bridge(summary_BZ).shape == (2, 2 * 12)
+    if start == "backward":
+        torch.testing.assert_close(summary_BZ, encoded.values_BSD[:, 0, 4:])
+
+
+def test_a_copied_start_is_the_encoders_last_state():
+    torch.manual_seed(0)
+    encoded = RecurrentEncoder(3, 6, 2)(torch.randn(2, 5, 3), torch.tensor([5, 3]))
+    cells = RecurrentStack("lstm", E, 6, 2)
+    decoder = Decoder(
+        Embedding(V, E), cells, [], Readout(6, 5, V), wiring="after", bridge=make_bridge("copy", 6, 2, cells)
+    )
+    state = decoder.start(decoder.remember((encoded.values_BSD, encoded.lengths_B, summarise(encoded, "copy"))))
+    torch.testing.assert_close((state.h_BLH, state.c_BLH), (encoded.h_BLD, encoded.c_BLD))
+    with pytest.raises(ValueError, match="`start` must not be copy .* got 1 layers of 6 and 2 of 6"):
+        make_bridge("copy", 6, 1, cells)
+
+
+def test_initialisers_reach_the_papers_numbers():
+    decoder = make(widths=(4,)).float()
+    initialise.uniform(decoder)
+    assert all(p.abs().max() <= 0.08 for p in decoder.parameters())
+    initialise.bahdanau(decoder)
+    for layer in decoder.cells.layers:
+        for block in layer.weight_hh_l0.split(H):
+            torch.testing.assert_close(block @ block.T, torch.eye(H), atol=1e-5, rtol=0)
+    assert not decoder.attentions[0].score.weight.any() and decoder.attentions[0].key.weight.std() < 0.003
+    assert 0.005 < decoder.embedding.weight.std() < 0.02 and not decoder.readout.output.bias.any()
+    initialise.modern(decoder)
+    assert decoder.cells.layers[0].bias_ih_l0.split(H)[1].tolist() == [1.0] * H
+    assert decoder.cells.layers[0].bias_ih_l0.sum() == H and not decoder.cells.layers[0].bias_hh_l0.any()
+
+
+def test_wrong_uses_are_named():
+    with pytest.raises(ValueError, match="`wiring` must be one of .*, got 'beside'"):
+        make("beside")
+    with pytest.raises(ValueError, match="`streams` must be one an attention, 1, got 2"):
+        make().remember(*streams((4, 3)))
+    with pytest.raises(ValueError, match="`sampling` must be from 0 to 1, got 2"):
+        make()(torch.zeros(B, 1, dtype=torch.int64), make().remember(*streams()), sampling=2)
+    with pytest.raises(ValueError, match="`kind` must be tanh, maxout or linear, got 'relu'"):
+        Readout(6, 4, V, kind="relu")
+
+
+def test_encoded_is_a_plain_value():
+    assert Encoded._fields == ("values_BSD", "lengths_B", "h_BLD", "c_BLD")

@@ -1,0 +1,135 @@
+"""One line and a status for every mistake of the caller's; a traceback for every bug."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqkit.errors import InputError
+from seqkit.flags import Parser, dispatch, guarded, parse, pick_device
+
+
+def parser() -> Parser:
+    made = Parser("prog", "about")
+    made.add_argument("--learning_rate", type=float)
+    made.add_argument("--no-case", action="store_true")
+    made.add_argument("inputs", nargs="*")
+    return made
+
+
+def test_dashes_and_underscores_are_one_and_inputs_may_stand_anywhere() -> None:
+    found = parse(parser(), ["a b", "--learning-rate=2", "--no-case", "c_d", "--", "--e-f"])
+    assert (found.learning_rate, found.no_case, found.inputs) == (2.0, True, ["a b", "c_d", "--e-f"])
+    assert parse(parser(), ["--learning_rate", "3"]).learning_rate == 3.0
+    assert parse(parser(), ["--so it begins"]).inputs == ["--so it begins"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--learnin-rate", "2"], "`--learnin-rate` must be a flag of prog; did you mean `--learning_rate`?"),
+        (["--xyz=2"], "`--xyz` must be a flag of prog$"),
+        (["--learn", "2"], "`--learn` must be a flag of prog"),
+        (["--learning_rate", "x"], r"argument --learning_rate: invalid float value: 'x' \(see prog --help\)"),
+        (["--learning_rate"], "expected one argument"),
+    ],
+)
+def test_flags_that_are_wrong(argv: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse(parser(), argv)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("`x` must be\nsmall"), "error: `x` must be small\n"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "a.txt"), "error: a.txt: No such file\n"),
+        (PermissionError(errno.EACCES, "Permission denied", "b"), "error: b: Permission denied\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device\n"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "d"), "error: d: Is a directory\n"),
+    ],
+)
+def test_mistakes_of_the_callers_are_one_line_and_status_2(
+    error: Exception, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(argv: list[str]) -> None:
+        raise error
+
+    assert guarded(main, []) == 2
+    assert capsys.readouterr() == ("", line)
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), OSError(errno.EBADF, "Bad file descriptor"), KeyError("bug")])
+def test_bugs_keep_their_traceback(error: Exception) -> None:
+    def main(argv: list[str]) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        guarded(main, [])
+
+
+def test_an_interrupt_is_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(argv: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    assert guarded(main, []) == 130 and capsys.readouterr().err == "interrupted\n"
+
+
+def test_status_and_arguments_pass_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["prog", "a"])
+    assert guarded(len) == 1 and guarded(len, []) == 0 and guarded(lambda argv: None, ["a"]) == 0
+
+
+def test_a_reader_that_stops_ends_the_command_quietly() -> None:
+    program = (
+        "import sys; from seqkit.flags import guarded; "
+        "sys.exit(guarded(lambda argv: [print(i) for i in range(10**6)] and 0))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline() == b"0\n"
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 141
+
+
+COMMANDS = {"train": ("fit it", lambda argv: 3 + len(argv)), "predict": ("use it", lambda argv: None)}
+
+
+def test_dispatch_hands_on_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert dispatch("prog", COMMANDS, ["train", "--help"]) == 4
+    assert dispatch("prog", COMMANDS, ["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "train" in shown and "fit it" in shown and "use it" in shown
+    assert dispatch("prog", COMMANDS, ["--version"]) == 0
+    assert capsys.readouterr().out.startswith("seqkit ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "must be train, predict or --help, got nothing"),
+        (["trian"], "got `trian`; did you mean `train`?"),
+        (["--preset"], "got `--preset`$"),
+    ],
+)
+def test_dispatch_refuses_what_is_no_command(argv: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        dispatch("prog", COMMANDS, argv)
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(InputError, match="`--device` must be auto or cpu on this machine, got cuda"):
+        pick_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device("auto").type == pick_device("cuda").type == "cuda" and pick_device("cpu").type == "cpu"
+
+
+def test_a_misspelt_flag_is_answered_without_torch(tmp_path: Path) -> None:
+    program = "import sys; from seqkit.cli import main; main(['check', '--hlep']); print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n" and "did you mean `--help`" in result.stderr

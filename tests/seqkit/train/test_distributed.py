@@ -1,0 +1,156 @@
+"""Two processes with n rows each are one with 2n; they resume as one does; only the first writes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from seqkit.train import checkpoint, distributed
+from seqkit.train.distributed import processes
+from seqkit.train.fit import Data, Plan
+from seqkit.train.state import Progress
+from seqkit.train.step import _gradients, feed
+from tests.tiny_training import Tiny, differences, forked, order, rows_of, state_of, train
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+CPU = torch.device("cpu")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def together(count: int, work: Callable[[int], None]) -> list[int]:
+    """Run `work(rank)` in `count` processes joined by gloo; their exit codes."""
+    port = str(free_port())
+
+    def joined(rank: int) -> None:
+        names = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "MASTER_PORT": port, "MASTER_ADDR": "127.0.0.1"}
+        os.environ |= {name: str(value) for name, value in names.items()}
+        with processes(CPU):
+            work(rank)
+
+    children = [forked(lambda rank=rank: joined(rank)) for rank in range(count)]  # type: ignore[misc]
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+def test_alone_everything_is_as_it_is() -> None:
+    with processes(CPU) as device:
+        assert device == CPU and (distributed.rank(), distributed.world()) == (0, 1)
+    tensor = torch.ones(2)
+    distributed.add_up([tensor])
+    assert tensor.tolist() == [1, 1] and distributed.from_first(lambda: 5) == 5
+    assert distributed.collect("a") == ["a"] and distributed.any_of([True, False]) == [True, False]
+
+
+def test_messages_between_processes() -> None:
+    def work(rank: int) -> None:
+        assert (distributed.rank(), distributed.world()) == (rank, 2)
+        one, two, three = torch.full((2, 3), 1.0 + rank), torch.tensor(10.0 * rank), torch.ones(2, dtype=torch.float64)
+        distributed.add_up([one.T, two, three])
+        assert one.tolist() == [[3.0] * 3] * 2 and two.item() == 10 and three.tolist() == [2, 2]
+        assert distributed.from_first(lambda: {"rank": rank}) == {"rank": 0}
+        assert distributed.collect(f"r{rank}") == ["r0", "r1"]
+        assert distributed.any_of([rank == 0, rank == 1, False]) == [True, True, False]
+        model = Tiny(seed=rank)
+        distributed.copy_first(model)
+        assert differences(model.state_dict(), Tiny(seed=0).state_dict()) == []
+
+    assert together(2, work) == [0, 0]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, accumulate: int) -> None:
+    def plan(accumulate: int) -> Plan:
+        return Plan(optimizer="sgd", learning_rate=0.5, steps=9, clip=0.3, log_every=2, accumulate=accumulate, ema=0.5)
+
+    assert together(2, lambda rank: train(tmp_path / "two", plan(accumulate), dropout=0, seed=rank) and None) == [0, 0]
+    train(tmp_path / "one", plan(2 * accumulate), dropout=0)
+    one, two = (checkpoint.read_weights(tmp_path / name / "best") for name in ("one", "two"))
+    one.pop("steps"), two.pop("steps")  # counts forward passes, of which each process does half
+    torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
+    for a, b in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "two"), strict=True):
+        assert a["step"] == b["step"] and a.get("loss", 0) == pytest.approx(b.get("loss", 0), rel=1e-5)
+
+
+def test_two_processes_resume_as_if_never_stopped(tmp_path: Path) -> None:
+    plan = Plan(steps=9, learning_rate=0.02, log_every=2, validate_every=4, ema=0.5)
+
+    def stopped(rank: int) -> None:
+        def hook(step: int) -> None:
+            (tmp_path / f"seed{rank}").write_text(str(torch.initial_seed()))
+            if rank == 1 and step == 5:  # one of them is told; both must stop at the same step
+                signal.raise_signal(signal.SIGTERM)
+
+        ending = train(tmp_path / "cut", plan, hook=hook)[1]
+        assert (ending.ending, ending.progress.step) == ("interrupted", 6)
+
+    assert together(2, lambda rank: train(tmp_path / "whole", plan) and None) == [0, 0]
+    assert together(2, stopped) == [0, 0]
+    assert train_alone(tmp_path / "cut", plan) == "must be resumed by 2 processes, got 1"
+    assert together(2, lambda rank: train(tmp_path / "cut", plan, resume=True) and None) == [0, 0]
+    assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "cut")) == []
+    assert (tmp_path / "seed0").read_text() != (tmp_path / "seed1").read_text()  # each has dropout of its own
+
+
+def test_every_batch_goes_to_one_process(tmp_path: Path) -> None:
+    def work(rank: int) -> None:
+        stream = feed(Data(order, lambda batches, epoch: iter(batches)), Plan(accumulate=2), Progress(batch=1))
+        shares = [share for _, share in (next(stream), next(stream))]  # 7 batches, the first behind us
+        batches = order(0)
+        assert shares == [[batches[1 + rank], batches[3 + rank]], [batches[5 + rank]]]
+
+    assert together(2, work) == [0, 0]
+
+
+def train_alone(folder: Path, plan: Plan) -> str:
+    with pytest.raises(ValueError, match="must be resumed by") as error:
+        train(folder, plan, resume=True)
+    return str(error.value).split(": ")[-1]
+
+
+def test_parameters_that_took_no_part_do_not_stop_the_others() -> None:
+    model = nn.ModuleList([nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)])
+    model[0](torch.ones(1, 1)).sum().backward()
+    gradients = _gradients(torch.optim.SGD(model.parameters(), 1.0))
+    assert [gradient.item() for gradient in gradients] == [1, 0]
+
+
+def test_torchrun_runs_the_same_command(tmp_path: Path) -> None:
+    plan = {"steps": 5, "learning_rate": 0.5, "optimizer": "sgd", "log_every": 1}
+    script, root = Path(__file__).with_name("tiny_training.py"), Path(__file__).parents[1]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        str(free_port()),
+        str(script),
+        str(tmp_path / "two"),
+        json.dumps(plan),
+        "0",
+    ]
+    result = subprocess.run(
+        command,
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("starts afresh") == 1  # the second process is silent
+    train(tmp_path / "one", Plan(**(plan | {"accumulate": 2})), dropout=0)  # type: ignore[arg-type]
+    losses = [[row["loss"] for row in rows_of(tmp_path / name) if "loss" in row] for name in ("one", "two")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
