@@ -15,15 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seqkit.config import flat, leaves, notation, read_values, replace, save_config, update, yaml_text
+from seqkit.config import fields_by_name, flatten, notation, read_values, replace, save_config, update, yaml_text
 from seqkit.errors import InputError
-from seqkit.flags import Parser, dispatch, guarded, parse, pick_device, stdin_lines
+from seqkit.flags import Parser, parse, pick_device, run_cli, run_command, stdin_lines
 from seqkit.train.allocator import keep_memory
 
 if TYPE_CHECKING:
     from seqkit.score.metric import TextOptions
 
-__all__ = ["Parser", "Recipe", "guarded", "main", "parse", "pick_device", "print_answers", "run_recipe"]
+__all__ = ["Parser", "Recipe", "main", "parse", "pick_device", "print_answers", "run_recipe"]
 
 
 class Recipe(NamedTuple):
@@ -64,7 +64,7 @@ def run_recipe(recipe: Recipe, argv: Sequence[str] | None = None) -> int:
     if recipe.rows:
         commands["compare"] = ("train and score variants side by side", functools.partial(_compare, recipe))
     keep_memory()
-    return guarded(functools.partial(dispatch, recipe.name, commands), argv)
+    return run_cli(functools.partial(run_command, recipe.name, commands), argv)
 
 
 def print_answers(
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "score": ("score text files against their references", _score),
         "check": ("validate manifests and media before training", _check),
     }
-    return guarded(functools.partial(dispatch, "seqkit", commands), argv)
+    return run_cli(functools.partial(run_command, "seqkit", commands), argv)
 
 
 def _score(argv: list[str]) -> None:
@@ -167,7 +167,7 @@ def _resolve(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Path]:
     config = recipe.presets[args.preset]() if args.preset else recipe.config()
     config = replace(update(config, file, values), _given(args, recipe))
     if args.resume and begun and stored.exists():
-        old, new = flat(update(recipe.config(), stored, _read(recipe, stored))), flat(config)
+        old, new = flatten(update(recipe.config(), stored, _read(recipe, stored))), flatten(config)
         for name in (name for name in new if new[name] != old[name]):
             raise InputError(
                 f"`{name}` must stay {old[name]} to resume {args.out}, got {new[name]}: "
@@ -235,7 +235,7 @@ def _read(recipe: Recipe, path: Path) -> dict[str, Any]:
 
 def _given(args: argparse.Namespace, recipe: Recipe) -> dict[str, str]:
     """The fields that were given as flags."""
-    known = leaves(recipe.config)
+    known = fields_by_name(recipe.config)
     return {name: value for name, value in vars(args).items() if name in known}
 
 
@@ -254,7 +254,7 @@ def _add_device(parser: Parser) -> None:
 
 def _add_fields(parser: Parser, recipe: Recipe, only: str | None = None) -> None:
     """A flag for every field, or those of section `only`, grouped by section, at no default: absent is not given."""
-    defaults, known = flat(recipe.config()), leaves(recipe.config)
+    defaults, known = flatten(recipe.config()), fields_by_name(recipe.config)
     wanted = [(leaf.path[:-1], name, leaf) for name, leaf in known.items() if only in (None, leaf.path[0])]
     for section, fields in itertools.groupby(wanted, key=lambda field: field[0]):
         group = parser.add_argument_group(" ".join(section) or recipe.name)
@@ -270,9 +270,9 @@ def _add_fields(parser: Parser, recipe: Recipe, only: str | None = None) -> None
 
 def _presets(recipe: Recipe) -> str:
     """Every preset with the fields that it sets otherwise than the defaults."""
-    defaults, texts = flat(recipe.config()), []
+    defaults, texts = flatten(recipe.config()), []
     for name, preset in recipe.presets.items():
-        changed = (f"{key} {yaml_text(value)}" for key, value in flat(preset()).items() if value != defaults[key])
+        changed = (f"{key} {yaml_text(value)}" for key, value in flatten(preset()).items() if value != defaults[key])
         text = f"{name:<12}{', '.join(changed) or 'the defaults'}"
         texts += textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent=" " * 14)
     return "\n".join(["presets, and what they change:", *texts])

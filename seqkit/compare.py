@@ -12,12 +12,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqkit.config import leaves, load_config
-from seqkit.data.files import atomic
+from seqkit.config import fields_by_name, load_config
+from seqkit.data.files import atomic_write
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 from seqkit.score.confidence import Difference
-from seqkit.score.evaluate import METRICS, Tally, differences, tally
+from seqkit.score.evaluate import METRICS, Statistics, paired_tests, statistics
 from seqkit.score.metric import AS_IT_IS, Score, TextOptions
 from seqkit.score.terminal import columns, figure, signed
 
@@ -55,9 +55,9 @@ def run(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("`compare` must run as one process; train its rows one by one to use several")
     data = ["--data", args.data] if args.data else []
-    searched = {name for name, leaf in leaves(recipe.config).items() if leaf.path[0] == recipe.search}
+    searched = {name for name, leaf in fields_by_name(recipe.config).items() if leaf.path[0] == recipe.search}
     rows: list[Row] = []
-    tallies: list[Mapping[str, Tally]] = []
+    tallies: list[Mapping[str, Statistics]] = []
     for name in names:
         own = {field: value for field, value in recipe.rows[name].items() if field not in searched}
         trained = args.out / folder_of(recipe.rows, name, searched)
@@ -103,18 +103,18 @@ def chosen(rows: Mapping[str, Mapping[str, str]], names: str) -> list[str]:
 
 
 def read_row(
-    run: Path, name: str, split: str, options: TextOptions, first: Mapping[str, Tally]
-) -> tuple[Row, Mapping[str, Tally]]:
+    run: Path, name: str, split: str, options: TextOptions, first: Mapping[str, Statistics]
+) -> tuple[Row, Mapping[str, Statistics]]:
     """What a run that was just evaluated on `split` came to, and its counts; `first` are those of the first row."""
     folder = run / "evaluate" / split
     report = json.loads((folder / "report.json").read_bytes())
     lines = [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()]
     texts = [line["hypothesis"] for line in lines]
-    counts = tally(list(report["metrics"]), [line["references"] for line in lines], texts, options)
+    counts = statistics(list(report["metrics"]), [line["references"] for line in lines], texts, options)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(entry for entry in reversed(log) if "seconds" in entry)
     scores = {metric: Score(**values) for metric, values in report["metrics"].items()}
-    tested = differences(first, counts) if first else {}
+    tested = paired_tests(first, counts) if first else {}
     return Row(name, scores, tested, last["seconds"], last["step"], peeked(log)), counts
 
 
@@ -164,7 +164,7 @@ def write(rows: Sequence[Row], path: Path) -> None:
         }
         for row in rows
     ]
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps({"rows": plain}, indent=1, allow_nan=False).encode() + b"\n")
 
 

@@ -33,13 +33,13 @@ class Leaf(NamedTuple):
     doc: str
 
 
-def leaves(cls: type[Any]) -> dict[str, Leaf]:
+def fields_by_name(cls: type[Any]) -> dict[str, Leaf]:
     """Every innermost field of dataclass `cls` by name, in the order of definition; TypeError where a name is twice."""
     found: dict[str, Leaf] = {}
     hints, docs = get_type_hints(cls), _documentation(cls)  # type: ignore[arg-type]
     for field in dataclasses.fields(cls):
         kind = hints[field.name]
-        nested = leaves(kind) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else {}
+        nested = fields_by_name(kind) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else {}
         own = nested or {field.name: Leaf((), kind, docs.get(field.name, ""))}
         for name, leaf in own.items():
             path = (field.name, *leaf.path)
@@ -50,10 +50,10 @@ def leaves(cls: type[Any]) -> dict[str, Leaf]:
     return found
 
 
-def flat(config: Any) -> dict[str, Any]:
+def flatten(config: Any) -> dict[str, Any]:
     """The value of every innermost field by name."""
     values = {}
-    for name, leaf in leaves(type(config)).items():
+    for name, leaf in fields_by_name(type(config)).items():
         values[name] = config
         for attribute in leaf.path:
             values[name] = getattr(values[name], attribute)
@@ -65,7 +65,7 @@ def replace(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
 
     Raises InputError for a name that is no field (with the nearest that is) and for a value of another type.
     """
-    known = leaves(type(config))
+    known = fields_by_name(type(config))
     for name in values:
         if name not in known:
             raise InputError(f"`{name}` must be a field of the config{nearest(name, known)}")
@@ -130,8 +130,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def save_config(config: Any, path: Path, **header: str) -> None:
     """Write every field to the YAML file `path`, whole or not at all, with `recipe` and `data` of `header` on top."""
-    lines, section, values = [f"{name}: {yaml_text(value)}" for name, value in header.items()], None, flat(config)
-    for name, leaf in leaves(type(config)).items():
+    lines, section, values = [f"{name}: {yaml_text(value)}" for name, value in header.items()], None, flatten(config)
+    for name, leaf in fields_by_name(type(config)).items():
         if leaf.path[:-1] != section:
             section = leaf.path[:-1]
             lines += ["", f"# {' '.join(section) or 'model'}"]

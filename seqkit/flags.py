@@ -61,7 +61,7 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(spelt)
 
 
-def guarded(main: Callable[[list[str]], object], argv: Sequence[str] | None = None) -> int:
+def run_cli(main: Callable[[list[str]], object], argv: Sequence[str] | None = None) -> int:
     """The exit status of `main(argv)`, with `sys.argv` unless given: 2 and one line for a mistake of the caller's.
 
     Errors of the file system that a caller can put right (no such file, no room left) count as theirs; an interrupt
@@ -96,7 +96,9 @@ def pick_device(name: str) -> "torch.device":
     return torch.device("cuda")
 
 
-def dispatch(prog: str, commands: Mapping[str, tuple[str, Callable[[list[str]], object]]], argv: list[str]) -> object:
+def run_command(
+    prog: str, commands: Mapping[str, tuple[str, Callable[[list[str]], object]]], argv: list[str]
+) -> object:
     """Run the command that `argv` begins with; help and the version are answered here."""
     first = argv[0] if argv else ""
     if first in ("-h", "--help"):

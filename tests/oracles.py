@@ -99,7 +99,7 @@ def next_tokens(model: Any, memories: Any, search: Search, scorers: Any = ()) ->
 
 def allowed(prefix: list[int], token: int, search: Search) -> bool:
     """Whether `token` may follow `prefix`."""
-    if token in search.forbid or (token == search.eos and len(prefix) < search.min_len):
+    if token in search.suppress_tokens or (token == search.eos and len(prefix) < search.min_len):
         return False
     n, longer = search.no_repeat_ngram, [*prefix, token]
     grams = [tuple(longer[i : i + n]) for i in range(len(longer) - n + 1)]

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqkit.train.distributed import processes
-from seqkit.train.fit import Data, Outcome, Plan, Run, fit
+from seqkit.data.batch import Data
+from seqkit.train.distributed import process_group
+from seqkit.train.loop import Outcome, RunFolder, TrainingConfig, fit
 from seqkit.train.step import Loss
 
 ITEMS, WIDTH, VOCAB = 26, 6, 11
@@ -91,7 +92,7 @@ def make_validate(model: nn.Module, count: int = 5) -> Callable[[], dict[str, fl
 
 def train(
     folder: Path,
-    plan: Plan,
+    plan: TrainingConfig,
     *,
     resume: bool = False,
     dropout: float = 0.3,
@@ -102,7 +103,7 @@ def train(
     """A fresh model, trained; `hook` is called with the number of every step as its loss is computed."""
     model = Tiny(dropout, seed)
     loss = make_loss(model, noisy=dropout > 0, hook=hook)
-    run = Run(folder, resume, lambda part: (part / "vocab.txt").write_text("a b c") and None)
+    run = RunFolder(folder, resume, lambda part: (part / "vocab.txt").write_text("a b c") and None)
     return model, fit(model, loss, make_data(rows), make_validate(model), plan, run)
 
 
@@ -168,5 +169,5 @@ def forked(work: Callable[[], None]) -> int:
 
 if __name__ == "__main__":  # torchrun's processes: FOLDER PLAN-AS-JSON DROPOUT
     torch.set_num_threads(1)
-    with processes(torch.device("cpu")):
-        train(Path(sys.argv[1]), Plan(**json.loads(sys.argv[2])), dropout=float(sys.argv[3]), resume=True)
+    with process_group(torch.device("cpu")):
+        train(Path(sys.argv[1]), TrainingConfig(**json.loads(sys.argv[2])), dropout=float(sys.argv[3]), resume=True)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqkit.cli import Parser, parse
-from seqkit.data.files import text_lines
+from seqkit.data.files import read_lines
 from seqkit.data_prep.captioning.captions import Captioned, write_splits
 from seqkit.data_prep.common.raw_files import Files, add_arguments, carved, files_below, one_file, show
 from seqkit.errors import InputError
@@ -28,7 +28,7 @@ LINE = re.compile(r"(?P<name>[^\t]+?)((?<=\.jpg)\.\d+)?#(?P<number>\d+)\t(?P<cap
 def read_captions(path: Path) -> dict[str, tuple[str, ...]]:
     """Captions by file name of the picture, in the order of their numbers. Raises InputError for a malformed line."""
     numbered: dict[str, dict[int, str]] = defaultdict(dict)
-    for line, text in text_lines(path):
+    for line, text in read_lines(path):
         match = LINE.fullmatch(text)
         if match:
             numbered[match["name"]][int(match["number"])] = match["caption"]
@@ -41,7 +41,7 @@ def read_lists(files: Files) -> dict[str, list[str]]:
     """Names of pictures by split, of the lists that are there."""
     paths = {split: one_file(files, name) for split, name in LISTS.items()}
     return {
-        split: [text.strip() for _, text in text_lines(path) if text.strip()] for split, path in paths.items() if path
+        split: [text.strip() for _, text in read_lines(path) if text.strip()] for split, path in paths.items() if path
     }
 
 

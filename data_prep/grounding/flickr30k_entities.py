@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from seqkit.data.files import text_lines
+from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item
 from seqkit.data_prep.common.questions import Part
 from seqkit.data_prep.common.raw_files import Files
@@ -27,7 +27,7 @@ def list_paths(files: Files) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for split in SPLITS:
         for path in files.get(f"{split}.txt", ()):
-            first = next((text for _, text in text_lines(path)), "")
+            first = next((text for _, text in read_lines(path)), "")
             if first.strip().isdigit():
                 found.setdefault(split, path)
     return found
@@ -60,7 +60,7 @@ def read_picture(number: str, sentences: Path, annotations: Path) -> Part:
     """Every phrase of a picture as an item, `image` being the picture's file name."""
     boxes, extent = read_boxes(annotations)
     read = Part.empty()
-    for line, text in text_lines(sentences):
+    for line, text in read_lines(sentences):
         phrases = list(PHRASE.finditer(text))
         if len(phrases) != text.count("[/EN#"):
             read.dropped["no_phrase"].append(f"{sentences.name}, line {line}")
@@ -80,7 +80,7 @@ def read_entities(files: Files, lists: Mapping[str, Path], split: str | None) ->
     """Phrases by split; all in `split` where that is given. Raises InputError for neither list nor split."""
     sentences = sentence_paths(files)
     numbers: dict[str, Sequence[str]] = {
-        name: [text.strip() for _, text in text_lines(path) if text.strip()] for name, path in lists.items()
+        name: [text.strip() for _, text in read_lines(path) if text.strip()] for name, path in lists.items()
     }
     if split:
         numbers = {split: sorted(sentences)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seqkit.data.files import text_lines
+from seqkit.data.files import read_lines
 from seqkit.errors import InputError
 from seqkit.score.boxes import ENOUGH, iou
 
@@ -68,7 +68,7 @@ def read_proposals(path: Path) -> dict[str, list[Box]]:
     if not path.is_file():
         raise InputError(f"--proposals must be a file with a JSON object a line, got {path}, which is none")
     found: dict[str, list[Box]] = {}
-    for number, text in text_lines(path):
+    for number, text in read_lines(path):
         if not text.strip():
             continue
         try:

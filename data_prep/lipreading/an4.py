@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.cli import Parser, parse
-from seqkit.data.files import atomic, text_lines
+from seqkit.data.files import atomic_write, read_lines
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.raw_files import Files, files_below, locate, one_file, show
 from seqkit.data_prep.translation.pairs import write_stats
@@ -49,7 +49,7 @@ def read_mfc(path: Path) -> NDArray[np.float32]:
 def read_texts(path: Path) -> dict[str, str]:
     """Transcriptions by the utterance's name. Raises InputError for a malformed line."""
     texts = {}
-    for number, line in text_lines(path):
+    for number, line in read_lines(path):
         match = LINE.fullmatch(line)
         if match:
             texts[match["id"]] = " ".join(word for word in match["text"].split() if word not in MARKS)
@@ -69,7 +69,7 @@ def listed(files: Files, name: str) -> list[tuple[str, str]] | None:
     if transcription is None:
         raise InputError(f"{ids}: must have {name}.transcription beside it or below --raw, got none")
     texts = read_texts(transcription)
-    places = [line.strip() for _, line in text_lines(ids) if line.strip()]
+    places = [line.strip() for _, line in read_lines(ids) if line.strip()]
     return [(place, texts.get(place.rpartition("/")[2], "")) for place in places]
 
 
@@ -104,7 +104,7 @@ def prepare(
     }
     if not pieces:
         raise InputError(f"{raw}: must hold the .mfc files that the lists name, got none that can be read")
-    with atomic(out / "features.npy") as file:
+    with atomic_write(out / "features.npy") as file:
         np.save(file, np.concatenate(pieces))
     write_stats(out, stats)
     return stats

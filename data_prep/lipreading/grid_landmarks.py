@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.cli import Parser, parse
-from seqkit.data.files import atomic
+from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.raw_files import files_below
 from seqkit.data_prep.lipreading.grid_corpus import (
@@ -54,7 +54,7 @@ def prepare(raw: Path, out: Path, split: str | None = None) -> dict[str, dict[st
     """Writes features and manifests; statistics by split. Raises InputError for a file that is missing or broken."""
     arrays = read(raw)
     lengths = lengths_of(arrays)
-    with atomic(out / "features.npy") as file:
+    with atomic_write(out / "features.npy") as file:
         np.save(file, features(arrays["delta16_T"], lengths))
     splits: dict[str, list[Any]] = defaultdict(list)
     dropped: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqkit.cli import Parser, parse
-from seqkit.data.files import text_lines
+from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data.video_file import TICKS
 from seqkit.data_prep.common.raw_files import Files, files_below, show
@@ -45,7 +45,7 @@ class Clip(NamedTuple):
 def read_text(path: Path) -> tuple[str, Words]:
     """The sentence and its timed words. Raises InputError for a file without a sentence or with a malformed table."""
     text, words, table = "", [], False
-    for number, line in text_lines(path):
+    for number, line in read_lines(path):
         cells = line.split()
         if line.startswith("Text:"):
             text = " ".join(cells[1:])
@@ -79,7 +79,7 @@ def read_lists(files: Files) -> dict[str, str]:
     found: dict[str, str] = {}
     for split in LISTS:
         for path in files.get(f"{split}.txt", ()):
-            matches = (ENTRY.fullmatch(line.strip()) for _, line in text_lines(path))
+            matches = (ENTRY.fullmatch(line.strip()) for _, line in read_lines(path))
             found |= {match["clip"]: split for match in matches if match}
     return found
 

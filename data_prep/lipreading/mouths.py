@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from seqkit import __version__
-from seqkit.data.files import atomic
+from seqkit.data.files import atomic_write
 from seqkit.data.video_file import Note, ignore, read_clip, read_frames, read_sound, write_clip, write_wav
 from seqkit.data_prep.lipreading.faces import Detect, Floats, Pixels, Spot, Talker, talker, track
 from seqkit.errors import InputError
@@ -222,5 +222,5 @@ def contact_sheet(path: Path, clips: Sequence[tuple[str, Path]], *, frames: int 
     columns = 1 if len(rows) < 4 else 2
     rows += [np.zeros_like(rows[0])] * (-len(rows) % columns)
     sheet = np.hstack([np.vstack(rows[column::columns]) for column in range(columns)])
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         file.write(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())

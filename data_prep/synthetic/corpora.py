@@ -233,8 +233,7 @@ TASKS: dict[str, Callable[[Path, int, int], None]] = {
     "vqa_free": partial(vqa, layout="free", kinds=tuple(scene_questions.DECKS)),
     "lipreading": lipreading,
 }
-PARTS = ("synthetic", "scenes", "scene_questions", "scene_phrases", "proposals", "talkers", "visemes", "formants")
-MADE_BY = [Path(__file__).with_name(f"{name}.py") for name in PARTS]
+MADE_BY = [*sorted(Path(__file__).parent.glob("*.py")), Path(proposals.__file__)]
 
 
 def make(task: str, out: Path, *, items: int = 4000, seed: int = 1) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from seqkit.data.files import atomic, text_lines
+from seqkit.data.files import atomic_write, read_lines
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.errors import InputError
 
@@ -49,7 +49,7 @@ def find(raw: Path, pattern: str, source: str, target: str) -> tuple[list[Corpus
 
 def pairs(corpus: Corpus) -> Iterator[tuple[int, str, str]]:
     """(line number, source text, target text), stripped. Raises InputError for files of different length."""
-    for ours, theirs in itertools.zip_longest(text_lines(corpus.source), text_lines(corpus.target)):
+    for ours, theirs in itertools.zip_longest(read_lines(corpus.source), read_lines(corpus.target)):
         if ours is None or theirs is None:
             short, long, line = (
                 (corpus.source, corpus.target, theirs[0]) if ours is None else (corpus.target, corpus.source, ours[0])
@@ -90,5 +90,5 @@ def write_stats(folder: Path, stats: Mapping[str, object]) -> None:
         earlier = json.loads(path.read_bytes())
     except (OSError, ValueError):
         earlier = {}
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps({**earlier, **stats}, indent=2).encode() + b"\n")

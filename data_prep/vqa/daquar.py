@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqkit.cli import Parser, parse
-from seqkit.data.files import text_lines
+from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item
 from seqkit.data_prep.common.questions import Part, disjoint, keep, merged
 from seqkit.data_prep.common.raw_files import Files, add_arguments, carved, files_below, one_file, show, write_splits
@@ -40,7 +40,7 @@ def asked(question: str) -> str:
 
 def pairs(path: Path) -> list[tuple[int, str, str]]:
     """(line number of the question, question, answer). Raises InputError for lines that do not come in pairs."""
-    lines = [text.strip() for _, text in text_lines(path)]
+    lines = [text.strip() for _, text in read_lines(path)]
     while len(lines) % 2 and not lines[-1]:  # an empty line at the end is nothing; after a question, an empty answer
         lines.pop()
     found = [(i + 1, lines[i], lines[i + 1]) for i in range(0, len(lines) - 1, 2)]

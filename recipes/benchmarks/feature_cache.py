@@ -27,9 +27,9 @@ import torch
 
 from seqkit.cli import Parser, guarded, parse
 from seqkit.data.cache import build, stamp_of
+from seqkit.data.feature_store import ENTRY, FORMAT, HEADER
 from seqkit.data.image import Square, to_pixels
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data.records import ENTRY, FORMAT, HEADER
 from seqkit.errors import InputError
 from seqkit.nn.backbones import Backbone
 from seqkit.recipes.captioning import recipe as captioning

@@ -27,7 +27,7 @@ from seqkit.train.allocator import keep_memory
 from seqkit.train.average import Average
 from seqkit.train.optimizer import make_optimizer
 from seqkit.train.state import Training, Window
-from seqkit.train.step import measure, update
+from seqkit.train.step import measure_horizon, update
 
 
 def peer() -> Config:
@@ -94,7 +94,7 @@ def main(argv: Sequence[str]) -> None:
     data, loss = train_data(config.text, vocabs, items, seed=1), make_loss(model, config.objective)
     batches = list(data.load(data.epoch(0)[: given.batches + 3], 0))
     optimizer = make_optimizer(model.parameters(), config.plan)
-    training = Training(config.plan, measure(data, config.plan), model, optimizer, Average(model), Window())
+    training = Training(config.plan, measure_horizon(data, config.plan), model, optimizer, Average(model), Window())
     peak = multiply_rate()
     for step, batch in enumerate(batches):
         if step == 3:  # the first ones warm caches up

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqkit.config import at_least_one
-from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
+from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import Sight
 from seqkit.score.ptb import tokenize
-from seqkit.train.fit import say
-from seqkit.train.step import Data
+from seqkit.train.distributed import print0
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def train_data(text: Text, vocab: Vocab, items: Sequence[Item], sight: Sight, se
     kept = [(number, ids) for number, ids in pairs if 0 < len(ids) <= text.max_caption]
     if not kept:
         raise InputError(f"training captions must have 1 to {text.max_caption} words, got none of {len(pairs)}")
-    say(
+    print0(
         f"{len(kept):,} captions of {len(items):,} pictures, {len(pairs) - len(kept):,} left out: none or more than "
         f"{text.max_caption} words"
     )
@@ -66,7 +65,7 @@ def picture_data(text: Text, items: Sequence[Item], sight: Sight, seed: int) -> 
 def _data(text: Text, pairs: Sequence[tuple[int, list[int]]], items: Sequence[Item], sight: Sight, seed: int) -> Data:
     """Batches of pairs of a picture's number and a caption, of like length."""
     sizes = [len(ids) + 1 for _, ids in pairs]
-    batches = LengthBatches(sizes, text.batch_captions * max(sizes), seed=seed, max_items=text.batch_captions)
+    batches = BucketBatchSampler(sizes, text.batch_captions * max(sizes), seed=seed, max_items=text.batch_captions)
 
     def load(pair: int, _: int) -> Example:
         number, ids = pairs[pair]

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from seqkit.data.batch import Example, collate
 from seqkit.data.vocab import UNK, Vocab
-from seqkit.decode import Ensemble, Search, beam, force
-from seqkit.nn import initialise
+from seqkit.decode import Ensemble, Search, beam, score_targets
+from seqkit.nn import initialize
 from seqkit.nn.attention import GatedAttention, make_attention
 from seqkit.nn.backbones import Backbone
-from seqkit.nn.bridge import make_bridge
 from seqkit.nn.decoder import Decoder, feature_dim
 from seqkit.nn.embedding import Embedding
+from seqkit.nn.initial_state import make_bridge
 from seqkit.nn.memory import Memory
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
@@ -62,7 +62,7 @@ class Network:
     """embeddings and softmax share their weights"""
     dropout: float = 0.5
     """rate on embeddings, on the picture and below the softmax (Show and Tell: 0.3)"""
-    initialiser: Literal["modern", "uniform"] = "modern"
+    initializer: Literal["xavier", "uniform"] = "xavier"
     """Glorot and orthogonal, or U(-0.08, 0.08) (Show and Tell)"""
 
 
@@ -105,17 +105,17 @@ class Captioner(nn.Module):
             bridge=make_bridge("mean", memory_dim, 1, cells) if attends else None,
             prefix=None if attends else nn.Sequential(nn.Linear(eye.pooled_dim, n.embed_dim), nn.Dropout(n.dropout)),
         )
-        getattr(initialise, n.initialiser)(self)
-        self.eye = eye  # after the initialiser, which must leave it alone
+        getattr(initialize, n.initializer)(self)
+        self.eye = eye  # after the initializer, which must leave it alone
 
-    def remember(self, seen: Seen) -> tuple[Memory, ...]:
+    def make_memory(self, seen: Seen) -> tuple[Memory, ...]:
         if len(seen) == 1:
             seen = self.eye(*seen)
         pooled_BP, grid_BSD = (part.to(self.decoder.embedding.weight.dtype) for part in seen)
         values_BSM = self.project(grid_BSD)
         lengths_B = torch.full(values_BSM.shape[:1], values_BSM.shape[1], device=values_BSM.device)
         summary_BZ = values_BSM.mean(1) if len(self.decoder.attentions) else pooled_BP
-        return self.decoder.remember((values_BSM, lengths_B, summary_BZ))
+        return self.decoder.make_memory((values_BSM, lengths_B, summary_BZ))
 
 
 class System(NamedTuple):
@@ -129,17 +129,17 @@ class System(NamedTuple):
     def device(self) -> torch.device:
         return self.models[0].decoder.embedding.weight.device
 
-    def remember(self, paths: Sequence[Path]) -> tuple[tuple[Memory, ...], ...]:
+    def make_memory(self, paths: Sequence[Path]) -> tuple[tuple[Memory, ...], ...]:
         looked = zip(self.models, self.sights, strict=True)
-        return tuple(model.remember(tuple(part.to(self.device) for part in sight(paths))) for model, sight in looked)
+        return tuple(model.make_memory(tuple(part.to(self.device) for part in sight(paths))) for model, sight in looked)
 
     @torch.no_grad()
     def caption(self, paths: Sequence[Path], decoding: Decoding, nbest: int = 1) -> list[list[Written]]:
         """The `nbest` captions of every picture, best first."""
-        search = decoding.search(MAX_LEN, nbest, forbid=(*Search.forbid, UNK))
+        search = decoding.search(MAX_LEN, nbest, suppress_tokens=(*Search.suppress_tokens, UNK))
         found: list[list[Written]] = []
         for first in range(0, len(paths), decoding.batch):
-            memories = self.remember(paths[first : first + decoding.batch])
+            memories = self.make_memory(paths[first : first + decoding.batch])
             for hypotheses in beam(Ensemble([model.decoder for model in self.models]), memories, search):
                 cut = search.max_len
                 found.append([Written(self.vocab.decode(h.tokens), h, len(h.tokens) >= cut) for h in hypotheses])
@@ -148,9 +148,9 @@ class System(NamedTuple):
     @torch.no_grad()
     def attention(self, path: Path, tokens: Sequence[int]) -> list[tuple[str, Tensor]]:
         """Of the first model: every token with its weights over the grid (rows, columns); nothing without attention."""
-        model, (memories, *_) = self.models[0], self.remember([path])
+        model, (memories, *_) = self.models[0], self.make_memory([path])
         batch = collate([Example(0, (), tokens)]).to(self.device)
-        forced = force(model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
+        forced = score_targets(model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
         if not forced.weights:
             return []
         weights_Thw = forced.weights[0][0].unflatten(-1, model.eye.grid).cpu()

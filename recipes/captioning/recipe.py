@@ -41,16 +41,16 @@ from seqkit.recipes.common.image_encoder import Eye, Seen, Sight, direct, make_e
 from seqkit.recipes.common.search_options import Decoding, check_vocabulary, members
 from seqkit.score import meteor
 from seqkit.score.caption import cider, diversity, document_frequencies, weigh
-from seqkit.score.evaluate import tally, values
+from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.ptb import tokenize
 from seqkit.score.report import Evaluated, Provenance, format_table, write_report
 from seqkit.train import checkpoint
-from seqkit.train.distributed import processes
-from seqkit.train.fit import Loss, Outcome, Run, fit, say
+from seqkit.train.distributed import print0, process_group
+from seqkit.train.loop import Loss, Outcome, RunFolder, fit
 from seqkit.train.optimizer import groups, make_optimizer
-from seqkit.train.plan import Plan
 from seqkit.train.schedule import linear_ramp
+from seqkit.train.training_config import TrainingConfig
 
 COCO = TextOptions(lowercase=True, tokenizer="ptb")
 Rewards = Callable[[int, str], float]  # an item's number and a caption for it
@@ -89,8 +89,8 @@ class Config:
     eye: Eye = field(default_factory=Eye)
     network: Network = field(default_factory=Network)
     objective: Objective = field(default_factory=Objective)
-    plan: Plan = field(
-        default_factory=lambda: Plan(
+    plan: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
             epochs=9,
             optimizer="adam",
             learning_rate=1e-3,
@@ -114,9 +114,9 @@ def likelihood(model: Captioner, objective: Objective) -> Loss:
     """Cross entropy of the captions' words, and what attention leaves unseen (Xu et al. 2015, equation 14)."""
 
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
-        memories = model.remember(pictures(batch))
+        memories = model.make_memory(pictures(batch))
         share = linear_ramp(step, start=objective.sampling_start, end=objective.sampling_end, high=objective.sampling)
-        features_BTF, weights = model.decoder.unroll(batch.inputs_BT, memories, sampling=share)
+        features_BTF, weights = model.decoder.forward_features(batch.inputs_BT, memories, sampling=share)
         logits_NV = model.decoder.readout(real_tokens(features_BTF, batch.lengths_B))
         targets_N = real_tokens(batch.targets_BT, batch.lengths_B)
         total = cross_entropy(logits_NV, targets_N, smoothing=objective.smoothing)
@@ -147,7 +147,7 @@ def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int
             texts = [[vocab.decode(own.tokens) for own in hypotheses] for hypotheses in found]
             return torch.tensor([[rewards(n, text) for text in own] for n, own in zip(batch.items, texts, strict=True)])
 
-        memories, device = model.remember(pictures(batch)), batch.lengths_B.device
+        memories, device = model.make_memory(pictures(batch)), batch.lengths_B.device
         drawn = sample(model.decoder, memories, search, Sampling(samples, seed=step))
         reward_BK = reward(drawn)
         if samples > 1:
@@ -155,11 +155,11 @@ def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int
         else:
             model.eval()
             with torch.no_grad():
-                usual_BK = reward(greedy(model.decoder, model.remember(pictures(batch)), search))
+                usual_BK = reward(greedy(model.decoder, model.make_memory(pictures(batch)), search))
             model.train()
         said = collate([Example(0, (), own.tokens) for hypotheses in drawn for own in hypotheses]).to(device)
         chosen_P = said.lengths_B.clamp(max=max_len)  # a caption that was cut did not choose its end
-        features_PTF, _ = model.decoder.unroll(said.inputs_BT, repeat(memories, samples))
+        features_PTF, _ = model.decoder.forward_features(said.inputs_BT, repeat(memories, samples))
         logits_NV = model.decoder.readout(real_tokens(features_PTF, chosen_P))
         targets_N = real_tokens(said.targets_BT, chosen_P)
         gain_N = (reward_BK - usual_BK).flatten().to(device).repeat_interleave(chosen_P)
@@ -171,23 +171,23 @@ def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int
 def train(
     config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
 ) -> Outcome:
-    with processes(device) as device:
+    with process_group(device) as device:
         items, held_out = read_captions(data, "train"), read_captions(data, "val")
         last = checkpoint.find(out / "last") if resume else None
         begun = last or (init and checkpoint.best_of(init[0]))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
         torch.manual_seed(config.plan.seed)
         model = Captioner(config.network, make_eye(config.eye), len(vocab)).to(device)
-        say(f"{sum(p.numel() for p in model.decoder.parameters()):,} parameters below the eye, {len(vocab):,} words")
+        print0(f"{sum(p.numel() for p in model.decoder.parameters()):,} parameters below the eye, {len(vocab):,} words")
         if init:
-            say(checkpoint.init_from(model, init).text())
+            print0(checkpoint.init_from(model, init).text())
         sight = sight_of(config.eye, model.eye, [item.image for item in [*items, *held_out]])
         system, first = System((model,), (sight,), vocab), dataclasses.replace(config.search, beam=1)
 
         def validate() -> dict[str, float]:
             found = system.caption([item.image for item in held_out], first)
             texts = [best.text for best, *_ in found]
-            return values(tally(["cider", "bleu4"], [item.references for item in held_out], texts, COCO))
+            return corpus_scores(statistics(["cider", "bleu4"], [item.references for item in held_out], texts, COCO))
 
         seed = config.plan.seed
         if config.objective.reward == "cider":
@@ -200,7 +200,7 @@ def train(
             loss = likelihood(model, config.objective)
         rate = config.eye.finetune_rate if config.eye.finetune else 0.0
         optimizer = make_optimizer(groups(model, config.plan, {"eye.": rate}), config.plan)
-        run = Run(out, resume, lambda part: vocab.save(part, "words"))
+        run = RunFolder(out, resume, lambda part: vocab.save(part, "words"))
         return fit(model, loss, order, validate, config.plan, run, optimizer)
 
 
@@ -273,10 +273,10 @@ def paper() -> Config:
             readout="linear",
             tied=False,
             dropout=0.3,
-            initialiser="uniform",
+            initializer="uniform",
         ),
         objective=Objective(smoothing=0.0),
-        plan=Plan(
+        plan=TrainingConfig(
             epochs=54,
             optimizer="sgd",
             learning_rate=2.0,
@@ -306,7 +306,7 @@ def attend() -> Config:
             dropout=0.5,
         ),
         objective=Objective(smoothing=0.0, coverage=1.0),
-        plan=Plan(
+        plan=TrainingConfig(
             epochs=50,
             optimizer="rmsprop",
             learning_rate=1e-3,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.config import at_least_one
-from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
+from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.image import read_size
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, WordVocab
@@ -17,8 +17,7 @@ from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import Sight
 from seqkit.recipes.vqa.data import plain_question
 from seqkit.score.boxes import ENOUGH, iou, read_box
-from seqkit.train.fit import say
-from seqkit.train.step import Data
+from seqkit.train.distributed import print0
 
 Boxes = NDArray[np.float32]
 
@@ -94,11 +93,11 @@ def train_data(text: Text, vocab: Vocab, items: Sequence[Item], sight: Sight, se
     kept = [n for n, item in enumerate(items) if overlap(item)[best[n]] >= ENOUGH]
     if not kept:
         raise InputError(f"training phrases must have a candidate box of IoU {ENOUGH} or more, got none")
-    say(f"{len(kept):,} phrases, {len(items) - len(kept):,} left out: no candidate box of IoU {ENOUGH} or more")
+    print0(f"{len(kept):,} phrases, {len(items) - len(kept):,} left out: no candidate box of IoU {ENOUGH} or more")
     phrases = [vocab.encode(plain_question(item.source or "")) for item in items]
     sizes = [len(phrases[number]) for number in kept]
     most = text.batch_phrases
-    batches = LengthBatches(sizes, most * max(sizes), seed=seed, max_items=most)
+    batches = BucketBatchSampler(sizes, most * max(sizes), seed=seed, max_items=most)
 
     def load(place: int, _: int) -> Example:
         number = kept[place]

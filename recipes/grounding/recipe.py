@@ -29,7 +29,7 @@ from seqkit.data.image import read_image, read_size
 from seqkit.data.vocab import Vocab, load_vocab
 from seqkit.data_prep.grounding.proposals import windows
 from seqkit.data_prep.synthetic import corpora as synthetic
-from seqkit.nn import initialise
+from seqkit.nn import initialize
 from seqkit.nn.backbones import Backbone, region_features
 from seqkit.nn.masks import mask_from_lengths
 from seqkit.recipes.common.image_encoder import Eye, Seen, Sight, direct, make_eye, sight_of
@@ -37,13 +37,13 @@ from seqkit.recipes.common.text_encoder import Language, QuestionEncoder
 from seqkit.recipes.grounding.data import Asked, Text, asked, reachable, read_phrases, train_data, train_words
 from seqkit.recipes.vqa.data import pairs, plain_question
 from seqkit.recipes.vqa.model import Fusion, centred, scaled
-from seqkit.score.evaluate import tally, values
+from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.report import Evaluated, Provenance, format_table, write_report
 from seqkit.train import checkpoint
-from seqkit.train.distributed import processes
-from seqkit.train.fit import Loss, Outcome, Run, fit, say
+from seqkit.train.distributed import print0, process_group
+from seqkit.train.loop import Loss, Outcome, RunFolder, fit
 from seqkit.train.optimizer import groups, make_optimizer
-from seqkit.train.plan import Plan
+from seqkit.train.training_config import TrainingConfig
 
 PLACE = 5  # numbers that say where a box is: its sides and its area, as shares of the picture's
 
@@ -83,8 +83,8 @@ class Grounder(nn.Module):
         )
         hidden = nn.Linear(self.fusion.dim, n.attention_dim)
         self.weigh = nn.Sequential(hidden, nn.ReLU(), nn.Linear(n.attention_dim, 1))
-        initialise.modern(self)
-        self.eye = eye  # after the initialiser, which must leave it alone
+        initialize.xavier(self)
+        self.eye = eye  # after the initializer, which must leave it alone
 
     def forward(self, seen: Seen, boxes_BK4: Tensor, counts_B: Tensor, tokens_BT: Tensor, lengths_B: Tensor) -> Tensor:
         phrase_BQ = self.prepare(self.phrase(tokens_BT, lengths_B))
@@ -162,8 +162,8 @@ class Config:
     eye: Eye = field(default_factory=Eye)
     language: Language = field(default_factory=lambda: Language(question_dropout=0.3))
     network: Network = field(default_factory=Network)
-    plan: Plan = field(
-        default_factory=lambda: Plan(
+    plan: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
             epochs=10,
             optimizer="adam",
             learning_rate=7e-4,
@@ -192,27 +192,27 @@ def grounding_loss(model: Grounder) -> Loss:
 def train(
     config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
 ) -> Outcome:
-    with processes(device) as device:
+    with process_group(device) as device:
         items, held_out = read_phrases(data, "train"), read_phrases(data, "val")
         last = checkpoint.find(out / "last") if resume else None
         begun = last or (init and checkpoint.best_of(init[0]))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
         torch.manual_seed(config.plan.seed)
         model = Grounder(config.network, config.language, make_eye(config.eye), len(vocab)).to(device)
-        say(f"{len(vocab):,} words; a candidate is right for {reachable(held_out):.1f} % of the validation phrases")
+        print0(f"{len(vocab):,} words; a candidate is right for {reachable(held_out):.1f} % of the validation phrases")
         if init:
-            say(checkpoint.init_from(model, init).text())
+            print0(checkpoint.init_from(model, init).text())
         sight = sight_of(config.eye, model.eye, [item.image for item in [*items, *held_out]])
         system = System(model, sight, vocab)
 
         def validate() -> dict[str, float]:
             texts = [best.text for best, *_ in system.locate([asked(item) for item in held_out], config.search.batch)]
-            return values(tally(["iou_0.5"], [item.references for item in held_out], texts))
+            return corpus_scores(statistics(["iou_0.5"], [item.references for item in held_out], texts))
 
         order = train_data(config.text, vocab, items, sight, config.plan.seed)
         rate = config.eye.finetune_rate if config.eye.finetune else 0.0
         optimizer = make_optimizer(groups(model, config.plan, {"eye.": rate}), config.plan)
-        run = Run(out, resume, lambda part: vocab.save(part, "words"))
+        run = RunFolder(out, resume, lambda part: vocab.save(part, "words"))
         return fit(model, grounding_loss(model), order, validate, config.plan, run, optimizer)
 
 
@@ -272,7 +272,9 @@ def paper() -> Config:
         eye=Eye(backbone="vgg16"),
         language=Language(embed_dim=500, question_dim=1024, question_dropout=0.3),
         network=Network(centre=False, place=False, normalise="length", fused_norm=1.0),
-        plan=Plan(epochs=20, optimizer="adam", learning_rate=7e-4, clip=0.0, patience=5, metric="iou_0.5", goal="max"),
+        plan=TrainingConfig(
+            epochs=20, optimizer="adam", learning_rate=7e-4, clip=0.0, patience=5, metric="iou_0.5", goal="max"
+        ),
     )
 
 

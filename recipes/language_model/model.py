@@ -16,7 +16,7 @@ from seqkit.data.text import normalise
 from seqkit.data.vocab import Vocab
 from seqkit.decode import ngram as grams
 from seqkit.errors import InputError
-from seqkit.nn import initialise
+from seqkit.nn import initialize
 from seqkit.nn.decoder import Decoder, feature_dim
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.readout import Readout
@@ -120,5 +120,5 @@ def make_decoder(network: Network, size: int) -> Decoder:
     features = feature_dim(network.embed_dim, network.hidden_dim, [], "after")
     readout = Readout(features, network.embed_dim, size, tied=embedding, dropout=network.dropout)
     decoder = Decoder(embedding, cells, [], readout, wiring="after", dropout=network.dropout)
-    initialise.modern(decoder)
+    initialize.xavier(decoder)
     return decoder

@@ -33,8 +33,8 @@ from torch import Tensor
 from seqkit import __version__
 from seqkit.cli import Recipe
 from seqkit.config import at_least_one, load_config
-from seqkit.data.batch import Batch, Example, LengthBatches, collate
-from seqkit.data.files import atomic, text_lines
+from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate
+from seqkit.data.files import atomic_write, read_lines
 from seqkit.data.manifest import read_manifest
 from seqkit.data.vocab import SPECIALS, UNK, CharVocab, Vocab, WordVocab, load_vocab
 from seqkit.data_prep.synthetic import corpora as synthetic
@@ -51,10 +51,10 @@ from seqkit.score.metric import Array, Score
 from seqkit.score.report import commit, versions
 from seqkit.score.terminal import columns
 from seqkit.train import checkpoint
-from seqkit.train.distributed import processes
-from seqkit.train.fit import Data, Loss, Outcome, Run, fit, say
-from seqkit.train.plan import Plan
+from seqkit.train.distributed import print0, process_group
+from seqkit.train.loop import Loss, Outcome, RunFolder, fit
 from seqkit.train.state import Progress
+from seqkit.train.training_config import TrainingConfig
 
 FILE = "model.ngram"
 HELD_OUT = 20  # of a plain file every 20th line validates a recurrent model
@@ -84,8 +84,10 @@ class Config:
     """write the n-gram model as RUN/model.arpa too, for other tools"""
     text: Text = field(default_factory=Text)
     network: Network = field(default_factory=Network)
-    plan: Plan = field(
-        default_factory=lambda: Plan(epochs=10, learning_rate=2e-3, schedule="cosine", warmup=100, metric="perplexity")
+    plan: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
+            epochs=10, learning_rate=2e-3, schedule="cosine", warmup=100, metric="perplexity"
+        )
     )
     scoring: Scoring = field(default_factory=Scoring)
 
@@ -96,7 +98,7 @@ class Config:
 def read_texts(data: Path, part: str) -> list[str]:
     """The lines of a plain file, or every reference of the manifest `part` in a folder."""
     if not data.is_dir():
-        return [text for _, text in text_lines(data)]
+        return [text for _, text in read_lines(data)]
     items = read_manifest(data / f"{part}.jsonl", needed=("references",))
     return [text for item in items for text in item.references]
 
@@ -116,11 +118,11 @@ def train(
     if config.text.pieces:
         pieces = load_vocab(checkpoint.find(config.text.pieces / "best") or config.text.pieces, "target")
     if config.kind == "recurrent":
-        return train_recurrent(config, pieces, data, Run(out, resume), init, device)
+        return train_recurrent(config, pieces, data, RunFolder(out, resume), init, device)
     if init:
         raise InputError("`--init` must not be given for an n-gram model, which is counted and not learnt")
     if checkpoint.find(out / "last"):
-        say(f"{out}: already finished")
+        print0(f"{out}: already finished")
         return Outcome("already finished", Progress())
     began = time.monotonic()
     if data.name.endswith(ARPA):
@@ -129,7 +131,7 @@ def train(
         model = count((split(config.text, pieces, text) for text in read_texts(data, "train")), config.order)
     sizes = [end - first for first, end in zip(model.bounds[1:], model.bounds[2:], strict=False)]
     seconds = time.monotonic() - began
-    say(f"{', '.join(f'{size:,} {n}-grams' for n, size in enumerate(sizes, 1))} in {seconds:.1f} s")
+    print0(f"{', '.join(f'{size:,} {n}-grams' for n, size in enumerate(sizes, 1))} in {seconds:.1f} s")
     meta = json.dumps({"ngrams": sizes, "seconds": seconds}) + "\n"
 
     def fill(part: Path) -> None:
@@ -141,7 +143,7 @@ def train(
 
     checkpoint.replace_folder(out / "best", fill)
     if config.arpa:
-        with atomic(out / "model.arpa") as file:
+        with atomic_write(out / "model.arpa") as file:
             write_arpa(model, file)
     # What marks a run as begun, so that nobody trains another one over it.
     checkpoint.replace_folder(out / "last", lambda part: (part / checkpoint.META).touch())
@@ -149,22 +151,22 @@ def train(
 
 
 def train_recurrent(
-    config: Config, pieces: Vocab | None, data: Path, run: Run, init: Sequence[Path], device: torch.device
+    config: Config, pieces: Vocab | None, data: Path, run: RunFolder, init: Sequence[Path], device: torch.device
 ) -> Outcome:
-    with processes(device) as device:
+    with process_group(device) as device:
         texts, held_out = read_parts(data)
         rows = [split(config.text, pieces, text) for text in texts]
         last = checkpoint.find(run.folder / "last") if run.resume else None
         vocab = load_vocab(last, "target") if last else pieces or make_vocab(config, rows)
         torch.manual_seed(config.plan.seed)
         decoder = make_decoder(config.network, len(vocab)).to(device)
-        say(f"{sum(p.numel() for p in decoder.parameters()):,} parameters, {len(vocab):,} symbols")
+        print0(f"{sum(p.numel() for p in decoder.parameters()):,} parameters, {len(vocab):,} symbols")
         if init:
-            say(checkpoint.init_from(decoder, init).text())
+            print0(checkpoint.init_from(decoder, init).text())
         model = Model(config.text, pieces, symbols_of(vocab), None, decoder)
         ids = {symbol: i for i, symbol in enumerate(model.symbols)}
         examples = [Example(place, (), [ids.get(s, UNK) for s in row]) for place, row in enumerate(rows)]
-        batches = LengthBatches([len(row) + 1 for row in rows], config.network.batch_tokens, seed=config.plan.seed)
+        batches = BucketBatchSampler([len(row) + 1 for row in rows], config.network.batch_tokens, seed=config.plan.seed)
         order = Data(batches.epoch, lambda found, epoch: (collate([examples[i] for i in batch]) for batch in found))
 
         def validate() -> dict[str, float]:
@@ -179,7 +181,7 @@ def make_loss(decoder: Decoder) -> Loss:
     """Cross entropy of the real symbols and ends."""
 
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
-        features_BTF, _ = decoder.unroll(batch.inputs_BT, ())
+        features_BTF, _ = decoder.forward_features(batch.inputs_BT, ())
         targets_N = real_tokens(batch.targets_BT, batch.lengths_B)
         return cross_entropy(decoder.readout(real_tokens(features_BTF, batch.lengths_B)), targets_N), len(targets_N)
 
@@ -232,7 +234,7 @@ def load_scorer(path: Path, tokens: Sequence[str], device: torch.device) -> Scor
     if len(lacking) >= len(plain):
         raise InputError(f"{path}: must be a language model of the same symbols, got none of {' '.join(plain[:5])} …")
     if lacking:
-        say(f"{path}: unknown to the language model: {' '.join(map(repr, lacking[:20]))}")
+        print0(f"{path}: unknown to the language model: {' '.join(map(repr, lacking[:20]))}")
     scorer = NgramScorer(model.ngram, device) if model.ngram else LanguageModel(model.decoder)
     return Mapped(scorer, symbol_V.to(device))
 
@@ -290,7 +292,7 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
         "versions": versions(),
         "command": shlex.join(["python", *sys.argv]),
     }
-    with atomic(run / "evaluate" / split / "report.json") as file:
+    with atomic_write(run / "evaluate" / split / "report.json") as file:
         file.write((json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode())
     rows = [[name, *(f"{number:.3f}" for number in score[:3])] for name, score in metrics.items()]
     print(

@@ -13,16 +13,16 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqkit.data.batch import Batch, Stream
+from seqkit.data.batch import Batch, PaddedSequence
 from seqkit.data.vocab import UNK, Vocab
 from seqkit.decode import CtcPrefix, Search, beam
 from seqkit.decode.search import Scorers
-from seqkit.nn import initialise
+from seqkit.nn import initialize
 from seqkit.nn.attention import make_attention
-from seqkit.nn.bridge import make_bridge
 from seqkit.nn.decoder import Decoder, feature_dim
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import Encoded
+from seqkit.nn.initial_state import make_bridge
 from seqkit.nn.memory import Memory
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
@@ -105,7 +105,7 @@ class Speller(nn.Module):
         readout = Readout(features, n.readout_dim, vocab_size, dropout=n.dropout)
         bridge = make_bridge("last", sum(widths), 1, cells)
         self.decoder = Decoder(embedding, cells, attentions, readout, wiring=n.wiring, bridge=bridge, dropout=n.dropout)
-        initialise.modern(self.decoder)
+        initialize.xavier(self.decoder)
         heads = [nn.Linear(width, vocab_size) for width in widths] if n.ctc_head else []
         self.heads = nn.ModuleDict(dict(zip(self.senses, heads, strict=False)))
 
@@ -114,13 +114,13 @@ class Speller(nn.Module):
         assert found is not None
         return found
 
-    def encode(self, streams: Sequence[Stream]) -> list[Encoded]:
+    def encode(self, streams: Sequence[PaddedSequence]) -> list[Encoded]:
         """What each sense makes of its stream."""
         return [self.sense(name)(*stream) for name, stream in zip(self.senses, streams, strict=True)]
 
-    def remember(self, encoded: Sequence[Encoded]) -> tuple[Memory, ...]:
+    def make_memory(self, encoded: Sequence[Encoded]) -> tuple[Memory, ...]:
         """The memories; their summaries are the senses' last states, from which the decoder begins."""
-        return self.decoder.remember(*((e.values_BSD, e.lengths_B, e.h_BLD[:, -1]) for e in encoded))
+        return self.decoder.make_memory(*((e.values_BSD, e.lengths_B, e.h_BLD[:, -1]) for e in encoded))
 
     def frames(self, encoded: Sequence[Encoded]) -> list[tuple[Tensor, Tensor]]:
         """Logits (B, S, V) of the heads, and lengths; none without `ctc_head`."""
@@ -147,10 +147,10 @@ class System(NamedTuple):
         """The `nbest` texts of every item, best first; at most ten tokens more than its longest memory has steps."""
         encoded = self.model.encode(batch.to(self.device).streams)
         longest_B = torch.stack([e.lengths_B for e in encoded]).amax(0) + 10
-        search = spelling.decoding.search(longest_B, nbest, forbid=(*Search.forbid, UNK))
+        search = spelling.decoding.search(longest_B, nbest, suppress_tokens=(*Search.suppress_tokens, UNK))
         joint = [(CtcPrefix(*frames), spelling.ctc_weight) for frames in self.model.frames(encoded)]
         scorers = (*self.scorers, *joint) if spelling.ctc_weight else self.scorers
-        found = beam(self.model.decoder, self.model.remember(encoded), search, scorers=scorers)
+        found = beam(self.model.decoder, self.model.make_memory(encoded), search, scorers=scorers)
         limit_B = torch.as_tensor(search.max_len).expand(len(found)).tolist()
         return [
             [Written(self.vocab.decode(h.tokens), h, len(h.tokens) >= limit) for h in some]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqkit.data.batch import Example, collate
 from seqkit.data.manifest import Item
-from seqkit.decode import force
+from seqkit.decode import score_targets
 from seqkit.draw_time import double_attention
 from seqkit.recipes.common.search_options import Written
 from seqkit.recipes.lipreading.attention_model import System
@@ -26,8 +26,8 @@ LEAD = 0.2  # seconds by which a word is shown before it is attended to
 def attention(system: System, streams: tuple[Tensor, ...], spelt: Written) -> list[Tensor]:
     """For every memory the weights (T, S) of the text's tokens."""
     batch = collate([Example(0, streams, spelt.hypothesis.tokens)]).to(system.device)
-    memories = system.model.remember(system.model.encode(batch.streams))
-    forced = force(system.model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
+    memories = system.model.make_memory(system.model.encode(batch.streams))
+    forced = score_targets(system.model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
     return [weights_BTS[0, : len(spelt.hypothesis.tokens)].cpu() for weights_BTS in forced.weights]
 
 

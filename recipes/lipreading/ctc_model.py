@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqkit.config import at_least_one
 from seqkit.data.batch import Example, collate
-from seqkit.data.files import text_lines
+from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import BOS, UNK, Vocab
 from seqkit.decode import (
@@ -22,19 +22,19 @@ from seqkit.decode import (
     LengthBonus,
     Scorer,
     Search,
-    best_path,
+    greedy_ctc,
     lexicon,
     prefix_beam,
     slots,
-    spans,
+    token_spans,
 )
-from seqkit.decode.ctc import BARRED
+from seqkit.decode.ctc import SPECIAL_TOKENS
 from seqkit.decode.search import Scorers
 from seqkit.errors import InputError
 from seqkit.recipes.language_model.recipe import load_scorer
 from seqkit.recipes.lipreading.data import spelt_words
 from seqkit.recipes.lipreading.encoders import Sense
-from seqkit.train.fit import say
+from seqkit.train.distributed import print0
 
 LM = "lm.ngram"  # the file of the run's own model
 OWN, NONE = "own", "none"
@@ -112,9 +112,12 @@ class System(NamedTuple):
             lengths_B = torch.tensor([len(logits_TV) for logits_TV in own], device=self.device)
             padded_BTV = nn.utils.rnn.pad_sequence(list(own), batch_first=True).to(self.device)
             if reading.beam == 1 and nbest == 1:
-                found += [[timed.hypothesis] for timed in best_path(padded_BTV, lengths_B, forbid=(*BARRED, UNK))]
+                found += [
+                    [timed.hypothesis]
+                    for timed in greedy_ctc(padded_BTV, lengths_B, suppress_tokens=(*SPECIAL_TOKENS, UNK))
+                ]
                 continue
-            search = Search(beam=max(reading.beam, nbest), nbest=nbest, forbid=(BOS, UNK))
+            search = Search(beam=max(reading.beam, nbest), nbest=nbest, suppress_tokens=(BOS, UNK))
             found += prefix_beam(padded_BTV, lengths_B, search, scorers=self.scorers)
         return found
 
@@ -125,7 +128,7 @@ class System(NamedTuple):
         """The words of a text and when they are said, by the best path that says it."""
         if not hypothesis.tokens:
             return []
-        found = spans(logits_TV[None], torch.tensor([len(logits_TV)]), [hypothesis.tokens])[0]
+        found = token_spans(logits_TV[None], torch.tensor([len(logits_TV)]), [hypothesis.tokens])[0]
         timed = (
             (self.vocab.token(token), first * seconds_a_frame, (last + 1) * seconds_a_frame)
             for token, (first, last) in zip(hypothesis.tokens, found, strict=True)
@@ -161,7 +164,7 @@ def read_grammar(path: Path, vocab: Vocab, device: torch.device) -> Grammar:
     """
     if not path.is_file():
         raise InputError(f"`grammar` must be a file of words, got {path}, which is none")
-    lines = [line.split() for _, line in text_lines(path) if line.strip()]
+    lines = [line.split() for _, line in read_lines(path) if line.strip()]
     sets = [[vocab.encode(word) for word in line] for line in lines]
     for line, words in zip(lines, sets, strict=True):
         for word, ids in zip(line, words, strict=True):
@@ -179,4 +182,4 @@ def note_unknown(vocab: Vocab, items: Sequence[Item]) -> None:
     texts = (text for item in items for text in item.references)
     unknown = sorted({symbol for text in texts for symbol in vocab.tokens(text) if UNK in vocab.encode(symbol)})
     if unknown:
-        say(f"symbols that training did not have, so that they cannot be read: {' '.join(map(repr, unknown[:20]))}")
+        print0(f"symbols that training did not have, so that they cannot be read: {' '.join(map(repr, unknown[:20]))}")

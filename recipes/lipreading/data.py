@@ -22,7 +22,7 @@ from torch import Tensor
 
 from seqkit.config import at_least_one
 from seqkit.data import audio, noise, video
-from seqkit.data.files import atomic
+from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.video_file import read_clip
 from seqkit.errors import InputError
@@ -98,7 +98,7 @@ class Inputs(NamedTuple):
 
 
 def save_inputs(folder: Path, inputs: dict[str, Inputs]) -> None:
-    with atomic(folder / "inputs.json") as file:
+    with atomic_write(folder / "inputs.json") as file:
         file.write(json.dumps({name: own._asdict() for name, own in inputs.items()}).encode())
 
 

@@ -9,10 +9,10 @@ from typing import Literal
 from torch import Tensor, nn
 
 from seqkit.errors import InputError
-from seqkit.nn import initialise
+from seqkit.nn import initialize
 from seqkit.nn.encoders import Encoded, RecurrentEncoder
-from seqkit.nn.frames import Pixels
-from seqkit.nn.frontends import Dense, ResNet, Stack, Stcnn, TimeConvs, VggM
+from seqkit.nn.frames import PixelNorm
+from seqkit.nn.frontends import ConvSubsampling, FrameStacking, LinearFrontEnd, ResNet, Stcnn, VggM
 from seqkit.recipes.lipreading.data import Inputs, Video
 
 
@@ -118,17 +118,17 @@ def make_watch(n: Watching, video: Video, inputs: Inputs) -> Sense:
         reverse=n.watch_reverse,
         dropout=n.watch_dropout,
     )
-    initialise.modern(encoder)
+    initialize.xavier(encoder)
     return Sense(frontend, encoder, dropout=n.watch_dropout)
 
 
 def make_eyes(n: Watching, video: Video, inputs: Inputs) -> nn.Module:
-    pixels = Pixels(inputs.mean, inputs.std)
+    pixels = PixelNorm(inputs.mean, inputs.std)
     try:
         if n.frontend == "vgg_m":
             return VggM(pixels, size=video.pixels, width=n.channels, span=n.span)
         if n.frontend == "dense":
-            return Dense(pixels, size=video.pixels, output_dim=max(1, round(128 * n.channels)))
+            return LinearFrontEnd(pixels, size=video.pixels, output_dim=max(1, round(128 * n.channels)))
         if n.frontend == "resnet":
             return ResNet(pixels, width=max(1, round(64 * n.channels)), span=n.span)
         channels = [max(1, round(n.channels * count)) for count in (32, 64, 96)]
@@ -141,16 +141,16 @@ def make_eyes(n: Watching, video: Video, inputs: Inputs) -> nn.Module:
 
 def make_window(width: int, n: Watching) -> nn.Module:
     if not n.window:
-        return Stack(width, stride=n.window_stride)
-    return TimeConvs(width, n.window_dim, strides=(n.window_stride,), kernel=n.window)
+        return FrameStacking(width, stride=n.window_stride)
+    return ConvSubsampling(width, n.window_dim, strides=(n.window_stride,), kernel=n.window)
 
 
 def make_listen(n: Listening, inputs: Inputs) -> Sense:
     """Raises InputError for sizes that do not fit each other."""
     frontend = (
-        TimeConvs(inputs.width, n.listen_channels, strides=n.listen_strides, kernel=5)
+        ConvSubsampling(inputs.width, n.listen_channels, strides=n.listen_strides, kernel=5)
         if n.listen_strides
-        else Stack(inputs.width, stack=n.stack, stride=n.stack)
+        else FrameStacking(inputs.width, stack=n.stack, stride=n.stack)
     )
     encoder = RecurrentEncoder(
         frontend.output_dim,
@@ -161,5 +161,5 @@ def make_listen(n: Listening, inputs: Inputs) -> Sense:
         reverse=n.listen_reverse,
         dropout=n.listen_dropout,
     )
-    initialise.modern(encoder)
+    initialize.xavier(encoder)
     return Sense(frontend, encoder, dropout=n.listen_dropout)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from seqkit.cli import Recipe, print_answers
 from seqkit.config import at_least_one
-from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
+from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora as synthetic
@@ -55,12 +55,12 @@ from seqkit.recipes.lipreading.encoders import Watching, make_watch
 from seqkit.recipes.lipreading.plots import draw
 from seqkit.recipes.lipreading.raw_video import as_item, write_subtitles
 from seqkit.recipes.lipreading.timing import lateness
-from seqkit.score.evaluate import tally, values
+from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.report import Evaluated, Provenance, format_table, write_report
 from seqkit.train import checkpoint
-from seqkit.train.distributed import processes
-from seqkit.train.fit import Data, Loss, Outcome, Run, fit, say
-from seqkit.train.plan import Plan
+from seqkit.train.distributed import print0, process_group
+from seqkit.train.loop import Loss, Outcome, RunFolder, fit
+from seqkit.train.training_config import TrainingConfig
 
 METRICS = ("wer", "cer", "bleu")
 RATE = 25.0  # frames a second
@@ -106,8 +106,8 @@ class Config:
     watch: Watching = field(
         default_factory=lambda: Watching(channels=0.5, frontend_norm=True, frontend_dropout=0.1, watch_dropout=0.3)
     )
-    plan: Plan = field(
-        default_factory=lambda: Plan(
+    plan: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
             epochs=60,
             optimizer="adam",
             learning_rate=1e-3,
@@ -157,19 +157,19 @@ def train_data(config: Config, vocab: Vocab, inputs: Inputs, items: Sequence[Ite
     fits = [fewest(ids) <= -(-size // stride) for ids, size in zip(targets, sizes, strict=True)]
     short = [item.id for item, fit in zip(items, fits, strict=False) if not fit]
     if short:
-        say(f"{len(short):,} items left out, whose text is longer than their frames can say: {', '.join(short[:5])}")
+        print0(f"{len(short):,} items left out, whose text is longer than their frames can say: {', '.join(short[:5])}")
     sentences = [n for n in range(len(items)) if fits[n]]
     single = np.array([n for n in range(len(items), len(examples)) if fits[n]], dtype=np.int64)
     if not sentences:
         raise InputError("training items must have as many frames as symbols, got none that has")
-    say(f"{len(sentences):,} sentences of {sum(sizes[n] for n in sentences):,} frames, {len(single):,} single words")
+    print0(f"{len(sentences):,} sentences of {sum(sizes[n] for n in sentences):,} frames, {len(single):,} single words")
     seed = config.plan.seed
 
     def epoch(number: int) -> list[list[int]]:
         share = config.text.single_words * config.text.word_decay**number
         drawn = single[np.random.default_rng((seed, number)).random(len(single)) < share]
         chosen = [*sentences, *drawn.tolist()]
-        batches = LengthBatches([sizes[n] for n in chosen], config.text.batch_frames, seed=seed)
+        batches = BucketBatchSampler([sizes[n] for n in chosen], config.text.batch_frames, seed=seed)
         return [[chosen[place] for place in batch] for batch in batches.epoch(number)]
 
     def load(number: int, draw: int) -> Example:
@@ -198,7 +198,7 @@ def fewest(ids: Sequence[int]) -> int:
 def train(
     config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
 ) -> Outcome:
-    with processes(device) as device:
+    with process_group(device) as device:
         items, held_out = read_split(data, "train"), read_split(data, "val")
         peeked = read_split(data, config.text.peek) if config.text.peek else []
         last = checkpoint.find(out / "last") if resume else None
@@ -207,16 +207,16 @@ def train(
         inputs = load_inputs(last)["watch"] if last else watched(config.video, items)
         torch.manual_seed(config.plan.seed)
         model = LipReader(make_watch(config.watch, config.video, inputs), len(vocab)).to(device)
-        say(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(vocab):,} symbols, {inputs.kind}")
+        print0(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(vocab):,} symbols, {inputs.kind}")
         if init:
-            say(checkpoint.init_from(model, init).text())
+            print0(checkpoint.init_from(model, init).text())
         system, greedy = System(model, vocab, ()), dataclasses.replace(config.search, beam=1)
         ngrams = count((vocab.tokens(text) for text in texts), config.text.lm_order)
 
         def scored(some: Sequence[Item]) -> dict[str, float]:
             logits = logits_of(config, inputs, system, some)
             found = [system.text(best) for best, *_ in system.read(logits, greedy)]
-            return values(tally(["wer", "cer"], [item.references for item in some], found))
+            return corpus_scores(statistics(["wer", "cer"], [item.references for item in some], found))
 
         def validate() -> dict[str, float]:
             peek = {f"peek_{name}": value for name, value in scored(peeked).items()} if peeked else {}
@@ -229,7 +229,7 @@ def train(
                 write(ngrams, file)
 
         order = train_data(config, vocab, inputs, items)
-        return fit(model, make_loss(model), order, validate, config.plan, Run(out, resume, assets))
+        return fit(model, make_loss(model), order, validate, config.plan, RunFolder(out, resume, assets))
 
 
 def logits_of(config: Config, inputs: Inputs, system: System, items: Sequence[Item]) -> list[Tensor]:
@@ -332,7 +332,7 @@ def paper() -> Config:
         video=Video(),
         rows=Rows(normalise="corpus"),
         watch=Watching(),
-        plan=Plan(epochs=200, optimizer="adam", learning_rate=1e-4, clip=0.0, patience=30, metric="wer"),
+        plan=TrainingConfig(epochs=200, optimizer="adam", learning_rate=1e-4, clip=0.0, patience=30, metric="wer"),
         search=Reading(beam=200),
     )
 

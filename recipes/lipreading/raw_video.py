@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from seqkit.data.audio import RATE, read_audio
-from seqkit.data.files import atomic
+from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
-from seqkit.data.video_file import PER_TICK, TICKS, read_note, read_sound, told_seconds, write_wav
+from seqkit.data.video_file import PER_TICK, TICKS, declared_duration, read_note, read_sound, write_wav
 from seqkit.errors import InputError
-from seqkit.train.fit import say
+from seqkit.train.distributed import print0
 
 LONGEST = 60.0  # seconds that are read at once
 SOUND = (".wav", ".flac", ".ogg", ".mp3")
@@ -32,10 +32,10 @@ def as_item(path: Path, folder: Path, *, watch: bool = True) -> Item:
     if read_note(path):
         sound = path.with_suffix(".wav")
         return Item(id=path.name, video=path, audio=sound if sound.is_file() else None)
-    refuse_long(path, told_seconds(path))
+    refuse_long(path, declared_duration(path))
     video = folder / f"{len(list(folder.iterdir()))}.mp4"
     if not watch:
-        blocks = list(read_sound(path, note=lambda remark: say(f"{path}: {remark}")))
+        blocks = list(read_sound(path, note=lambda remark: print0(f"{path}: {remark}")))
         ticks = sum(map(len, blocks)) // PER_TICK
         seconds, sound = ticks / TICKS, video.with_suffix(".wav")
         refuse_long(path, seconds)
@@ -46,7 +46,7 @@ def as_item(path: Path, folder: Path, *, watch: bool = True) -> Item:
     seconds = note["frames"] / TICKS
     refuse_long(path, seconds)
     for remark in note["remarks"]:
-        say(f"{path}: {remark}")
+        print0(f"{path}: {remark}")
     return Item(id=path.name, video=video, audio=video.with_suffix(".wav") if note["sound"] else None, seconds=seconds)
 
 
@@ -58,7 +58,7 @@ def refuse_long(path: Path, seconds: float) -> None:
 def write_subtitles(path: Path, words: Sequence[tuple[str, float, float]]) -> None:
     """`path`.srt and `path`.vtt, a word at a time."""
     for ending, head, point in ((".srt", "", ","), (".vtt", "WEBVTT\n\n", ".")):
-        with atomic(path.with_name(path.name + ending)) as file:
+        with atomic_write(path.with_name(path.name + ending)) as file:
             file.write(
                 (
                     head
@@ -84,7 +84,7 @@ def write_subtitled(source: Path, words: Sequence[tuple[str, float, float]], pat
 
     from seqkit.data.video_file import read_frames
 
-    with atomic(path) as file, av.open(file, "w", "mp4") as container:
+    with atomic_write(path) as file, av.open(file, "w", "mp4") as container:
         pictures = container.add_stream("libx264", rate=TICKS)
         pictures.pix_fmt, pictures.options = "yuv420p", {"crf": "20"}
         sound = container.add_stream("aac", rate=RATE, layout="mono")

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from seqkit.cli import Recipe, print_answers
 from seqkit.config import at_least_one
-from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
-from seqkit.data.files import atomic
+from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
+from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora as synthetic
@@ -40,13 +40,13 @@ from seqkit.recipes.lipreading.data import Inputs, Rows, Sound, Video, load_inpu
 from seqkit.recipes.lipreading.encoders import Listening, Watching
 from seqkit.recipes.lipreading.evaluation import conditions, disagreements, slots, table
 from seqkit.recipes.lipreading.raw_video import as_item
-from seqkit.score.evaluate import tally, values
+from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.report import Evaluated, Provenance, format_table, write_hypotheses, write_report
 from seqkit.train import checkpoint
-from seqkit.train.distributed import processes
-from seqkit.train.fit import Data, Loss, Outcome, Run, fit, say
-from seqkit.train.plan import Plan
+from seqkit.train.distributed import print0, process_group
+from seqkit.train.loop import Loss, Outcome, RunFolder, fit
 from seqkit.train.schedule import linear_ramp
+from seqkit.train.training_config import TrainingConfig
 
 METRICS = ("wer", "cer", "bleu1", "bleu")
 
@@ -94,8 +94,8 @@ class Config:
     course: Course = field(default_factory=Course)
     mixing: Mixing = field(default_factory=Mixing)
     objective: Objective = field(default_factory=Objective)
-    plan: Plan = field(
-        default_factory=lambda: Plan(
+    plan: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
             epochs=36,
             optimizer="adam",
             learning_rate=1e-3,
@@ -116,7 +116,7 @@ def make_loss(model: Speller, objective: Objective, sampling: tuple[int, int]) -
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
         encoded = model.encode(batch.streams)
         share = linear_ramp(step, start=sampling[0], end=sampling[1], high=objective.sampling)
-        features_BTF, _ = model.decoder.unroll(batch.inputs_BT, model.remember(encoded), sampling=share)
+        features_BTF, _ = model.decoder.forward_features(batch.inputs_BT, model.make_memory(encoded), sampling=share)
         targets_N = real_tokens(batch.targets_BT, batch.lengths_B)
         logits_NV = model.decoder.readout(real_tokens(features_BTF, batch.lengths_B))
         total = cross_entropy(logits_NV, targets_N, smoothing=objective.smoothing)
@@ -146,13 +146,15 @@ def train_data(config: Config, vocab: Vocab, show: Show, items: Sequence[Item]) 
 
     def epoch(number: int) -> list[list[int]]:
         sizes = [piece.share(items) * whole[piece.item] for piece in examples(number)]
-        return LengthBatches([max(1, round(size)) for size in sizes], config.text.batch_steps, seed=seed).epoch(number)
+        return BucketBatchSampler([max(1, round(size)) for size in sizes], config.text.batch_steps, seed=seed).epoch(
+            number
+        )
 
     def read(chosen: Sequence[Sequence[int]], number: int) -> Iterable[Batch]:
         found = examples(number)
         words = course.words(number)
         if number == 0 or words != course.words(number - 1):
-            say(f"epoch {number}: " + (f"pieces of up to {words} words" if words else "whole sentences"))
+            print0(f"epoch {number}: " + (f"pieces of up to {words} words" if words else "whole sentences"))
 
         def load(place: int, draw: int) -> Example:
             piece, whole = found[place], items[found[place].item]
@@ -168,7 +170,7 @@ def train_data(config: Config, vocab: Vocab, show: Show, items: Sequence[Item]) 
 def train(
     config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
 ) -> Outcome:
-    with processes(device) as device:
+    with process_group(device) as device:
         modality = config.network.modality
         items, held_out = read_split(data, "train", modality), read_split(data, "val", modality)
         config = dataclasses.replace(config, course=config.course.through(items))
@@ -181,9 +183,9 @@ def train(
         inputs = load_inputs(last) if last else find_inputs(config.video, config.sound, items, SENSES[modality])
         torch.manual_seed(config.plan.seed)
         model = make_model(config, inputs, vocab).to(device)
-        say(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(vocab):,} characters, {modality}")
+        print0(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(vocab):,} characters, {modality}")
         if init:
-            say(checkpoint.init_from(model, init).text())
+            print0(checkpoint.init_from(model, init).text())
         show = Show(config.video, config.rows, config.sound, inputs, noise_of(config.sound, items))
         system = System(model, vocab, ())
         greedy = Spelling(dataclasses.replace(config.search.decoding, beam=1))
@@ -191,7 +193,7 @@ def train(
         def validate() -> dict[str, float]:
             found = spell(system, show, held_out, modality, greedy)
             texts = [best.text for best, *_ in found]
-            return values(tally(["wer", "cer"], [item.references for item in held_out], texts))
+            return corpus_scores(statistics(["wer", "cer"], [item.references for item in held_out], texts))
 
         def assets(folder: Path) -> None:
             vocab.save(folder, "target")
@@ -201,7 +203,7 @@ def train(
         begin = sum(len(order.epoch(n)) for n in range(config.course.epochs))
         ramp = begin, begin + round(config.objective.sampling_epochs * len(order.epoch(config.course.epochs)))
         loss = make_loss(model, config.objective, ramp)
-        return fit(model, loss, order, validate, config.plan, Run(out, resume, assets))
+        return fit(model, loss, order, validate, config.plan, RunFolder(out, resume, assets))
 
 
 def make_model(config: Config, inputs: Mapping[str, Inputs], vocab: Vocab) -> Speller:
@@ -280,7 +282,7 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
     print("\n" + table(crossing))
     if len(groups["modality"]) > 1:
         differing = disagreements(groups["modality"])
-        with atomic(folder / "disagreements.txt") as file:
+        with atomic_write(folder / "disagreements.txt") as file:
             file.write(differing.encode() + b"\n")
         print("\n" + differing)
 
@@ -303,7 +305,7 @@ def predict(
             if not any(has(item, name) for name in SENSES[modality]):
                 raise InputError(f"{item.id}: must have what the run needs for {modality}, got a file without it")
             if modality == "both" and not item.audio:
-                say(f"{item.id}: no sound, so that the lips alone are read")
+                print0(f"{item.id}: no sound, so that the lips alone are read")
         found = spell(system, show, items, modality, config.search, nbest=nbest)
         if pictures:
             from seqkit.recipes.lipreading.attention_plots import draw
@@ -332,7 +334,7 @@ def paper() -> Config:
         listen=Listening(stack=1, listen_layers=3, listen_both=False, listen_reverse=True),
         network=Network(embed_dim=256, decoder_dim=512, decoder_layers=3, attention_dim=512, readout_dim=512),
         course=Course(stages=(1, 2, 3, 4), stage_epochs=(10, 5, 5, 5)),
-        plan=Plan(
+        plan=TrainingConfig(
             epochs=100, optimizer="sgd", learning_rate=0.1, schedule="plateau", decay=0.9, clip=5.0, metric="wer"
         ),
     )

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
+from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.errors import InputError
-from seqkit.train.fit import say
-from seqkit.train.step import Data
+from seqkit.train.distributed import print0
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ def train_data(text: Text, vocabs: Vocabs, items: Sequence[Item], seed: int) -> 
     kept = [number for number, size in enumerate(sizes) if min(size) > 0 and max(size) <= text.max_tokens]
     if not kept:
         raise InputError(f"training pairs must have 1 to {text.max_tokens} tokens a side, got none of {len(items)}")
-    say(f"{len(kept):,} training pairs, {len(items) - len(kept):,} left out for more than {text.max_tokens} tokens")
-    batches = LengthBatches([sizes[number] for number in kept], text.batch_tokens, seed=seed)
+    print0(f"{len(kept):,} training pairs, {len(items) - len(kept):,} left out for more than {text.max_tokens} tokens")
+    batches = BucketBatchSampler([sizes[number] for number in kept], text.batch_tokens, seed=seed)
 
     def epoch(number: int) -> list[list[int]]:
         return [[kept[place] for place in batch] for batch in batches.epoch(number)]

@@ -10,16 +10,16 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqkit.data.batch import Example, LengthBatches, Stream, collate, pad
+from seqkit.data.batch import BucketBatchSampler, Example, PaddedSequence, collate, pad
 from seqkit.data.vocab import UNK
-from seqkit.decode import Ensemble, Hypothesis, beam, each, force
+from seqkit.decode import Ensemble, Hypothesis, beam, map_batches, score_targets
 from seqkit.errors import InputError
-from seqkit.nn import initialise
+from seqkit.nn import initialize
 from seqkit.nn.attention import make_attention
-from seqkit.nn.bridge import Start, make_bridge, summarise
 from seqkit.nn.decoder import Decoder, feature_dim
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import RecurrentEncoder, TextEncoder
+from seqkit.nn.initial_state import Start, make_bridge, summarise
 from seqkit.nn.memory import Memory
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
@@ -70,7 +70,7 @@ class Network:
     """rate on embeddings, between layers and below the softmax"""
     variational: bool = False
     """one dropout mask a sentence between encoder layers (Gal and Ghahramani 2016)"""
-    initialiser: Literal["modern", "uniform", "bahdanau"] = "modern"
+    initializer: Literal["xavier", "uniform", "bahdanau"] = "xavier"
     """Glorot and orthogonal, U(-0.08, 0.08) (Sutskever), or Bahdanau's"""
 
 
@@ -115,11 +115,11 @@ class Translator(nn.Module):
         self.begin = n.begin
         self.encoder = TextEncoder(source, encoder, dropout=n.dropout)
         self.decoder = Decoder(target, cells, attentions, readout, wiring=n.wiring, bridge=bridge, dropout=n.dropout)
-        getattr(initialise, n.initialiser)(self)
+        getattr(initialize, n.initializer)(self)
 
-    def remember(self, source: Stream) -> tuple[Memory, ...]:
+    def make_memory(self, source: PaddedSequence) -> tuple[Memory, ...]:
         encoded = self.encoder(source.values, source.lengths_B)
-        return self.decoder.remember((encoded.values_BSD, encoded.lengths_B, summarise(encoded, self.begin)))
+        return self.decoder.make_memory((encoded.values_BSD, encoded.lengths_B, summarise(encoded, self.begin)))
 
 
 def make_model(network: Network, vocabs: Vocabs) -> Translator:
@@ -151,7 +151,7 @@ class System(NamedTuple):
         ids = [self.vocabs.source.encode(source) for source in sources]
         order = sorted((number for number in range(len(ids)) if ids[number]), key=lambda number: -len(ids[number]))
         lengths = [len(ids[number]) for number in order]
-        batches = LengthBatches(lengths, 1 << 30, shuffle=False, max_items=decoding.batch).epoch(0)
+        batches = BucketBatchSampler(lengths, 1 << 30, shuffle=False, max_items=decoding.batch).epoch(0)
         found = {number: [NOTHING] for number in range(len(ids)) if not ids[number]}
 
         def search(batch: Sequence[int]) -> Iterable[tuple[int, list[Written]]]:
@@ -159,7 +159,7 @@ class System(NamedTuple):
             together = [ids[n] for n in numbers], [sources[n] for n in numbers]
             return zip(numbers, self.search(*together, decoding, nbest), strict=True)
 
-        for translations in each(search, batches, self.device):
+        for translations in map_batches(search, batches, self.device):
             found |= translations
         return [found[number] for number in range(len(ids))]
 
@@ -167,9 +167,9 @@ class System(NamedTuple):
     def search(
         self, ids: Sequence[Sequence[int]], sources: Sequence[str], decoding: Decoding, nbest: int
     ) -> list[list[Written]]:
-        source = Stream(*(t.to(self.device) for t in pad(ids)))
+        source = PaddedSequence(*(t.to(self.device) for t in pad(ids)))
         search = decoding.search(2 * source.lengths_B + 10, nbest)
-        memories = tuple(model.remember(source) for model in self.models)
+        memories = tuple(model.make_memory(source) for model in self.models)
         found = beam(Ensemble([model.decoder for model in self.models]), memories, search)
         longest_B = torch.as_tensor(search.max_len).expand(len(ids))
         return [
@@ -198,6 +198,6 @@ class System(NamedTuple):
         """
         model, words = self.models[0], self.vocabs.source.tokens(source)
         batch = collate([Example(0, (self.vocabs.source.encode(source) or [UNK],), tokens)]).to(self.device)
-        memories = model.remember(batch.streams[0])
-        forced = force(model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
+        memories = model.make_memory(batch.streams[0])
+        forced = score_targets(model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
         return (forced.weights[0][0].cpu(), words) if forced.weights else (torch.zeros(0), [])

@@ -27,13 +27,13 @@ from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.recipes.common.search_options import Decoding, check_vocabulary, members
 from seqkit.recipes.translation.data import Text, load_vocabs, read_pairs, train_data, train_vocabs
 from seqkit.recipes.translation.model import Network, System, Translator, make_model
-from seqkit.score.evaluate import tally, values
+from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.report import Evaluated, Provenance, format_table, write_report
 from seqkit.train import checkpoint
-from seqkit.train.distributed import processes
-from seqkit.train.fit import Loss, Outcome, Run, fit, say
-from seqkit.train.plan import Plan
+from seqkit.train.distributed import print0, process_group
+from seqkit.train.loop import Loss, Outcome, RunFolder, fit
 from seqkit.train.schedule import linear_ramp
+from seqkit.train.training_config import TrainingConfig
 
 METRICS = ("bleu", "chrf", "ter")
 LENGTHS = (10, 15, 20, 30, 40, 50)  # words of the source: the bounds of the breakdown by length
@@ -60,8 +60,8 @@ class Config:
     text: Text = field(default_factory=Text)
     network: Network = field(default_factory=Network)
     objective: Objective = field(default_factory=Objective)
-    plan: Plan = field(
-        default_factory=lambda: Plan(
+    plan: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
             epochs=8,
             optimizer="adam",
             learning_rate=1.5e-3,
@@ -81,9 +81,9 @@ def make_loss(model: Translator, objective: Objective) -> Loss:
     """Cross entropy of the real tokens alone, so that padding costs nothing below the softmax."""
 
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
-        memories = model.remember(batch.streams[0])
+        memories = model.make_memory(batch.streams[0])
         share = linear_ramp(step, start=objective.sampling_start, end=objective.sampling_end, high=objective.sampling)
-        features_BTF, _ = model.decoder.unroll(batch.inputs_BT, memories, sampling=share)
+        features_BTF, _ = model.decoder.forward_features(batch.inputs_BT, memories, sampling=share)
         logits_NV = model.decoder.readout(real_tokens(features_BTF, batch.lengths_B))
         targets_N = real_tokens(batch.targets_BT, batch.lengths_B)
         return cross_entropy(logits_NV, targets_N, smoothing=objective.smoothing), len(targets_N)
@@ -94,26 +94,28 @@ def make_loss(model: Translator, objective: Objective) -> Loss:
 def train(
     config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
 ) -> Outcome:
-    with processes(device) as device:
+    with process_group(device) as device:
         items, held_out = read_pairs(data, "train"), read_pairs(data, "val")
         last = checkpoint.find(out / "last") if resume else None
         vocabs = load_vocabs(last, joint=config.text.joint) if last else train_vocabs(config.text, items)
         torch.manual_seed(config.plan.seed)
         model = make_model(config.network, vocabs).to(device)
-        say(
+        print0(
             f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabularies of "
             f"{len(vocabs.source):,} and {len(vocabs.target):,}"
         )
         if init:
-            say(checkpoint.init_from(model, init).text())
+            print0(checkpoint.init_from(model, init).text())
         system, greedy = System((model,), vocabs), dataclasses.replace(config.search, beam=1)
 
         def validate() -> dict[str, float]:
             found = system.translate([item.source for item in held_out], greedy)
-            return values(tally(["bleu"], [item.references for item in held_out], [best.text for best, *_ in found]))
+            return corpus_scores(
+                statistics(["bleu"], [item.references for item in held_out], [best.text for best, *_ in found])
+            )
 
         order = train_data(config.text, vocabs, items, config.plan.seed)
-        loss, run = make_loss(model, config.objective), Run(out, resume, vocabs.save)
+        loss, run = make_loss(model, config.objective), RunFolder(out, resume, vocabs.save)
         return fit(model, loss, order, validate, config.plan, run)
 
 
@@ -197,10 +199,10 @@ def sutskever() -> Config:
             readout="linear",
             tied=False,
             dropout=0.0,
-            initialiser="uniform",
+            initializer="uniform",
         ),
         objective=Objective(smoothing=0.0),
-        plan=Plan(
+        plan=TrainingConfig(
             epochs=7.5, optimizer="sgd", learning_rate=0.7, schedule="halving", clip=5.0, metric="bleu", goal="max"
         ),
         search=Decoding(beam=12, length_penalty="none"),
@@ -224,10 +226,10 @@ def bahdanau() -> Config:
             readout_dim=500,
             tied=False,
             dropout=0.0,
-            initialiser="bahdanau",
+            initializer="bahdanau",
         ),
         objective=Objective(smoothing=0.0),
-        plan=Plan(
+        plan=TrainingConfig(
             epochs=5,
             optimizer="adadelta",
             learning_rate=1.0,

@@ -10,15 +10,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from seqkit.config import at_least_one
-from seqkit.data.batch import Batch, Example, LengthBatches, collate, loader
-from seqkit.data.files import atomic
+from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
+from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, read_manifest
-from seqkit.data.text import squeeze
+from seqkit.data.text import normalize_whitespace
 from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import Sight
-from seqkit.train.fit import say
-from seqkit.train.step import Data
+from seqkit.train.distributed import print0
 
 LIKE = 2  # first words of a question that make its type, where the corpus names none
 
@@ -65,7 +64,7 @@ class Answers(NamedTuple):
         return self.prior.get(question_type(item), self.prior[""])
 
     def save(self, folder: Path) -> None:
-        with atomic(folder / "answers.json") as file:
+        with atomic_write(folder / "answers.json") as file:
             file.write(json.dumps(self._asdict(), ensure_ascii=False, indent=0).encode())
 
 
@@ -75,11 +74,11 @@ def load_answers(folder: Path) -> Answers:
 
 
 def plain_question(question: str) -> str:
-    return squeeze(question).lower().rstrip(" ?")
+    return normalize_whitespace(question).lower().rstrip(" ?")
 
 
 def plain_answer(answer: str) -> str:
-    return squeeze(answer).lower()
+    return normalize_whitespace(answer).lower()
 
 
 def question_type(item: Item) -> str:
@@ -140,7 +139,7 @@ def read_vectors(path: Path, vocab: Vocab) -> np.ndarray:
     vectors_VE = np.zeros((len(vocab), width), np.float32)
     for number, row in rows.items():
         vectors_VE[number] = row
-    say(f"{path.name}: vectors of {width} numbers for {len(rows):,} of {len(vocab):,} words")
+    print0(f"{path.name}: vectors of {width} numbers for {len(rows):,} of {len(vocab):,} words")
     return vectors_VE
 
 
@@ -156,14 +155,14 @@ def train_data(text: Text, vocab: Vocab, answers: Answers, items: Sequence[Item]
     kept = [number for number, ids in enumerate(known) if ids]
     if not kept:
         raise InputError("training questions must have at least one answer among the classes, got none")
-    say(
+    print0(
         f"{len(kept):,} questions, {len(items) - len(kept):,} left out: no answer of theirs is one of "
         f"{len(answers.texts):,} classes"
     )
     questions = [question_ids(text, vocab, item.question or "") for item in items]
     sizes = [len(questions[number]) for number in kept]
     budget = text.batch_questions * max(sizes)
-    batches = LengthBatches(sizes, budget, seed=seed, max_items=text.batch_questions)
+    batches = BucketBatchSampler(sizes, budget, seed=seed, max_items=text.batch_questions)
 
     def load(place: int, draw: int) -> Example:
         number = kept[place]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from seqkit.data.batch import pad
 from seqkit.data.vocab import Vocab
 from seqkit.errors import InputError
-from seqkit.nn import initialise
+from seqkit.nn import initialize
 from seqkit.nn.backbones import Backbone
 from seqkit.nn.bilinear import l2_normalise
 from seqkit.nn.fusion import Kind, make_fusion
@@ -146,8 +146,8 @@ class Answerer(nn.Module):
                 nn.Linear(self.glance.dim, n.attention_dim), nn.ReLU(), nn.Linear(n.attention_dim, n.glimpses)
             )
         self.classify = nn.Linear(fused_dim, answers)
-        initialise.modern(self)
-        self.eye = eye  # after the initialiser, which must leave it alone
+        initialize.xavier(self)
+        self.eye = eye  # after the initializer, which must leave it alone
 
     def _fusion(self, n: Network, image_dim: int, norm: float, *, glance: bool = False) -> Fusion:
         assert n.fusion != "question"

@@ -46,14 +46,14 @@ from seqkit.recipes.vqa.data import (
     train_words,
 )
 from seqkit.recipes.vqa.model import Answer, Answerer, Network, System
-from seqkit.score.evaluate import tally, values
+from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.report import Evaluated, Provenance, format_table, write_report
 from seqkit.train import checkpoint
-from seqkit.train.distributed import processes
-from seqkit.train.fit import Loss, Outcome, Run, fit, say
+from seqkit.train.distributed import print0, process_group
+from seqkit.train.loop import Loss, Outcome, RunFolder, fit
 from seqkit.train.optimizer import groups, make_optimizer
-from seqkit.train.plan import Plan
+from seqkit.train.training_config import TrainingConfig
 
 COMMON = 0.01  # share of all questions that makes a type of question a group of its own in a report
 
@@ -93,8 +93,8 @@ class Config:
     eye: Eye = field(default_factory=Eye)
     language: Language = field(default_factory=Language)
     network: Network = field(default_factory=Network)
-    plan: Plan = field(
-        default_factory=lambda: Plan(
+    plan: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
             epochs=12,
             optimizer="adam",
             learning_rate=1e-3,
@@ -138,7 +138,7 @@ def blind(paths: Sequence[Path]) -> tuple[Tensor, ...]:
 def train(
     config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
 ) -> Outcome:
-    with processes(device) as device:
+    with process_group(device) as device:
         items, held_out = read_questions(data, "train"), read_questions(data, "val")
         last = checkpoint.find(out / "last") if resume else None
         begun = last or (init and checkpoint.best_of(init[0]))
@@ -149,16 +149,16 @@ def train(
         eye = make_eye(config.eye) if looks(config) else None
         model = Answerer(config.network, config.language, eye, len(vocab), len(answers.texts), vectors_VE).to(device)
         own = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("eye."))
-        say(f"{own:,} parameters beside the eye, {len(vocab):,} words, {len(answers.texts):,} answers")
+        print0(f"{own:,} parameters beside the eye, {len(vocab):,} words, {len(answers.texts):,} answers")
         if init:
-            say(checkpoint.init_from(model, init).text())
+            print0(checkpoint.init_from(model, init).text())
         paths = [item.image for item in [*items, *held_out]]
         system = System(model, sight_of(config.eye, eye, paths) if eye else blind, vocab, answers, config.text)
 
         def validate() -> dict[str, float]:
             texts = [best.text for best, *_ in say_answers(system, held_out, config.search.batch)]
             references, names = [item.references for item in held_out], config.search.metrics(held_out)
-            return values(tally(names, references, texts, config.search.options()))
+            return corpus_scores(statistics(names, references, texts, config.search.options()))
 
         def assets(part: Path) -> None:
             vocab.save(part, "words")
@@ -167,7 +167,7 @@ def train(
         order = train_data(config.text, vocab, answers, items, system.sight, config.plan.seed)
         rates = {"eye.": config.eye.finetune_rate if config.eye.finetune else 0.0} if eye else {}
         optimizer = make_optimizer(groups(model, config.plan, rates), config.plan)
-        run = Run(out, resume, assets)
+        run = RunFolder(out, resume, assets)
         return fit(model, answer_loss(model, config.text.targets), order, validate, config.plan, run, optimizer)
 
 
@@ -267,7 +267,7 @@ def predict(
     for question in questions:
         unknown = [w for w in system.vocab.tokens(plain_question(question)) if UNK in system.vocab.encode(w)]
         if unknown:
-            say(f"not in any training question: {', '.join(unknown)} (in {question!r})")
+            print0(f"not in any training question: {', '.join(unknown)} (in {question!r})")
     given = [f"{path}\t{question}" for path, question in asked]
     print_answers(given, [[(answer.text, answer) for answer in answers] for answers in found], as_json=as_json)
     if pictures:
@@ -297,7 +297,7 @@ def paper() -> Config:
         network=Network(
             fused_dim=16000, attention_dim=512, fused_dropout=0.1, normalise="length", fused_norm=1.0, glimpse_norm=1.0
         ),
-        plan=Plan(
+        plan=TrainingConfig(
             epochs=50,
             optimizer="adam",
             learning_rate=7e-4,

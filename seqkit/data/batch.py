@@ -30,7 +30,7 @@ class Example(NamedTuple):
     target: Sequence[int]  # without BOS and EOS
 
 
-class Stream(NamedTuple):
+class PaddedSequence(NamedTuple):
     """One source of a batch, padded with zeros, which for ids is PAD."""
 
     values: Tensor  # (B, S) int64 ids, or (B, S, ...) as the examples had it
@@ -39,18 +39,18 @@ class Stream(NamedTuple):
 
 class Batch(NamedTuple):
     items: tuple[int, ...]
-    streams: tuple[Stream, ...]
+    streams: tuple[PaddedSequence, ...]
     inputs_BT: Tensor  # BOS first
     targets_BT: Tensor  # EOS last, then PAD
     lengths_B: Tensor  # of the targets, EOS counted
 
     def to(self, device: torch.device | str) -> "Batch":
-        streams = tuple(Stream(*(t.to(device, non_blocking=True) for t in stream)) for stream in self.streams)
+        streams = tuple(PaddedSequence(*(t.to(device, non_blocking=True) for t in stream)) for stream in self.streams)
         inputs_BT, targets_BT, lengths_B = (t.to(device, non_blocking=True) for t in self[2:])
         return Batch(self.items, streams, inputs_BT, targets_BT, lengths_B)
 
 
-def pad(rows: Sequence[Row]) -> Stream:
+def pad(rows: Sequence[Row]) -> PaddedSequence:
     """Rows of different length side by side; raises ValueError where they differ in more than length."""
     arrays = [np.asarray(row, np.int64 if isinstance(row, list | tuple) else None) for row in rows]
     if len({(array.shape[1:], array.dtype) for array in arrays}) != 1:
@@ -60,7 +60,7 @@ def pad(rows: Sequence[Row]) -> Stream:
     values = np.zeros((len(arrays), lengths_B.max(), *arrays[0].shape[1:]), arrays[0].dtype)
     for row, array in zip(values, arrays, strict=True):
         row[: len(array)] = array
-    return Stream(torch.from_numpy(values), torch.from_numpy(lengths_B))
+    return PaddedSequence(torch.from_numpy(values), torch.from_numpy(lengths_B))
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -73,7 +73,7 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(tuple(example.item for example in examples), streams, inputs_BT, targets_BT, lengths_B)
 
 
-class LengthBatches:
+class BucketBatchSampler:
     """Batches of items of like length, within a budget of padded positions."""
 
     def __init__(
@@ -191,3 +191,12 @@ def loader(
         if isinstance(batch, InputError):
             raise batch
         yield batch
+
+
+class Data(NamedTuple):
+    """The training set as an order and a way to load."""
+
+    epoch: Callable[[int], Sequence[Sequence[int]]]
+    """from an epoch's number to its batches of item numbers, always the same"""
+    load: Callable[[Sequence[Sequence[int]], int], Iterable[Any]]
+    """from some of those batches and the epoch's number to the batches themselves, in order, each with `.to(device)`"""

@@ -2,7 +2,7 @@
 
 A file that was not touched since it was seen (path, size and times are the same) costs no more than a look at it; one
 that was moved, copied or touched is known by the SHA-256 of its bytes; only new bytes are decoded, by threads, while
-the CNN computes. `seqkit.data.records` says what lies in the folder.
+the CNN computes. `seqkit.data.feature_store` says what lies in the folder.
 
 N pictures, B batch.
 """
@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from seqkit.data.feature_store import Half, Records, Writer, locked, open_records, plain, read_record
 from seqkit.data.image import Pixels, Square, to_pixels
-from seqkit.data.records import Half, Records, Writer, locked, open_records, plain, read_record
 from seqkit.errors import InputError
 
 Extract = Callable[[Tensor], Sequence[Tensor]]  # uint8 pixels (B, 3, size, size) to arrays that begin with B

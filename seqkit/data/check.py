@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from seqkit.data.check_media import Finding, Line, features, images, media, times
-from seqkit.data.files import text_lines
+from seqkit.data.files import read_lines
 from seqkit.data.manifest import KEYS, MEDIA, Item, parse_line
-from seqkit.data.text import squeeze
+from seqkit.data.text import normalize_whitespace
 from seqkit.errors import InputError
 
 LONG = 250  # words; longer texts are remarked on
@@ -45,7 +45,7 @@ def _read(path: Path, findings: list[Finding]) -> list[Line]:
     lines: list[Line] = []
     first: dict[str, int] = {}
     try:
-        for number, text in text_lines(path):
+        for number, text in read_lines(path):
             if not text.strip():
                 continue
             try:
@@ -135,7 +135,7 @@ def _identity(item: Item) -> Iterator[tuple[str, Hashable]]:
     for key in media:
         yield key, (os.path.abspath(getattr(item, key)), item.start, item.end, item.rows)
     if item.source and not media:
-        yield "source", squeeze(item.source)
+        yield "source", normalize_whitespace(item.source)
 
 
 def summary(file: str, lines: Sequence[Line]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from seqkit.errors import InputError
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that appears at `path` complete when the block ends, and not at all when it raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -34,7 +34,7 @@ def _umask() -> int:
     return mask
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """(number from 1, text) of every line, plain or gzipped by its name's ending.
 
     Only a line feed ends a line, so that two halves of a parallel corpus stay parallel whatever other

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from seqkit.data.files import atomic, text_lines
+from seqkit.data.files import atomic_write, read_lines
 from seqkit.errors import InputError
 
 
@@ -79,7 +79,7 @@ def write_manifest(path: Path, items: Iterable[Item]) -> int:
     """
     path, number = Path(path), 0
     folder = Path(os.path.abspath(path.parent))
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         for number, item in enumerate(items, 1):
             values = _as_json(item, folder)
             parse_item(values, folder, f"{path}, line {number}")
@@ -127,7 +127,7 @@ def _parsed(path: Path) -> Iterator[tuple[int, Item]]:
     if not path.is_file():
         others = ", ".join(sorted(p.name for p in path.parent.glob("*.jsonl"))) or "none"
         raise InputError(f"{path}: no such manifest; manifests in this folder: {others}")
-    for number, line in text_lines(path):
+    for number, line in read_lines(path):
         if line.strip():
             yield number, parse_line(line, path.parent, f"{path}, line {number}")
 

@@ -1,7 +1,7 @@
 """Text before it becomes ids: named normalisations, characters, and words that can be put together again.
 
 A word-level token keeps the knowledge of where spaces were by a joiner mark (as in OpenNMT's tokeniser,
-Klein et al. 2017, arXiv:1701.02810): `join_words(words(text))` is `squeeze(text)`, exactly.
+Klein et al. 2017, arXiv:1701.02810): `join_words(words(text))` is `normalize_whitespace(text)`, exactly.
 """
 
 import re
@@ -20,7 +20,7 @@ _WORD = re.compile(_LETTER)
 _TOKEN = re.compile(rf"{_LETTER}+(?:['’]{_LETTER}+|(?<=\d)[.,]\d{_LETTER}*)*|\S")
 
 
-def squeeze(text: str) -> str:
+def normalize_whitespace(text: str) -> str:
     """Composed Unicode (NFC), every run of white space one space, none at the ends."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
@@ -35,7 +35,7 @@ def strip_punctuation(text: str) -> str:
     return " ".join("".join(c if kept(i, c) else " " for i, c in enumerate(text)).split())
 
 
-NORMALISATIONS = {"squeeze": squeeze, "lower": str.lower, "strip_punctuation": strip_punctuation}
+NORMALISATIONS = {"squeeze": normalize_whitespace, "lower": str.lower, "strip_punctuation": strip_punctuation}
 
 
 def normalise(text: str, names: Iterable[str]) -> str:
@@ -55,7 +55,7 @@ def words(text: str) -> list[str]:
     """
     tokens: list[str] = []
     end = 0
-    for match in _TOKEN.finditer(squeeze(text).replace(JOINER, "■")):
+    for match in _TOKEN.finditer(normalize_whitespace(text).replace(JOINER, "■")):
         token, touches = match.group(), match.start() == end and end > 0
         if touches and not _WORD.match(token):
             token = JOINER + token

@@ -27,7 +27,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from seqkit.data.container import TICKS, Note, first_time, ignore, opened, timed_frames, video_stream, whole
-from seqkit.data.files import atomic
+from seqkit.data.files import atomic_write
 from seqkit.errors import InputError
 
 Pixels = NDArray[np.uint8]
@@ -107,7 +107,7 @@ def write_wav(path: Path, blocks: Iterable[Samples], ticks: int) -> bool:
     first = next(blocks, None)
     if first is None:
         return False
-    with atomic(path) as file, wave.open(file, "wb") as sound:
+    with atomic_write(path) as file, wave.open(file, "wb") as sound:
         sound.setparams((1, 2, RATE, left, "NONE", ""))
         for block in itertools.chain([first], blocks):
             sound.writeframes(block[:left].astype("<i2").tobytes())
@@ -121,7 +121,7 @@ def write_wav(path: Path, blocks: Iterable[Samples], ticks: int) -> bool:
 def write_clip(path: Path, frames: Iterable[Pixels], note: Mapping[str, Any]) -> int:
     """Stores frames (H, W, 3), blue first, all of one size, and a note; how many there were."""
     number = 0
-    with atomic(path) as file, av.open(file, "w", "mp4") as container:
+    with atomic_write(path) as file, av.open(file, "w", "mp4") as container:
         container.metadata["comment"] = json.dumps(note)
         stream = None
         for pixels in frames:
@@ -170,7 +170,7 @@ def read_note(path: Path) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def told_seconds(path: Path) -> float:
+def declared_duration(path: Path) -> float:
     """The length that a file says it has, without decoding it; 0 where it says none. Raises InputError as above."""
     with opened(path) as container:
         return (container.duration or 0) / av.time_base

@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from seqkit.data.files import atomic
-from seqkit.data.text import join_words, squeeze, words
+from seqkit.data.files import atomic_write
+from seqkit.data.text import join_words, normalize_whitespace, words
 from seqkit.errors import InputError
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
@@ -62,13 +62,13 @@ class CharVocab:
     @classmethod
     def train(cls, texts: Iterable[str], *, min_count: int = 1, max_size: int | None = None) -> "CharVocab":
         """Characters seen `min_count` times; `max_size` counts the specials. Raises InputError where none is."""
-        return cls(_counted(Counter(c for text in texts for c in squeeze(text)), min_count, max_size))
+        return cls(_counted(Counter(c for text in texts for c in normalize_whitespace(text)), min_count, max_size))
 
     def __len__(self) -> int:
         return len(self._table.tokens)
 
     def tokens(self, text: str) -> list[str]:
-        return list(squeeze(text))
+        return list(normalize_whitespace(text))
 
     def join(self, tokens: Iterable[str]) -> str:
         return "".join(tokens)
@@ -77,7 +77,7 @@ class CharVocab:
         return self._table.tokens[id]
 
     def encode(self, text: str) -> list[int]:
-        return [self._table.ids.get(c, UNK) for c in squeeze(text)]
+        return [self._table.ids.get(c, UNK) for c in normalize_whitespace(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
         return "".join(self._table.text(ids))
@@ -152,7 +152,7 @@ class SubwordVocab:
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(map(squeeze, texts)),
+                sentence_iterator=iter(map(normalize_whitespace, texts)),
                 model_writer=model,
                 model_type=kind,
                 vocab_size=size,
@@ -176,7 +176,7 @@ class SubwordVocab:
         return len(self._pieces)
 
     def tokens(self, text: str) -> list[str]:
-        pieces: list[str] = self._pieces.encode(squeeze(text), out_type=str)
+        pieces: list[str] = self._pieces.encode(normalize_whitespace(text), out_type=str)
         return pieces
 
     def join(self, tokens: Iterable[str]) -> str:
@@ -192,7 +192,7 @@ class SubwordVocab:
         For bpe `sample` is the probability that a merge is left out (0.1 in the paper), for unigram the sharpness
         of the distribution over splits (0.2 in the paper; less is more random).
         """
-        text = squeeze(text)
+        text = normalize_whitespace(text)
         if sample > 0:
             import sentencepiece
 
@@ -248,7 +248,7 @@ def load_vocab(folder: Path, name: str) -> Vocab:
 
 def _write(folder: Path, name: str, suffix: str, content: bytes) -> None:
     """One vocabulary a name: a file of the other kind from an earlier save goes."""
-    with atomic(folder / (name + suffix)) as file:
+    with atomic_write(folder / (name + suffix)) as file:
         file.write(content)
     other = {".json": ".model", ".model": ".json"}[suffix]
     (folder / (name + other)).unlink(missing_ok=True)

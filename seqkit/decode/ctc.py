@@ -13,13 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqkit.decode.search import NEVER, Hypothesis, log_softmax
+from seqkit.decode.search import NEG_INF, Hypothesis, log_softmax
 
 BLANK = 0
-BARRED = (1, 2)  # BOS and EOS, which no frame says
+SPECIAL_TOKENS = (1, 2)  # BOS and EOS, which no frame says
 
 
-class Timed(NamedTuple):
+class TimedHypothesis(NamedTuple):
     """A hypothesis and, for each of its tokens, the first and the last frame of it."""
 
     hypothesis: Hypothesis
@@ -35,13 +35,15 @@ class Alignment(NamedTuple):
 
 
 @torch.inference_mode()
-def best_path(logits_BTV: Tensor, lengths_B: Tensor, *, forbid: Sequence[int] = BARRED) -> list[Timed]:
+def greedy_ctc(
+    logits_BTV: Tensor, lengths_B: Tensor, *, suppress_tokens: Sequence[int] = SPECIAL_TOKENS
+) -> list[TimedHypothesis]:
     """What the likeliest path says: one result an item, its `logprob` and `score` those of the path.
 
-    `forbid`: tokens never said. The softmax is over the whole vocabulary all the same.
+    `suppress_tokens`: tokens never said. The softmax is over the whole vocabulary all the same.
     """
     logprob_BTV = log_softmax(logits_BTV)
-    logprob_BTV[..., list(forbid)] = NEVER
+    logprob_BTV[..., list(suppress_tokens)] = NEG_INF
     value_BT, token_BT = logprob_BTV.max(-1)
     real_BT = torch.arange(token_BT.shape[1], device=token_BT.device) < lengths_B[:, None]
     token_BT = token_BT.where(real_BT, BLANK)
@@ -50,11 +52,11 @@ def best_path(logits_BTV: Tensor, lengths_B: Tensor, *, forbid: Sequence[int] = 
     first_BT = said_BT & (token_BT != torch.cat([edge_B1, token_BT[:, :-1]], 1))
     last_BT = said_BT & (token_BT != torch.cat([token_BT[:, 1:], edge_B1], 1))
     counts, tokens = first_BT.sum(1).tolist(), token_BT[first_BT].tolist()
-    spans = list(zip(first_BT.nonzero()[:, 1].tolist(), last_BT.nonzero()[:, 1].tolist(), strict=True))
+    runs = list(zip(first_BT.nonzero()[:, 1].tolist(), last_BT.nonzero()[:, 1].tolist(), strict=True))
     found, end = [], 0
     for count, total in zip(counts, total_B.tolist(), strict=True):
         begin, end = end, end + count
-        found.append(Timed(Hypothesis(tokens[begin:end], total, total), spans[begin:end]))
+        found.append(TimedHypothesis(Hypothesis(tokens[begin:end], total, total), runs[begin:end]))
     return found
 
 
@@ -71,7 +73,7 @@ def align(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_leng
     best_BS, back_TBS = _forward(emission_BTS, label_BS, lengths_B)
     ends_B2 = torch.stack([2 * target_lengths_B, (2 * target_lengths_B - 1).clamp(min=0)], 1)
     logprob_B, choice_B = best_BS.gather(1, ends_B2).max(1)
-    if len(lost := (logprob_B == NEVER).nonzero()[:, 0].tolist()):
+    if len(lost := (logprob_B == NEG_INF).nonzero()[:, 0].tolist()):
         raise ValueError(f"`targets_BL` must fit into their frames, got item {lost[0]}, which no path says")
     state_B = ends_B2.gather(1, choice_B[:, None])[:, 0]
     first_BL, last_BL = _frames(state_B, back_TBS, targets_BL.shape[1])
@@ -80,7 +82,7 @@ def align(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_leng
     return Alignment(first_BL.masked_fill(beyond_BL, 0), last_BL.masked_fill(beyond_BL, 0), logprob_B)
 
 
-def spans(logits_BTV: Tensor, lengths_B: Tensor, texts: Sequence[Sequence[int]]) -> list[list[tuple[int, int]]]:
+def token_spans(logits_BTV: Tensor, lengths_B: Tensor, texts: Sequence[Sequence[int]]) -> list[list[tuple[int, int]]]:
     """First and last frame of each token of one text an item, by `align`."""
     lengths = [len(text) for text in texts]
     padded = [[*text] + [BLANK] * (max(lengths) - len(text)) for text in texts]
@@ -96,13 +98,13 @@ def _forward(emission_BTS: Tensor, label_BS: Tensor, lengths_B: Tensor) -> tuple
     A state is reached from itself, from the one before, and from the one before that where it would only skip a blank
     between two different tokens. The state after frame `length` is kept as it is.
     """
-    best_BS = torch.full_like(emission_BTS[:, 0] if emission_BTS.shape[1] else emission_BTS.sum(1), NEVER)
+    best_BS = torch.full_like(emission_BTS[:, 0] if emission_BTS.shape[1] else emission_BTS.sum(1), NEG_INF)
     best_BS[:, 0] = 0.0  # before the first frame: nothing said yet
     barred_BS = label_BS == torch.nn.functional.pad(label_BS, (2, 0))[:, :-2]  # of two blanks, too
     back = []
     for t, emission_BS in enumerate(emission_BTS.unbind(1)):
-        one_BS = torch.nn.functional.pad(best_BS, (1, 0), value=NEVER)[:, :-1]
-        two_BS = torch.nn.functional.pad(best_BS, (2, 0), value=NEVER)[:, :-2].masked_fill(barred_BS, NEVER)
+        one_BS = torch.nn.functional.pad(best_BS, (1, 0), value=NEG_INF)[:, :-1]
+        two_BS = torch.nn.functional.pad(best_BS, (2, 0), value=NEG_INF)[:, :-2].masked_fill(barred_BS, NEG_INF)
         reached_BS, step_BS = torch.stack([best_BS, one_BS, two_BS]).max(0)
         going_B1 = (t < lengths_B)[:, None]
         best_BS = torch.where(going_B1, reached_BS + emission_BS, best_BS)

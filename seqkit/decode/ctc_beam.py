@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seqkit.decode.ctc import BLANK
-from seqkit.decode.search import NEVER, NOTHING, Hypothesis, Scorers, Search, log_softmax, tensors
+from seqkit.decode.search import NEG_INF, NOTHING, Hypothesis, Scorers, Search, log_softmax, tensors
 from seqkit.nn.memory import map_rows, select
 
 HASH_STEP, HASH_MIX = 0x9E3779B97F4A7C15 - 2**64, 0xBF58476D1CE4E5B9 - 2**64  # splitmix64's constants
@@ -48,7 +48,7 @@ def prefix_beam(
     where the scorers allow nothing.
 
     `logprob` sums over the paths of the text that stayed in the beam; `score` adds the scorers' weighted bonuses, that
-    of EOS included. Of `search` count `beam`, `nbest`, `length_penalty`, `forbid`, `bos` and `eos`: frames bound the
+    of EOS included. Of `search` count `beam`, `nbest`, `length_penalty`, `suppress_tokens`, `bos` and `eos`: frames bound the
     length. Scorers see no attention. Raises ValueError where `search` asks for what frames cannot give.
     """
     if search.min_len or search.no_repeat_ngram:
@@ -72,16 +72,16 @@ def _emissions(logits_BTV: Tensor, lengths_B: Tensor, search: Search) -> tuple[T
     """Log-probabilities of staying and of growing by a token; a frame of padding is a certain blank."""
     logprob_BTV = log_softmax(logits_BTV)
     padding_BT = torch.arange(logprob_BTV.shape[1], device=logprob_BTV.device) >= lengths_B[:, None]
-    logprob_BTV = logprob_BTV.masked_fill(padding_BT[..., None], NEVER)
+    logprob_BTV = logprob_BTV.masked_fill(padding_BT[..., None], NEG_INF)
     logprob_BTV[..., BLANK].masked_fill_(padding_BT, 0.0)
     grow_BTV = logprob_BTV.clone()
-    grow_BTV[..., sorted({BLANK, search.eos, *search.forbid})] = NEVER
+    grow_BTV[..., sorted({BLANK, search.eos, *search.suppress_tokens})] = NEG_INF
     return logprob_BTV, grow_BTV
 
 
 def _start(logprob_BTV: Tensor, size: int) -> Beams:
     """The empty prefix, and places without prefix."""
-    none_BK = logprob_BTV.new_full((len(logprob_BTV), size), NEVER)
+    none_BK = logprob_BTV.new_full((len(logprob_BTV), size), NEG_INF)
     blank_BK, token_BK = none_BK.clone(), torch.full_like(none_BK, BLANK, dtype=torch.int64)
     blank_BK[:, 0] = 0.0
     hash_BK, parent_BK = token_BK + DEAD, token_BK + ORPHAN
@@ -105,7 +105,7 @@ def _extend(beams: Beams, logprob_BV: Tensor, grow_BV: Tensor, fused: Fused | No
     value_BK, place_BK = rank_BM.topk(beams.last_BK.shape[1], 1, sorted=False)
     vocab = logprob_BV.shape[1]
     parent_BK, token_BK = place_BK // vocab, place_BK % vocab
-    stays_BK, alive_BK = token_BK == BLANK, value_BK > NEVER
+    stays_BK, alive_BK = token_BK == BLANK, value_BK > NEG_INF
     old = Beams(*(t.gather(1, parent_BK) for t in beams))
     bonus_BK = old.bonus_BK
     if fused is not None:
@@ -114,8 +114,8 @@ def _extend(beams: Beams, logprob_BV: Tensor, grow_BV: Tensor, fused: Fused | No
     hash_BK = torch.where(stays_BK, old.hash_BK, _hash(old.hash_BK, token_BK))
     return (
         Beams(
-            stay_blank_BK.gather(1, parent_BK).where(stays_BK & alive_BK, NEVER),
-            label_BK.where(alive_BK, NEVER),
+            stay_blank_BK.gather(1, parent_BK).where(stays_BK & alive_BK, NEG_INF),
+            label_BK.where(alive_BK, NEG_INF),
             torch.where(stays_BK, old.last_BK, token_BK),
             hash_BK.where(alive_BK, DEAD),
             torch.where(stays_BK, old.parent_hash_BK, old.hash_BK).where(alive_BK, ORPHAN),
@@ -136,7 +136,7 @@ def _candidates(beams: Beams, logprob_BV: Tensor, grow_BV: Tensor) -> tuple[Tens
     blank_BK = total_BK + logprob_BV[:, BLANK, None]
     label_BK = beams.label_BK + logprob_BV.gather(1, beams.last_BK)
     label_BK = torch.logaddexp(label_BK, candidate_BM.gather(1, twin_BK))
-    candidate_BM.scatter_(1, twin_BK, NEVER)
+    candidate_BM.scatter_(1, twin_BK, NEG_INF)
     candidate_BKV[..., BLANK] = torch.logaddexp(blank_BK, label_BK)
     return blank_BK, label_BK, candidate_BKV
 
@@ -203,7 +203,7 @@ def _collect(
     token_BKT = torch.stack([*columns, torch.full_like(place_BK, BLANK)][::-1], 2)
     logprob_BK = torch.logaddexp(beams.blank_BK, beams.label_BK).double()
     bonus_BK = beams.bonus_BK if fused is None else fused.ahead_NV[:, search.eos].view_as(logprob_BK)
-    total_BK = (logprob_BK + bonus_BK).where(logprob_BK > NEVER, NEVER)
+    total_BK = (logprob_BK + bonus_BK).where(logprob_BK > NEG_INF, NEG_INF)
     score_BK = search.score(total_BK, (token_BKT != BLANK).sum(2) + 1)
     score_BK, best_BK = score_BK.sort(dim=1, descending=True, stable=True)
     best_BK = best_BK[:, : search.nbest]
@@ -217,7 +217,7 @@ def _collect(
         [
             Hypothesis([token for token in ids if token != BLANK], logprob, score)
             for ids, logprob, score in zip(texts, logprobs, scores, strict=False)
-            if score > NEVER
+            if score > NEG_INF
         ]
         or [NOTHING]
         for texts, logprobs, scores in rows

@@ -14,7 +14,7 @@ X = TypeVar("X")
 Y = TypeVar("Y")
 
 
-def each(fn: Callable[[X], Y], batches: Sequence[X], device: torch.device) -> list[Y]:
+def map_batches(fn: Callable[[X], Y], batches: Sequence[X], device: torch.device) -> list[Y]:
     """`fn` of every batch, in their order; on a CPU as many at once as torch has threads, each on one of them."""
     threads = min(torch.get_num_threads(), len(batches))
     if device.type != "cpu" or threads < 2:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from seqkit.nn.memory import repeat, rows
 
-NEVER = float("-inf")
+NEG_INF = float("-inf")
 GROUP = 64  # columns whose maximum is looked at first: an exact top-k that reads the vocabulary once
 CHECK_EVERY = 8  # steps between two looks from the host on an accelerator; on the CPU a look costs nothing
 LEAVE_SHARE = 1 / 8  # of the sentences; fewer closed ones are not worth a copy of the batch
@@ -36,7 +36,7 @@ class Hypothesis(NamedTuple):
     score: float  # what the ranking used: bonuses and length penalty included
 
 
-NOTHING = Hypothesis([], NEVER, NEVER)  # where the options leave nothing to say
+NOTHING = Hypothesis([], NEG_INF, NEG_INF)  # where the options leave nothing to say
 
 
 class Model(Protocol):
@@ -81,7 +81,7 @@ class Search:
     """No n tokens in a row occur twice in a hypothesis; 0 allows all."""
     nbest: int = 1
     """Hypotheses returned a sentence, at most `beam` (beam search only)."""
-    forbid: Sequence[int] = (0, 1)
+    suppress_tokens: Sequence[int] = (0, 1)
     """Tokens never produced: PAD and BOS; add UNK where a known word must stand."""
     bos: int = 1
     eos: int = 2
@@ -97,8 +97,8 @@ class Search:
             raise ValueError(f"`length_penalty` must be none, average or wu, got {self.length_penalty!r}")
         if self.alpha < 0:
             raise ValueError(f"`alpha` must be at least 0, got {self.alpha}")
-        if self.eos in self.forbid:
-            raise ValueError(f"`forbid` must not hold `eos` = {self.eos}, got {tuple(self.forbid)}")
+        if self.eos in self.suppress_tokens:
+            raise ValueError(f"`suppress_tokens` must not hold `eos` = {self.eos}, got {tuple(self.suppress_tokens)}")
 
     def score(self, total: Tensor, length: int | Tensor) -> Tensor:
         """Of hypotheses of `length` tokens, EOS counted, a float64 if a tensor."""
@@ -168,16 +168,16 @@ def log_softmax(logits: Tensor) -> Tensor:
 
 def block(rank_NV: Tensor, tokens_NT: Tensor, search: Search) -> None:
     """-inf, in place, for the tokens that may not come next."""
-    for token in search.forbid:
-        rank_NV[:, token] = NEVER
+    for token in search.suppress_tokens:
+        rank_NV[:, token] = NEG_INF
     size = tokens_NT.shape[1]  # the next token's place, BOS counted
     if size <= search.min_len:
-        rank_NV[:, search.eos] = NEVER
+        rank_NV[:, search.eos] = NEG_INF
     n = search.no_repeat_ngram
     if 0 < n < size:
         grams_NTn = tokens_NT[:, 1:].unfold(1, n, 1)
         seen_NT = (grams_NTn[..., :-1] == tokens_NT[:, None, size - n + 1 :]).all(-1)
-        barred_NT = torch.where(seen_NT, NEVER, -NEVER).to(rank_NV.dtype)
+        barred_NT = torch.where(seen_NT, NEG_INF, -NEG_INF).to(rank_NV.dtype)
         rank_NV.scatter_reduce_(1, grams_NTn[..., -1], barred_NT, "amin")
 
 

@@ -65,7 +65,7 @@ class Decoder(nn.Module):
         no_feeding = self.wiring == "after" or not self.attentions
         return no_feeding and not any(attention.sequential for attention in self.attentions)
 
-    def remember(self, *streams: tuple[Tensor, Tensor, Tensor]) -> tuple[Memory, ...]:
+    def make_memory(self, *streams: tuple[Tensor, Tensor, Tensor]) -> tuple[Memory, ...]:
         """One (values (B, S, D), lengths (B,), summary (B, Z)) a stream, to memories with their keys computed once.
 
         A decoder that attends to nothing keeps the summaries alone.
@@ -134,7 +134,7 @@ class Decoder(nn.Module):
         features_BF, state = self.advance(self.dropout(self.embedding(token_B)), memories, state)
         return self.readout(features_BF), state.weights, state
 
-    def unroll(
+    def forward_features(
         self, inputs_BT: Tensor, memories: tuple[Memory, ...], *, sampling: float = 0.0, argmax: bool = True
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Teacher forcing as far as the readout: features (B, T, F), and one attention (B, T, S) a memory.
@@ -174,8 +174,10 @@ class Decoder(nn.Module):
     def forward(
         self, inputs_BT: Tensor, memories: tuple[Memory, ...], *, sampling: float = 0.0, argmax: bool = True
     ) -> Tensor:
-        """Logits (B, T, V) of inputs that begin with BOS: `step` over the columns; options as in `unroll`."""
-        logits_BTV: Tensor = self.readout(self.unroll(inputs_BT, memories, sampling=sampling, argmax=argmax)[0])
+        """Logits (B, T, V) of inputs that begin with BOS: `step` over the columns; options as in `forward_features`."""
+        logits_BTV: Tensor = self.readout(
+            self.forward_features(inputs_BT, memories, sampling=sampling, argmax=argmax)[0]
+        )
         return logits_BTV
 
 

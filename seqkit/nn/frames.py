@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from seqkit.nn.masks import mask_from_lengths
 
 
-class Frames:
+class PackedFrames:
     """Where each of the N real frames of a padded batch lies, in the order in which they are packed."""
 
     def __init__(self, lengths_B: Tensor, max_len: int) -> None:
@@ -47,7 +47,7 @@ class Frames:
         return torch.cat(shifted, 1)
 
 
-class Pixels(nn.Module):
+class PixelNorm(nn.Module):
     """Pixels standardised by the mean and deviation of each channel, on the scale from 0 to 1.
 
     Both are buffers, so that a checkpoint knows them.
@@ -90,14 +90,14 @@ class TemporalConv(nn.Module):
         self.span = span
         self.conv = nn.Conv2d(span * channels, output, kernel, stride=stride, padding=kernel // 2, bias=bias)
 
-    def forward(self, frames_NCHW: Tensor, frames: Frames) -> Tensor:
+    def forward(self, frames_NCHW: Tensor, frames: PackedFrames) -> Tensor:
         stacked_NCHW = frames.windows(frames_NCHW, self.span) if self.span > 1 else frames_NCHW
         made_NOHW: Tensor = self.conv(stacked_NCHW)
         return made_NOHW
 
 
 @torch.no_grad()
-def he(module: nn.Module) -> None:
+def kaiming(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")

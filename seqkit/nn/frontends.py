@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seqkit.nn.frames import Frames, Pixels, TemporalConv, he
+from seqkit.nn.frames import PackedFrames, PixelNorm, TemporalConv, kaiming
 from seqkit.nn.masks import mask_from_lengths
 
 
@@ -44,7 +44,7 @@ class VggM(nn.Module):
 
     def __init__(
         self,
-        pixels: Pixels,
+        pixels: PixelNorm,
         *,
         size: tuple[int, int] = (120, 120),
         width: float = 1.0,
@@ -77,10 +77,10 @@ class VggM(nn.Module):
             nn.Linear(three * math.prod(-(-side // 32) for side in size), output_dim),
             nn.ReLU(),
         )
-        he(self)
+        kaiming(self)
 
     def forward(self, values_BTCHW: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-        frames = Frames(lengths_B, values_BTCHW.shape[1])
+        frames = PackedFrames(lengths_B, values_BTCHW.shape[1])
         pixels_NCHW = self.pixels(frames.pack(values_BTCHW))
         return frames.unpack(self.rest(self.conv1(pixels_NCHW, frames))), lengths_B
 
@@ -94,7 +94,7 @@ class Stcnn(nn.Module):
 
     def __init__(
         self,
-        pixels: Pixels,
+        pixels: PixelNorm,
         channels: Sequence[int] = (32, 64, 96),
         *,
         kernels: Sequence[int] = (5, 5, 3),
@@ -118,10 +118,10 @@ class Stcnn(nn.Module):
             self.convs.append(TemporalConv(below, above, kernel, span=span, stride=stride, bias=not batch_norm))
             self.norms.append(nn.BatchNorm2d(above) if batch_norm else nn.Identity())
             below = above
-        he(self)
+        kaiming(self)
 
     def forward(self, values_BTCHW: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-        frames = Frames(lengths_B, values_BTCHW.shape[1])
+        frames = PackedFrames(lengths_B, values_BTCHW.shape[1])
         x_NCHW = self.pixels(frames.pack(values_BTCHW))
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x_NCHW = self.relu(norm(conv(x_NCHW, frames)))
@@ -132,17 +132,17 @@ class Stcnn(nn.Module):
         return frames.unpack(x_NCHW.flatten(1)), lengths_B
 
 
-class Dense(nn.Module):
+class LinearFrontEnd(nn.Module):
     """One layer over all pixels of a frame, and tanh: what Wand et al. 2016, arXiv:1601.08188, put below their LSTM."""
 
-    def __init__(self, pixels: Pixels, *, size: tuple[int, int], output_dim: int = 128) -> None:
+    def __init__(self, pixels: PixelNorm, *, size: tuple[int, int], output_dim: int = 128) -> None:
         super().__init__()
         self.pixels, self.output_dim = pixels, output_dim
         self.linear = nn.Linear(pixels.channels * math.prod(size), output_dim)
         nn.init.xavier_uniform_(self.linear.weight)
 
     def forward(self, values_BTCHW: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-        frames = Frames(lengths_B, values_BTCHW.shape[1])
+        frames = PackedFrames(lengths_B, values_BTCHW.shape[1])
         pixels_NCHW = self.pixels(frames.pack(values_BTCHW))
         return frames.unpack(torch.tanh(self.linear(pixels_NCHW.flatten(1)))), lengths_B
 
@@ -178,7 +178,9 @@ class ResNet(nn.Module):
     (3, 4, 6, 3) the paper's ResNet-34. Any size of at least 1 pixel; each side is divided by 32.
     """
 
-    def __init__(self, pixels: Pixels, *, width: int = 64, blocks: Sequence[int] = (2, 2, 2, 2), span: int = 5) -> None:
+    def __init__(
+        self, pixels: PixelNorm, *, width: int = 64, blocks: Sequence[int] = (2, 2, 2, 2), span: int = 5
+    ) -> None:
         super().__init__()
         self.pixels, self.output_dim = pixels, width * 2 ** (len(blocks) - 1)
         self.stem = TemporalConv(pixels.channels, width, 7, span=span, stride=2, bias=False)
@@ -189,15 +191,15 @@ class ResNet(nn.Module):
                 layers.append(Residual(below, width * 2**i, 2 if i and j == 0 else 1))
                 below = width * 2**i
         self.trunk = nn.Sequential(*layers)
-        he(self)
+        kaiming(self)
 
     def forward(self, values_BTCHW: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-        frames = Frames(lengths_B, values_BTCHW.shape[1])
+        frames = PackedFrames(lengths_B, values_BTCHW.shape[1])
         map_NDHW = self.trunk(self.stem(self.pixels(frames.pack(values_BTCHW)), frames))
         return frames.unpack(map_NDHW.mean((2, 3))), lengths_B
 
 
-class Stack(nn.Module):
+class FrameStacking(nn.Module):
     """`stack` neighbouring rows side by side every `stride` rows, S = ceil(T / stride); stack 1, stride 1 changes
     nothing.
 
@@ -223,7 +225,7 @@ class Stack(nn.Module):
         return joined_BSD if self.linear is None else masked(self.linear(joined_BSD), lengths_B), lengths_B
 
 
-class TimeConvs(nn.Module):
+class ConvSubsampling(nn.Module):
     """A convolution over time with ReLU for each of `strides`, by which it divides time, rounded up."""
 
     def __init__(self, input_dim: int, output_dim: int, *, strides: Sequence[int] = (2, 2), kernel: int = 3) -> None:
@@ -236,7 +238,7 @@ class TimeConvs(nn.Module):
         self.convs = nn.ModuleList(
             nn.Conv1d(widths[i], widths[i + 1], kernel, stride, kernel // 2) for i, stride in enumerate(strides)
         )
-        he(self)
+        kaiming(self)
 
     def forward(self, values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         x_BTI = masked(values_BTI, lengths_B)

@@ -8,10 +8,18 @@ from pathlib import Path
 from seqkit.errors import InputError
 from seqkit.score.confidence import LEVEL, RESAMPLES, Difference
 from seqkit.score.error_rate import align, errors
-from seqkit.score.evaluate import METRICS, TOKENIZERS, Tally, differences, scores, tally, worst_first
+from seqkit.score.evaluate import (
+    METRICS,
+    TOKENIZERS,
+    Statistics,
+    paired_tests,
+    scores_with_intervals,
+    statistics,
+    worst_first,
+)
 from seqkit.score.metric import Score, TextOptions, normalise
+from seqkit.score.read_texts import FORMATS, Corpus, read_corpus
 from seqkit.score.terminal import columns, figure, side_by_side, signed
-from seqkit.score.texts import FORMATS, Corpus, read_corpus
 from seqkit.score.vqa import SCRIPTS
 
 EDITS = ("substitutions", "deletions", "insertions", "hits", "reference_length")
@@ -90,10 +98,10 @@ def run(arguments: argparse.Namespace) -> None:
     options = TextOptions(
         arguments.lowercase, not arguments.no_punctuation, arguments.tokenize, arguments.vqa_script, arguments.wordnet
     )
-    tallies = [tally(names, corpus.references, system, options) for system in corpus.systems]
+    tallies = [statistics(names, corpus.references, system, options) for system in corpus.systems]
     draws = {"resamples": arguments.resamples, "seed": arguments.seed}
-    systems = [scores(found, **draws) for found in tallies]
-    pairs = [differences(tallies[0], other, **draws) for other in tallies[1:]]
+    systems = [scores_with_intervals(found, **draws) for found in tallies]
+    pairs = [paired_tests(tallies[0], other, **draws) for other in tallies[1:]]
     files = [str(path) for path in arguments.hypotheses]
     if arguments.json:
         print(json.dumps(_as_json(files, systems, pairs), indent=1, allow_nan=False))
@@ -146,7 +154,7 @@ def _table(
 
 
 def _details(
-    corpus: Corpus, system: Sequence[str], name: str, tallied: Tally, options: TextOptions, number: int
+    corpus: Corpus, system: Sequence[str], name: str, tallied: Statistics, options: TextOptions, number: int
 ) -> str:
     references = [[normalise(text, options) for text in texts] for texts in corpus.references]
     hypotheses = [normalise(text, options) for text in system]

@@ -26,7 +26,7 @@ METRICS: dict[str, Metric] = (
 TOKENIZERS = (*bleu.TOKENIZERS, "ptb")
 
 
-class Tally(NamedTuple):
+class Statistics(NamedTuple):
     """One metric's counts of every item."""
 
     metric: Metric
@@ -34,9 +34,9 @@ class Tally(NamedTuple):
     signature: str
 
 
-def tally(
+def statistics(
     names: Sequence[str], references: References, hypotheses: Sequence[str], options: TextOptions = AS_IT_IS
-) -> dict[str, Tally]:
+) -> dict[str, Statistics]:
     """The counts of every metric named; metrics that share their counts have them taken once.
 
     With the tokenizer `ptb`, `bleu1` to `bleu4` are those of the COCO caption evaluation and `bleu` is sacrebleu's with
@@ -60,18 +60,22 @@ def tally(
     texts = {lowers: _normalised(references, hypotheses, options, lowers) for lowers in counters.values()}
     counts = {counter: counter(*texts[lowers], options) for counter, lowers in counters.items()}
     return {
-        name: Tally(metric, counts[metric.statistics], signature(name, metric, references, options))
+        name: Statistics(metric, counts[metric.statistics], signature(name, metric, references, options))
         for name, metric in metrics.items()
     }
 
 
-def values(tallies: Mapping[str, Tally]) -> dict[str, float]:
+def corpus_scores(tallies: Mapping[str, Statistics]) -> dict[str, float]:
     """Every metric over all items, without intervals: what validation during training needs."""
     return {name: float(metric.value(total(counts)[None])[0]) for name, (metric, counts, _) in tallies.items()}
 
 
-def scores(
-    tallies: Mapping[str, Tally], rows: NDArray[np.intp] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+def scores_with_intervals(
+    tallies: Mapping[str, Statistics],
+    rows: NDArray[np.intp] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> dict[str, Score]:
     """Every metric over all items, or over the items of `rows` alone, with its 95 % bootstrap interval."""
     if rows is not None:
@@ -81,7 +85,7 @@ def scores(
     ends = np.cumsum([statistics_NK.shape[1] for statistics_NK in counts.values()])
     resampled = dict(zip(counts, np.split(sums_RK, ends[:-1], axis=1), strict=True))
     found = {}
-    for name, value in values(tallies).items():
+    for name, value in corpus_scores(tallies).items():
         metric, statistics_NK, text = tallies[name]
         sums = {key: _plain(number) for key, number in zip(metric.counts, total(statistics_NK), strict=True)}
         low, high = interval(metric.value(resampled[name]))
@@ -89,8 +93,8 @@ def scores(
     return found
 
 
-def differences(
-    first: Mapping[str, Tally], second: Mapping[str, Tally], *, resamples: int = RESAMPLES, seed: int = 0
+def paired_tests(
+    first: Mapping[str, Statistics], second: Mapping[str, Statistics], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Difference]:
     """The second system less the first by every metric, tested on the items they share."""
     found = {}
@@ -100,7 +104,7 @@ def differences(
     return found
 
 
-def worst_first(tallied: Tally, references: References, hypotheses: Sequence[str]) -> NDArray[np.intp]:
+def worst_first(tallied: Statistics, references: References, hypotheses: Sequence[str]) -> NDArray[np.intp]:
     """(N,): the items from worst to best by their own values; of equals those with more wrong words first."""
     metric, statistics_NK, _ = tallied
     value_N = metric.value(statistics_NK)

@@ -26,7 +26,7 @@ figcaption { margin-top: .35rem; overflow-wrap: anywhere } figcaption ul { margi
 """
 
 
-class Exhibit(NamedTuple):
+class GalleryItem(NamedTuple):
     """One item as the gallery shows it."""
 
     id: str
@@ -58,7 +58,7 @@ def thumbnail(path: Path) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def gallery(kinds: dict[str, list[Exhibit]], metric: str) -> str:
+def gallery(kinds: dict[str, list[GalleryItem]], metric: str) -> str:
     """One heading and grid of pictures a kind."""
     parts = []
     for kind, exhibits in kinds.items():
@@ -67,7 +67,7 @@ def gallery(kinds: dict[str, list[Exhibit]], metric: str) -> str:
     return "\n".join(parts)
 
 
-def _figure(exhibit: Exhibit) -> str:
+def _figure(exhibit: GalleryItem) -> str:
     references = "".join(f"<li>{escape(text)}</li>" for text in dict.fromkeys(exhibit.references))
     asked = f"<i>{escape(exhibit.prompt)}</i><br>" if exhibit.prompt else ""
     return (

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqkit import __version__
-from seqkit.data.files import atomic
+from seqkit.data.files import atomic_write
 from seqkit.score.error_rate import Unit, align
-from seqkit.score.evaluate import Tally, scores, tally, worst_first
-from seqkit.score.gallery import Exhibit, choose, gallery
+from seqkit.score.evaluate import Statistics, scores_with_intervals, statistics, worst_first
+from seqkit.score.gallery import GalleryItem, choose, gallery
+from seqkit.score.html_report import Difference, render, shown, worst_items
 from seqkit.score.metric import AS_IT_IS, Score, TextOptions, normalise
-from seqkit.score.page import Difference, render, shown, worst_items
 from seqkit.score.terminal import columns, grouped
 
 WORST = 100  # items shown on the page
@@ -75,13 +75,13 @@ def write_report(
     tallies = _tallied(items, metrics, options)
     breakdowns = {name: _split(tallies, groups, name) for name, groups in (by or {}).items()}
     for name, groups in (conditions or {}).items():
-        others = {group: scores(_tallied(other, metrics, options)) for group, other in groups.items()}
+        others = {group: scores_with_intervals(_tallied(other, metrics, options)) for group, other in groups.items()}
         breakdowns[name] = breakdowns.get(name, {}) | others
     report = {
         "recipe": about.recipe,
         "split": about.split,
         "items": len(items),
-        "metrics": _plain(scores(tallies)),
+        "metrics": _plain(scores_with_intervals(tallies)),
         "by": {name: {group: _plain(found) for group, found in groups.items()} for name, groups in breakdowns.items()},
         "decode": _decode_facts(items, about.decode),
         "data_sha256": hashlib.sha256(about.manifest.read_bytes()).hexdigest() if about.manifest else None,
@@ -101,14 +101,14 @@ def write_report(
         ("report.html", page),
         ("report.json", json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False) + "\n"),
     ):
-        with atomic(folder / name) as file:
+        with atomic_write(folder / name) as file:
             file.write(text.encode())
     return report
 
 
 def write_hypotheses(path: Path, items: Sequence[Evaluated]) -> None:
     """A JSON object a line, as `seqkit score` takes it."""
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         file.write("".join(f"{_json_line(item)}\n" for item in items).encode())
 
 
@@ -152,16 +152,16 @@ def versions() -> dict[str, str]:
     return {"seqkit": __version__, "python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES}
 
 
-def _tallied(items: Sequence[Evaluated], metrics: Sequence[str], options: TextOptions) -> dict[str, Tally]:
-    return tally(metrics, [item.references for item in items], [item.hypothesis for item in items], options)
+def _tallied(items: Sequence[Evaluated], metrics: Sequence[str], options: TextOptions) -> dict[str, Statistics]:
+    return statistics(metrics, [item.references for item in items], [item.hypothesis for item in items], options)
 
 
-def _split(tallies: Mapping[str, Tally], groups: Sequence[str | None], name: str) -> dict[str, dict[str, Score]]:
+def _split(tallies: Mapping[str, Statistics], groups: Sequence[str | None], name: str) -> dict[str, dict[str, Score]]:
     items = len(next(iter(tallies.values())).statistics_NK)
     if len(groups) != items:
         raise ValueError(f"`by[{name!r}]` must hold the group of each of {items} items, got {len(groups)}")
     present = sorted({group for group in groups if group is not None}, key=_natural)
-    return {group: scores(tallies, np.flatnonzero([g == group for g in groups])) for group in present}
+    return {group: scores_with_intervals(tallies, np.flatnonzero([g == group for g in groups])) for group in present}
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
@@ -178,7 +178,7 @@ def _decode_facts(items: Sequence[Evaluated], decode: Mapping[str, Any]) -> dict
     return facts
 
 
-def _differences(items: Sequence[Evaluated], tallied: Tally, name: str, options: TextOptions) -> list[Difference]:
+def _differences(items: Sequence[Evaluated], tallied: Statistics, name: str, options: TextOptions) -> list[Difference]:
     """The worst items by their own value of one metric, aligned with their closest references."""
     references = [[normalise(text, options) for text in item.references] for item in items]
     hypotheses = [normalise(item.hypothesis, options) for item in items]
@@ -190,11 +190,11 @@ def _differences(items: Sequence[Evaluated], tallied: Tally, name: str, options:
     ]
 
 
-def _gallery(items: Sequence[Evaluated], tallied: Tally, name: str) -> str:
+def _gallery(items: Sequence[Evaluated], tallied: Statistics, name: str) -> str:
     order_N = worst_first(tallied, [item.references for item in items], [item.hypothesis for item in items])
     value_N = tallied.metric.value(tallied.statistics_NK)
     exhibits = [
-        Exhibit(item.id, float(value), item.image, item.hypothesis, item.references, item.prompt)
+        GalleryItem(item.id, float(value), item.image, item.hypothesis, item.references, item.prompt)
         for item, value in zip(items, value_N, strict=True)
         if item.image
     ]

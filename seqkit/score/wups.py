@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqkit.data.files import text_lines
+from seqkit.data.files import read_lines
 from seqkit.errors import InputError
 from seqkit.score.metric import Array, Metric, References, TextOptions
 from seqkit.score.vqa import mean, parts
@@ -65,13 +65,13 @@ class Dictionary:
         if missing:
             raise InputError(f"{folder}: must be a folder with WordNet's {', '.join(_FILES)}, got no {missing[0]}")
         self.folder = folder
-        self._index = {line.partition(" ")[0]: line for _, line in text_lines(folder / "index.noun")}
+        self._index = {line.partition(" ")[0]: line for _, line in read_lines(folder / "index.noun")}
         self._index.pop("", None)  # the licence at the head
         try:
             self._data = (folder / "data.noun").read_bytes()
         except OSError as error:
             raise InputError(f"{folder / 'data.noun'}: cannot be read ({error.strerror})") from None
-        irregular = (line.split() for _, line in text_lines(folder / "noun.exc"))
+        irregular = (line.split() for _, line in read_lines(folder / "noun.exc"))
         self._irregular = {words[0]: words[1:] for words in irregular if words}
         self._above: dict[int, Above | None] = {}
         self._similar: dict[tuple[str, str], float] = {}

@@ -26,7 +26,7 @@ def find(folder: Path) -> Path | None:
     return next((path for path in (folder, _beside(folder, "new")) if (path / META).is_file()), None)
 
 
-def settle(folder: Path) -> None:
+def recover(folder: Path) -> None:
     """Put in its place what a killed process left beside `folder`, and remove the rest of it."""
     if find(folder) == _beside(folder, "new"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -37,7 +37,7 @@ def settle(folder: Path) -> None:
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a new folder and put it in the place of `folder`, or leave that as it was if `write` fails."""
-    settle(folder)
+    recover(folder)
     part, new, old = (_beside(folder, ending) for ending in ("part", "new", "old"))
     part.mkdir(parents=True)
     try:
@@ -96,7 +96,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
-class Filled(NamedTuple):
+class LoadReport(NamedTuple):
     """The names of a model's weights, and of those it was filled from."""
 
     loaded: list[str]
@@ -123,7 +123,7 @@ def load_weights(model: nn.Module, folder: Path, *, part: str = "") -> None:
     """
     prefix = part and f"{part}."
     weights = {name.removeprefix(prefix): w for name, w in read_weights(folder).items() if name.startswith(prefix)}
-    filled = fill(model, weights)
+    filled = load_matching(model, weights)
     if any(filled[1:]):
         raise InputError(
             f"{folder}: must hold the weights of this {part or 'model'}, got {'; '.join(filled._failures())}"
@@ -139,24 +139,24 @@ def best_of(run: Path) -> Path:
     raise InputError(f"{run}: must hold a checkpoint, best/ or last/, got none: train first, or name another run")
 
 
-def init_from(model: nn.Module, runs: Sequence[Path]) -> Filled:
+def init_from(model: nn.Module, runs: Sequence[Path]) -> LoadReport:
     """Fill `model` with the weights of runs that fit by name and shape; where several have one of a name, the first
     gives it. Raises InputError for a run that has none."""
     weights: dict[str, Tensor] = {}
     for run in runs:
         weights = read_weights(best_of(run)) | weights
-    return fill(model, weights)
+    return load_matching(model, weights)
 
 
 @torch.no_grad()
-def fill(model: nn.Module, weights: dict[str, Tensor]) -> Filled:
+def load_matching(model: nn.Module, weights: dict[str, Tensor]) -> LoadReport:
     """Copy `weights` into the model's own where name and shape are the same."""
     own = model.state_dict()
     both = [name for name in own if name in weights]
     loaded = [name for name in both if own[name].shape == weights[name].shape]
     for name in loaded:
         own[name].copy_(weights[name])
-    return Filled(
+    return LoadReport(
         loaded,
         [name for name in own if name not in weights],
         [name for name in weights if name not in own],

@@ -6,6 +6,7 @@ overlap with it. Decisions and texts travel over gloo whatever the device, so th
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,7 +22,7 @@ PATIENCE = timedelta(hours=12)  # the others wait while the first process valida
 
 
 @contextmanager
-def processes(device: torch.device) -> Iterator[torch.device]:
+def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did, and leave them at the end.
 
     Gives the device of this process: with several GPUs in the machine, its own.
@@ -40,7 +41,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def world() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
@@ -50,9 +51,9 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def add_up(tensors: Sequence[Tensor]) -> None:
+def all_reduce(tensors: Sequence[Tensor]) -> None:
     """Replace every tensor by its sum over the processes, in one message a dtype."""
-    if world() == 1:
+    if world_size() == 1:
         return
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
         same = [tensor for tensor in tensors if tensor.dtype == dtype]
@@ -63,35 +64,41 @@ def add_up(tensors: Sequence[Tensor]) -> None:
 
 
 @torch.no_grad()
-def copy_first(model: nn.Module) -> None:
+def broadcast(model: nn.Module) -> None:
     """Give every process the first one's parameters and buffers."""
-    if world() > 1:
+    if world_size() > 1:
         for tensor in [*model.parameters(), *model.buffers()]:
             dist.broadcast(tensor.data, 0)
 
 
-def from_first(make: Callable[[], T]) -> T:
+def on_rank_zero(make: Callable[[], T]) -> T:
     """What `make` returns in the first process, in all of them; the others do not call it."""
-    if world() == 1:
+    if world_size() == 1:
         return make()
     box: list[Any] = [make() if rank() == 0 else None]
     dist.broadcast_object_list(box, 0, device=torch.device("cpu"))
     return cast(T, box[0])
 
 
-def collect(value: Any) -> list[Any]:
+def all_gather(value: Any) -> list[Any]:
     """The `value` of every process, in the order of their ranks, in all of them."""
-    values: list[Any] = [value] * world()
-    if world() > 1:
+    values: list[Any] = [value] * world_size()
+    if world_size() > 1:
         dist.all_gather_object(values, value)
     return values
 
 
-def any_of(flags: Iterable[bool]) -> list[bool]:
+def any_rank(flags: Iterable[bool]) -> list[bool]:
     """For every flag, whether it is set in at least one process."""
     flags = list(flags)
-    if world() == 1:
+    if world_size() == 1:
         return flags
     votes = torch.tensor(flags, dtype=torch.int32)
     dist.all_reduce(votes, dist.ReduceOp.MAX)
     return [bool(vote) for vote in votes.tolist()]
+
+
+def print0(text: str) -> None:
+    """One line on standard error, from the first process."""
+    if rank() == 0:
+        print(text, file=sys.stderr, flush=True)

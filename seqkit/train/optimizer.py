@@ -7,10 +7,10 @@ from torch import nn, optim
 from torch.optim import Optimizer
 
 from seqkit.errors import InputError
-from seqkit.train.plan import Plan
+from seqkit.train.training_config import TrainingConfig
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], plan: Plan) -> Optimizer:
+def make_optimizer(parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], plan: TrainingConfig) -> Optimizer:
     """Parameters, or groups of them with an `lr` each, under the plan's update rule.
 
     The kernels are the fastest that torch has for the rule: fused where it can, else over all parameters at once.
@@ -34,7 +34,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]]
             return optim.AdamW(given, rate, betas=plan.betas, eps=epsilon, weight_decay=decay, fused=True)
 
 
-def groups(model: nn.Module, plan: Plan, rates: Mapping[str, float]) -> list[dict[str, Any]]:
+def groups(model: nn.Module, plan: TrainingConfig, rates: Mapping[str, float]) -> list[dict[str, Any]]:
     """Groups for `make_optimizer`: parameters whose name begins with a key of `rates` learn at that learning rate,
     the first key that fits; at 0 they are frozen. The others learn at the plan's. Raises InputError for a key that
     fits no parameter.

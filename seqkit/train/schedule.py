@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from seqkit.train.plan import Plan
+from seqkit.train.training_config import TrainingConfig
 
 
 class Horizon(NamedTuple):
@@ -20,7 +20,7 @@ class Horizon(NamedTuple):
     per_epoch: int
 
 
-def factor(plan: Plan, horizon: Horizon, step: int, scores: Sequence[float]) -> float:
+def factor(plan: TrainingConfig, horizon: Horizon, step: int, scores: Sequence[float]) -> float:
     """The share of the full learning rate at `step`, after validations that gave `scores`."""
     warm = warmup(step, plan.warmup)
     match plan.schedule:
@@ -73,7 +73,7 @@ def cosine(step: int, steps: int, floor: float = 0.0) -> float:
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def since_best(scores: Sequence[float], goal: str) -> int:
+def evaluations_since_best(scores: Sequence[float], goal: str) -> int:
     """How many scores came after the best one, the earliest of equals; NaN is never the best."""
     best, age = -math.inf, 0
     for score in scores:

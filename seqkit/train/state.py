@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, distributed
 from seqkit.train.average import Average
-from seqkit.train.plan import Plan
 from seqkit.train.schedule import Horizon
+from seqkit.train.training_config import TrainingConfig
 
 FREE = ("steps", "epochs", "minutes", "patience", "log_every", "checkpoint_every", "checkpoint_minutes")  # may change
 
@@ -66,7 +66,7 @@ class Window:
 class Training(NamedTuple):
     """What is trained, by what rule."""
 
-    plan: Plan
+    plan: TrainingConfig
     horizon: Horizon
     model: nn.Module
     optimizer: Optimizer
@@ -130,9 +130,11 @@ def read(folder: Path, training: Training) -> tuple[Progress, int]:
 
     The first process reads, and hands the others what it read.
     """
-    state = distributed.from_first(lambda: _load(folder))
-    if len(state["random"]) != distributed.world():
-        raise InputError(f"{folder}: must be resumed by {len(state['random'])} processes, got {distributed.world()}")
+    state = distributed.on_rank_zero(lambda: _load(folder))
+    if len(state["random"]) != distributed.world_size():
+        raise InputError(
+            f"{folder}: must be resumed by {len(state['random'])} processes, got {distributed.world_size()}"
+        )
     plan = dataclasses.asdict(training.plan)
     for name in (name for name in plan if name not in FREE and plan[name] != state["plan"][name]):
         raise InputError(
@@ -141,7 +143,7 @@ def read(folder: Path, training: Training) -> tuple[Progress, int]:
         )
     if distributed.rank() == 0:
         checkpoint.load_weights(training.model, folder)
-    distributed.copy_first(training.model)
+    distributed.broadcast(training.model)
     training.optimizer.load_state_dict(state["optimizer"])
     training.average.load_state_dict(state["average"])
     training.window.rows[:] = state["window"]

@@ -8,32 +8,24 @@ middle of one is slicing.
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from seqkit.data.batch import Data
 from seqkit.errors import InputError
 from seqkit.train import distributed
-from seqkit.train.plan import Plan
 from seqkit.train.schedule import Horizon
 from seqkit.train.state import Progress, Training
+from seqkit.train.training_config import TrainingConfig
 
 Loss = Callable[[Any, int], tuple[Tensor, Tensor | int]]
 
 
-class Data(NamedTuple):
-    """The training set as an order and a way to load."""
-
-    epoch: Callable[[int], Sequence[Sequence[int]]]
-    """from an epoch's number to its batches of item numbers, always the same"""
-    load: Callable[[Sequence[Sequence[int]], int], Iterable[Any]]
-    """from some of those batches and the epoch's number to the batches themselves, in order, each with `.to(device)`"""
-
-
-def measure(data: Data, plan: Plan) -> Horizon:
+def measure_horizon(data: Data, plan: TrainingConfig) -> Horizon:
     """How many steps the run takes, and an epoch of it on average; epochs may differ in length."""
-    width, count = plan.accumulate * distributed.world(), 1 if plan.steps else math.ceil(plan.epochs)
+    width, count = plan.accumulate * distributed.world_size(), 1 if plan.steps else math.ceil(plan.epochs)
     steps = [math.ceil(len(_batches(data, epoch)) / width) for epoch in range(count)]
     if plan.steps:
         return Horizon(plan.steps, steps[0])
@@ -41,17 +33,17 @@ def measure(data: Data, plan: Plan) -> Horizon:
     return Horizon(sum(steps), math.ceil(sum(steps) / plan.epochs))
 
 
-def feed(data: Data, plan: Plan, progress: Progress) -> Iterator[tuple[tuple[int, int], list[Any]]]:
+def batches(data: Data, plan: TrainingConfig, progress: Progress) -> Iterator[tuple[tuple[int, int], list[Any]]]:
     """For every step to come, without end: the (epoch, batch) after it, and those of its batches that are this
     process's.
 
     A step takes `accumulate` batches a process, dealt out in turn; the last of an epoch takes those that are left.
     """
-    epoch, first, width = progress.epoch, progress.batch, plan.accumulate * distributed.world()
+    epoch, first, width = progress.epoch, progress.batch, plan.accumulate * distributed.world_size()
     while True:
         batches = _batches(data, epoch)
         starts = range(first, len(batches), width)
-        mine = [batches[start : start + width][distributed.rank() :: distributed.world()] for start in starts]
+        mine = [batches[start : start + width][distributed.rank() :: distributed.world_size()] for start in starts]
         loaded = iter(data.load(list(itertools.chain.from_iterable(mine)), epoch))
         for start, share in zip(starts, mine, strict=True):
             after = (epoch, start + width) if start + width < len(batches) else (epoch + 1, 0)
@@ -73,7 +65,7 @@ def update(training: Training, loss: Loss, batches: Iterable[Any], step: int) ->
         sums_2[0] += total.detach()
         sums_2[1] += count
     gradients = _gradients(training.optimizer)
-    distributed.add_up([*gradients, sums_2])
+    distributed.all_reduce([*gradients, sums_2])
     norm = torch.nn.utils.get_total_norm(gradients) / sums_2[1]
     share = (plan.clip / (norm + 1e-6)).clamp(max=1.0) if plan.clip else torch.ones_like(norm)
     torch._foreach_mul_(gradients, (share / sums_2[1]).to(gradients[0].dtype))

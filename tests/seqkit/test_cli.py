@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from seqkit.cli import Recipe, main, print_answers, run_recipe
-from seqkit.config import leaves, load_config
+from seqkit.config import fields_by_name, load_config
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingConfig:
     steps: int = 1000
     """updates in all"""
     learning_rate: float = 1e-3
@@ -36,11 +36,11 @@ class Search:
 class Config:
     hidden: int = 512
     """units of a layer, 100% of them"""
-    plan: Plan = field(default_factory=Plan)
+    plan: TrainingConfig = field(default_factory=TrainingConfig)
     search: Search = field(default_factory=Search)
 
 
-TINY = Config(hidden=8, plan=Plan(steps=20))
+TINY = Config(hidden=8, plan=TrainingConfig(steps=20))
 Run = Callable[..., tuple[int, list[tuple[Any, ...]], str]]
 
 
@@ -92,8 +92,8 @@ def test_preset_then_file_then_flags(run: Run, tmp_path: Path) -> None:
     assert found == [
         Config(),
         TINY,
-        Config(plan=Plan(learning_rate=0.01), search=Search(3)),
-        Config(8, Plan(20, 0.01), Search(2)),
+        Config(plan=TrainingConfig(learning_rate=0.01), search=Search(3)),
+        Config(8, TrainingConfig(20, 0.01), Search(2)),
     ]
 
 
@@ -167,7 +167,7 @@ def test_resuming_with_another_config_names_the_difference(run: Run, trained: Pa
 def test_resuming_where_there_is_no_checkpoint_starts_afresh(run: Run, trained: Path, tmp_path: Path) -> None:
     (trained / "last" / "meta.json").unlink()
     _, [(_, config, _, _, named)], _ = run("train", "--out", trained, "--resume", "--hidden", "9")
-    assert config == Config(hidden=9, plan=Plan(20)) and named["resume"]
+    assert config == Config(hidden=9, plan=TrainingConfig(20)) and named["resume"]
     status, [_], _ = run("train", "--out", tmp_path / "new", "--resume", "--preset", "tiny")
     assert status == 0
 
@@ -181,7 +181,7 @@ def test_only_the_first_process_writes_the_config(run: Run, tmp_path: Path, monk
 def test_evaluate_takes_search_flags_and_the_runs_own_data(run: Run, trained: Path, tmp_path: Path) -> None:
     _, [(name, config, *rest, named)], _ = run("evaluate", "--run", trained, "--split", "test", "--beam", "7")
     assert (name, *rest, list(named)) == ("evaluate", trained, tmp_path / "made", "test", ["device"])
-    assert config == Config(8, Plan(20), Search(7))
+    assert config == Config(8, TrainingConfig(20), Search(7))
     _, [(_, _, _, data, *_)], _ = run("evaluate", "--run", trained, "--split", "test", "--data", "own")
     assert data == Path("own")
 
@@ -246,7 +246,7 @@ def test_help_lists_every_field_with_its_documentation_and_default(
     with pytest.raises(SystemExit, match="0"):
         run("train", "--help")
     shown = capsys.readouterr().out
-    for name, leaf in leaves(Config).items():
+    for name, leaf in fields_by_name(Config).items():
         assert f"--{name} " in shown and leaf.doc in shown
     assert "[512]" in shown and "[0.001]" in shown and "none|wu" in shown
     assert "tiny        hidden 8, steps 20" in shown and "base        the defaults" in shown

@@ -28,7 +28,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingConfig:
     rate: float = 1e-3
     """step size,
     before the schedule"""
@@ -49,7 +49,7 @@ class Config:
     """file of vectors"""
     others: tuple[Path, ...] = ()
     """runs"""
-    plan: Plan = field(default_factory=Plan)
+    plan: TrainingConfig = field(default_factory=TrainingConfig)
     search: Search = field(default_factory=Search)
 
 
@@ -59,11 +59,11 @@ plain = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), m
 
 
 def test_fields_are_flat_in_order_with_their_path_and_their_documentation() -> None:
-    found = config.leaves(Config)
+    found = config.fields_by_name(Config)
     assert list(found) == NAMES
     assert found["betas"] == config.Leaf(("plan", "betas"), tuple[float, float], "decay")
     assert found["rate"].doc == "step size, before the schedule" and found["dropout"].doc == ""
-    assert config.flat(Config(plan=Plan(rate=3.0)))["rate"] == 3.0
+    assert config.flatten(Config(plan=TrainingConfig(rate=3.0)))["rate"] == 3.0
 
 
 def test_documentation_of_an_extended_dataclass_is_kept() -> None:
@@ -72,7 +72,7 @@ def test_documentation_of_an_extended_dataclass_is_kept() -> None:
         width: int = 1
         """more"""
 
-    assert [leaf.doc for leaf in config.leaves(Wide).values()] == ["hypotheses kept", "penalty", "more"]
+    assert [leaf.doc for leaf in config.fields_by_name(Wide).values()] == ["hypotheses kept", "penalty", "more"]
 
 
 def test_a_name_in_two_places_is_refused_at_definition() -> None:
@@ -86,9 +86,9 @@ def test_a_name_in_two_places_is_refused_at_definition() -> None:
         data: str = ""
 
     with pytest.raises(TypeError, match="`beam` must name one field of Twice, got search.beam and beam"):
-        config.leaves(Twice)
+        config.fields_by_name(Twice)
     with pytest.raises(TypeError, match="`data` must name one field of Reserved, got data and the header"):
-        config.leaves(Reserved)
+        config.fields_by_name(Reserved)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_a_name_in_two_places_is_refused_at_definition() -> None:
     ],
 )
 def test_text_becomes_the_fields_type(name: str, text: object, value: object) -> None:
-    found = config.flat(config.replace(Config(), {name: text}))
-    assert found == config.flat(Config()) | {name: value}
+    found = config.flatten(config.replace(Config(), {name: text}))
+    assert found == config.flatten(Config()) | {name: value}
     assert type(found[name]) is type(value)
 
 
@@ -167,7 +167,9 @@ def test_a_saved_config_is_read_back_exactly(
     beam: int,
 ) -> None:
     path = tmp_path_factory.mktemp("run") / "config.yaml"
-    saved = Config(hidden, dropout, tied, name, None, (Path("a b"), Path("c,d")), Plan(rate, betas), Search(beam))
+    saved = Config(
+        hidden, dropout, tied, name, None, (Path("a b"), Path("c,d")), TrainingConfig(rate, betas), Search(beam)
+    )
     with mock.patch("os.fsync"):
         config.save_config(saved, path, recipe="r", data="/some: where # é")
     assert config.load_config(Config, path) == saved

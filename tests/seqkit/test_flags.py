@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqkit.errors import InputError
-from seqkit.flags import Parser, dispatch, guarded, parse, pick_device
+from seqkit.flags import Parser, parse, pick_device, run_cli, run_command
 
 
 def parser() -> Parser:
@@ -58,7 +58,7 @@ def test_mistakes_of_the_callers_are_one_line_and_status_2(
     def main(argv: list[str]) -> None:
         raise error
 
-    assert guarded(main, []) == 2
+    assert run_cli(main, []) == 2
     assert capsys.readouterr() == ("", line)
 
 
@@ -68,19 +68,19 @@ def test_bugs_keep_their_traceback(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        guarded(main, [])
+        run_cli(main, [])
 
 
 def test_an_interrupt_is_130(capsys: pytest.CaptureFixture[str]) -> None:
     def main(argv: list[str]) -> None:
         raise KeyboardInterrupt
 
-    assert guarded(main, []) == 130 and capsys.readouterr().err == "interrupted\n"
+    assert run_cli(main, []) == 130 and capsys.readouterr().err == "interrupted\n"
 
 
 def test_status_and_arguments_pass_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["prog", "a"])
-    assert guarded(len) == 1 and guarded(len, []) == 0 and guarded(lambda argv: None, ["a"]) == 0
+    assert run_cli(len) == 1 and run_cli(len, []) == 0 and run_cli(lambda argv: None, ["a"]) == 0
 
 
 def test_a_reader_that_stops_ends_the_command_quietly() -> None:
@@ -99,11 +99,11 @@ COMMANDS = {"train": ("fit it", lambda argv: 3 + len(argv)), "predict": ("use it
 
 
 def test_dispatch_hands_on_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert dispatch("prog", COMMANDS, ["train", "--help"]) == 4
-    assert dispatch("prog", COMMANDS, ["--help"]) == 0
+    assert run_command("prog", COMMANDS, ["train", "--help"]) == 4
+    assert run_command("prog", COMMANDS, ["--help"]) == 0
     shown = capsys.readouterr().out
     assert "train" in shown and "fit it" in shown and "use it" in shown
-    assert dispatch("prog", COMMANDS, ["--version"]) == 0
+    assert run_command("prog", COMMANDS, ["--version"]) == 0
     assert capsys.readouterr().out.startswith("seqkit ")
 
 
@@ -117,7 +117,7 @@ def test_dispatch_hands_on_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_dispatch_refuses_what_is_no_command(argv: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        dispatch("prog", COMMANDS, argv)
+        run_command("prog", COMMANDS, argv)
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

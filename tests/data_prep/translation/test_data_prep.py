@@ -346,15 +346,12 @@ def test_no_synthetic_scene_occurs_twice(tmp_path, monkeypatch):
 
 def test_another_version_of_any_of_its_files_makes_another_corpus(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert {path.stem for path in synthetic.MADE_BY} == {
-        "synthetic",
+    assert {path.stem for path in synthetic.MADE_BY} > {
+        "corpora",
         "scenes",
         "scene_questions",
-        "scene_phrases",
         "proposals",
-        "talkers",
-        "visemes",
-        "formants",
+        "speech_audio",
     }
     folders = {synthetic.cached("captioning", items=1)}
     for changed in range(len(synthetic.MADE_BY)):
@@ -392,9 +389,9 @@ def test_the_cache_is_made_once_by_many_at_a_time(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("script", ["multi30k", "wmt", "flickr8k", "coco", "daquar", "vqa2", "referit", "synthetic"])
 def test_scripts_run_from_a_checkout_and_end_with_one_line(script, tmp_path):
-    root = Path(synthetic.__file__).parents[1]
+    root = Path(synthetic.__file__).parents[2]
     result = subprocess.run(
-        [sys.executable, f"data_prep/{script}.py", "--out", str(tmp_path)],
+        [sys.executable, "data_prep", script, "--out", str(tmp_path)],
         cwd=root,
         capture_output=True,
         text=True,

@@ -18,7 +18,7 @@ from seqkit.recipes.captioning.recipe import Objective, cider_rewards, likelihoo
 from seqkit.recipes.common.image_encoder import Eye, cached, direct, make_eye
 from seqkit.recipes.common.search_options import Decoding
 from seqkit.score import meteor
-from seqkit.score.evaluate import METRICS, tally, values
+from seqkit.score.evaluate import METRICS, corpus_scores, statistics
 
 SMALL = [
     "--preset",
@@ -113,7 +113,7 @@ def test_what_a_report_says_from_the_cache_is_what_predict_says_from_pixels(run,
 @pytest.mark.parametrize(
     "change",
     [
-        ["--attention", "none", "--readout", "linear", "--tied", "false", "--initialiser", "uniform"],
+        ["--attention", "none", "--readout", "linear", "--tied", "false", "--initializer", "uniform"],
         ["--wiring", "input_feeding", "--gate", "false", "--memory_dim", "0", "--coverage", "1"],
         ["--wiring", "after", "--sampling", "0.5", "--sampling_end", "1", "--cell", "gru", "--decoder_layers", "2"],
     ],
@@ -233,11 +233,11 @@ def test_the_likelihood_is_the_captions_and_what_was_not_looked_at(tmp_path):
     plain, count = likelihood(model, Objective(smoothing=0.0))(batch, 0)
     covered, _ = likelihood(model, Objective(smoothing=0.0, coverage=0.7))(batch, 0)
     assert count == int(batch.lengths_B.sum())
-    memories = model.remember(captioning.pictures(batch))
+    memories = model.make_memory(captioning.pictures(batch))
     logits_BTV = model.decoder(batch.inputs_BT, memories)
     want = cross_entropy(real_tokens(logits_BTV, batch.lengths_B), real_tokens(batch.targets_BT, batch.lengths_B))
     torch.testing.assert_close(plain, want)
-    _, (weights_BTS,) = model.decoder.unroll(batch.inputs_BT, memories)
+    _, (weights_BTS,) = model.decoder.forward_features(batch.inputs_BT, memories)
     unseen = sum(
         (1 - sum(weights_BTS[b, t, s].item() for t in range(length))) ** 2
         for b, length in enumerate(batch.lengths_B.tolist())
@@ -251,7 +251,7 @@ def test_rewards_are_cider():
     said = ["a dog", "a cat runs", "dog"]
     rewards = cider_rewards(references)
     mean = sum(rewards(n, text) for n, text in enumerate(said)) / 3
-    assert 100 * mean == pytest.approx(values(tally(["cider"], references, said, captioning.COCO))["cider"])
+    assert 100 * mean == pytest.approx(corpus_scores(statistics(["cider"], references, said, captioning.COCO))["cider"])
 
 
 @pytest.mark.parametrize("samples", [1, 3])

@@ -11,7 +11,7 @@ import torch
 from seqkit.cli import run_recipe
 from seqkit.config import replace
 from seqkit.data.manifest import Item, read_manifest, write_manifest
-from seqkit.data.video_file import told_seconds, write_clip
+from seqkit.data.video_file import declared_duration, write_clip
 from seqkit.data.vocab import CharVocab, WordVocab
 from seqkit.errors import InputError
 from seqkit.recipes.lipreading import lipnet
@@ -191,11 +191,11 @@ def test_what_does_not_fit_the_run_is_named(run, talking_mouths, rows, tmp_path,
     clip, cropped = read_manifest(talking_mouths / "test.jsonl")[0].video, []
     note = {"frames": 75, "sound": False, "remarks": []}
     monkeypatch.setattr("seqkit.data_prep.lipreading.mouths.crop", lambda *_: cropped.append(1) or note)
-    for told in (told_seconds, lambda _: 0.0):  # no mouth is looked for in a file that says itself how long it is
+    for told in (declared_duration, lambda _: 0.0):  # no mouth is looked for in a file that says itself how long it is
         monkeypatch.setattr("seqkit.recipes.lipreading.raw_video.told_seconds", told)
         assert command("predict", "--run", run, clip) == 2
         assert "must last at most 1 seconds, a few sentences, got" in capsys.readouterr().err
-        assert len(cropped) == (told is not told_seconds)
+        assert len(cropped) == (told is not declared_duration)
 
 
 def test_texts_too_long_for_their_frames_are_left_out_and_named(rows, tmp_path, capsys):

@@ -173,7 +173,7 @@ def streams(lengths: list[tuple[int, int]]) -> list[Example]:
 
 
 def memories(model: Speller, examples: list[Example]) -> tuple[Memory, ...]:
-    return model.remember(model.encode(collate(examples).streams))
+    return model.make_memory(model.encode(collate(examples).streams))
 
 
 def test_an_absent_stream_changes_nothing_for_the_others():
@@ -210,7 +210,7 @@ def test_without_sound_the_model_is_the_one_that_watches():
     seen = collate([example._replace(streams=example.streams[:1]) for example in examples])
     torch.testing.assert_close(
         both.decoder(batch.inputs_BT, memories(both, examples)),
-        was.decoder(seen.inputs_BT, was.remember(was.encode(seen.streams))),
+        was.decoder(seen.inputs_BT, was.make_memory(was.encode(seen.streams))),
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from seqkit.cli import run_recipe
-from seqkit.data.batch import Stream, pad
+from seqkit.data.batch import PaddedSequence, pad
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import UNK, WordVocab
 from seqkit.decode import Hypothesis
@@ -114,10 +114,10 @@ def test_an_ensemble_of_a_run_with_itself_is_the_run(run, corpus, capsys):
 
 def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path):
     flags = [*SMALL, "--dropout", "0", "--steps", "4", "--log_every", "1"]
-    root = Path(translation.__file__).parents[1]
+    root = Path(translation.__file__).parents[2]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     result = subprocess.run(
-        [*torchrun, "recipes/translation.py", "train", "--data", corpus, "--out", tmp_path / "two", *flags],
+        [*torchrun, "recipes/translation", "train", "--data", corpus, "--out", tmp_path / "two", *flags],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -167,7 +167,7 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path
             "words",
             "--joint",
             "false",
-            "--initialiser",
+            "--initializer",
             "bahdanau",
             "--optimizer",
             "adadelta",
@@ -305,6 +305,6 @@ def test_the_papers_sizes_are_the_papers():
 
 def test_first_state_starts_from_the_summary():
     system = word_system()
-    one, other = (Stream(*pad([ids])) for ids in ([4, 5], [5, 5]))
-    states = [system.models[0].decoder.start(system.models[0].remember(stream)).h_BLH for stream in (one, other)]
+    one, other = (PaddedSequence(*pad([ids])) for ids in ([4, 5], [5, 5]))
+    states = [system.models[0].decoder.start(system.models[0].make_memory(stream)).h_BLH for stream in (one, other)]
     assert not torch.allclose(*states)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqkit.data.batch import Example, LengthBatches, collate, item_seeds, loader, pad
+from seqkit.data.batch import BucketBatchSampler, Example, collate, item_seeds, loader, pad
 from seqkit.data.vocab import BOS, EOS, PAD
 from seqkit.errors import InputError
 
@@ -80,7 +80,7 @@ def test_faulty_examples_are_named():
 @given(SIZES, st.integers(1, 200), st.integers(0, 5), st.none() | st.integers(1, 9), st.booleans(), st.integers(1, 5))
 @settings(max_examples=150, deadline=None)
 def test_an_epoch_holds_every_item_once_within_the_budget(sizes, budget, epoch, max_items, shuffle, pool):
-    batches = LengthBatches(sizes, budget, shuffle=shuffle, max_items=max_items, pool=pool).epoch(epoch)
+    batches = BucketBatchSampler(sizes, budget, shuffle=shuffle, max_items=max_items, pool=pool).epoch(epoch)
     assert sorted(item for batch in batches for item in batch) == list(range(len(sizes)))
     for batch in batches:
         longest = max(max(sizes[item]) for item in batch)
@@ -92,23 +92,23 @@ def test_an_epoch_holds_every_item_once_within_the_budget(sizes, budget, epoch, 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
     sizes = lognormal_sizes(500)
-    batches = LengthBatches(sizes, 300, seed=3)
+    batches = BucketBatchSampler(sizes, 300, seed=3)
     first, second = batches.epoch(0), batches.epoch(1)
-    assert batches.epoch(0) == first == LengthBatches(sizes, 300, seed=3).epoch(0)
-    assert first != second and LengthBatches(sizes, 300, seed=4).epoch(0) != first
+    assert batches.epoch(0) == first == BucketBatchSampler(sizes, 300, seed=3).epoch(0)
+    assert first != second and BucketBatchSampler(sizes, 300, seed=4).epoch(0) != first
     assert len({tuple(sorted(batch)) for batch in first} & {tuple(sorted(batch)) for batch in second}) < len(first) / 5
 
 
 def test_the_order_of_lengths_is_random():
     sizes = lognormal_sizes(4000)
-    lengths = [max(max(sizes[i]) for i in batch) for batch in LengthBatches(sizes, 400).epoch(0)]
+    lengths = [max(max(sizes[i]) for i in batch) for batch in BucketBatchSampler(sizes, 400).epoch(0)]
     assert abs(np.corrcoef(lengths[1:], lengths[:-1])[0, 1]) < 0.15
 
 
 @pytest.mark.parametrize("budget", [1000, 4000])
 def test_little_is_padding(budget):
     sizes = np.array(lognormal_sizes(20_000))
-    batches = LengthBatches(sizes.tolist(), budget).epoch(0)
+    batches = BucketBatchSampler(sizes.tolist(), budget).epoch(0)
     padded_K = sum(len(batch) * sizes[batch].max(0) for batch in batches)
     assert 1 - sizes.sum() / padded_K.sum() < 0.08
     assert len(batches) < 1.05 * sizes.max(1).sum() / budget + 3
@@ -116,14 +116,14 @@ def test_little_is_padding(budget):
 
 def test_plain_lengths_and_no_items():
     sizes = [2, 9, 4] * 50
-    assert LengthBatches(sizes, 18).epoch(0) == LengthBatches([(size,) for size in sizes], 18).epoch(0)
-    assert LengthBatches([], 10).epoch(0) == [] == LengthBatches([], 10, shuffle=False).epoch(0)
+    assert BucketBatchSampler(sizes, 18).epoch(0) == BucketBatchSampler([(size,) for size in sizes], 18).epoch(0)
+    assert BucketBatchSampler([], 10).epoch(0) == [] == BucketBatchSampler([], 10, shuffle=False).epoch(0)
 
 
 def test_bad_budgets_are_named():
     for others in ({"budget": 0}, {"budget": 5, "max_items": 0}, {"budget": 5, "pool": 0}):
         with pytest.raises(ValueError, match="`budget`, `max_items`, `pool` must be at least 1, got"):
-            LengthBatches([1], **others)
+            BucketBatchSampler([1], **others)
 
 
 def load(item: int, seed: int) -> Example:
@@ -133,7 +133,7 @@ def load(item: int, seed: int) -> Example:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(workers):
-    batches = LengthBatches([item % 5 + 1 for item in range(30)], 12, seed=1).epoch(2)
+    batches = BucketBatchSampler([item % 5 + 1 for item in range(30)], 12, seed=1).epoch(2)
     torch.manual_seed(0)
     alone = list(loader(load, collate, batches, seed=1, epoch=2))
     after_alone = torch.rand(1)
@@ -147,7 +147,7 @@ def test_workers_change_nothing(workers):
 
 
 def test_resuming_is_slicing():
-    batches = LengthBatches([item % 5 + 1 for item in range(30)], 12).epoch(0)
+    batches = BucketBatchSampler([item % 5 + 1 for item in range(30)], 12).epoch(0)
     whole = list(loader(load, collate, batches, seed=5, epoch=3))
     rest = list(loader(load, collate, batches[4:], seed=5, epoch=3))
     assert len(rest) == len(whole) - 4

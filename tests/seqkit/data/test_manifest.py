@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqkit.data.files import atomic, text_lines
+from seqkit.data.files import atomic_write, read_lines
 from seqkit.data.manifest import KEYS, Item, read_manifest, write_manifest
 from seqkit.errors import InputError
 
@@ -147,7 +147,7 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path):
 
 def test_atomic_files_have_the_usual_rights(tmp_path):
     (tmp_path / "plain").touch()
-    with atomic(tmp_path / "deep" / "new") as file:
+    with atomic_write(tmp_path / "deep" / "new") as file:
         file.write(b"x")
         assert not (tmp_path / "deep" / "new").exists()
     assert (tmp_path / "deep" / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
@@ -155,10 +155,10 @@ def test_atomic_files_have_the_usual_rights(tmp_path):
 
 def test_only_a_line_feed_ends_a_line(tmp_path):
     (tmp_path / "t").write_bytes("a\u2028b\x0bc\rd\n\nlast".encode())
-    assert list(text_lines(tmp_path / "t")) == [(1, "a\u2028b\x0bc\rd"), (2, ""), (3, "last")]
+    assert list(read_lines(tmp_path / "t")) == [(1, "a\u2028b\x0bc\rd"), (2, ""), (3, "last")]
 
 
 def test_a_broken_archive_is_named(tmp_path):
     (tmp_path / "t.gz").write_bytes(b"no gzip")
     with pytest.raises(InputError, match=r"t.gz: cannot be read after line 0"):
-        list(text_lines(tmp_path / "t.gz"))
+        list(read_lines(tmp_path / "t.gz"))

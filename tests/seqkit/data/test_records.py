@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqkit.data import records as module
-from seqkit.data.records import ENTRY, HEADER, Records, Writer, locked, open_records, plain, read_record
+from seqkit.data import feature_store as module
+from seqkit.data.feature_store import ENTRY, HEADER, Records, Writer, locked, open_records, plain, read_record
 from seqkit.errors import InputError
 
 KEY = {"network": "sum", "size": 3}

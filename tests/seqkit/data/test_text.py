@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seqkit.data.text import JOINER, join_words, normalise, squeeze, strip_punctuation, words
+from seqkit.data.text import JOINER, join_words, normalise, normalize_whitespace, strip_punctuation, words
 from seqkit.errors import InputError
 
 TEXT = st.text(st.characters(exclude_characters=JOINER, exclude_categories=["Cs"]))
@@ -21,15 +21,15 @@ PROSE = st.text(alphabet="aé1 .,'’\"-()?", max_size=30)
 @example("a\u0300\u0300 \u0300b")
 def test_words_join_to_the_squeezed_text(text):
     tokens = words(text)
-    assert join_words(tokens) == squeeze(text)
+    assert join_words(tokens) == normalize_whitespace(text)
     assert all(token.strip(JOINER) and " " not in token for token in tokens)
 
 
 @given(TEXT)
 @settings(deadline=None)
 def test_squeeze_is_a_projection(text):
-    once = squeeze(text)
-    assert squeeze(once) == once == unicodedata.normalize("NFC", once) and "  " not in once
+    once = normalize_whitespace(text)
+    assert normalize_whitespace(once) == once == unicodedata.normalize("NFC", once) and "  " not in once
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_normalisations_apply_in_order():
 
 
 def test_squeeze_composes_and_replaces_nothing():
-    assert squeeze("e\u0301 ﬁ ½ … Ａ") == "é ﬁ ½ … Ａ"
+    assert normalize_whitespace("e\u0301 ﬁ ½ … Ａ") == "é ﬁ ½ … Ａ"
 
 
 def test_an_unknown_normalisation_is_named():

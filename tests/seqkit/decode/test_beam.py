@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqkit.decode import Coverage, LanguageModel, LengthBonus, Search, beam, force, greedy
+from seqkit.decode import Coverage, LanguageModel, LengthBonus, Search, beam, greedy, score_targets
 from seqkit.nn.attention import AdditiveAttention, DotAttention
 from seqkit.nn.decoder import WIRINGS, Decoder, feature_dim
 from seqkit.nn.memory import select
@@ -30,7 +30,7 @@ def random_case(seed: int) -> tuple[Search, list[tuple[Any, float]]]:
         alpha=rng.choice([0.0, 0.6, 1.5]),
         min_len=rng.choice([0, 0, 2]),
         no_repeat_ngram=rng.choice([0, 0, 1, 2, 3]),
-        forbid=rng.choice([(), (0, 1, 3)]),
+        suppress_tokens=rng.choice([(), (0, 1, 3)]),
         max_len=torch.tensor([rng.randint(3, 9) for _ in range(4)]),
     ), rng.sample(scorers, rng.choice([0, 0, 1, 3]))
 
@@ -82,7 +82,7 @@ def test_search_reports_the_forced_log_probability(penalty: Any) -> None:
         for tokens, logprob, _ in hypotheses:
             target = tokens + [2] * (len(tokens) < 8)
             inputs_BT, targets_BT = torch.tensor([[1, *target[:-1]]]), torch.tensor([target])
-            forced = force(model, one(memories, row), inputs_BT, targets_BT, torch.tensor([len(target)]))
+            forced = score_targets(model, one(memories, row), inputs_BT, targets_BT, torch.tensor([len(target)]))
             assert float(forced.total_B.detach()) == pytest.approx(logprob, abs=1e-9)
 
 
@@ -97,7 +97,7 @@ def test_the_decoder_is_searched(wiring: str, streams: int) -> None:
     model = Decoder(torch.nn.Embedding(12, 4), cells, attentions, readout, wiring=wiring).double().eval()
     readout.requires_grad_(False)
     list(readout.parameters())[-2].mul_(12)
-    memories = model.remember(
+    memories = model.make_memory(
         *(
             (torch.randn(5, 4, 6, dtype=torch.float64), torch.tensor([4, 2, 1, 3, 4]), torch.zeros(5, 0).double())
             for _ in attentions

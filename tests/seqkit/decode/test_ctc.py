@@ -10,7 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqkit.decode import Hypothesis, LanguageModel, LengthBonus, Search, align, best_path, lexicon, prefix_beam, spans
+from seqkit.decode import (
+    Hypothesis,
+    LanguageModel,
+    LengthBonus,
+    Search,
+    align,
+    greedy_ctc,
+    lexicon,
+    prefix_beam,
+    token_spans,
+)
 from seqkit.decode.ctc_beam import _hash
 from seqkit.nn.ctc_loss import ctc_loss, frames_needed
 from tests.oracles import Recurrent, Table, assert_same
@@ -165,7 +175,7 @@ def test_tokens_beyond_a_targets_length_do_not_matter() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_best_path_is_the_best_of_all(seed: int) -> None:
     logits_BTV, lengths_B = emissions(3, 5, 4, seed=seed)
-    for row, (hypothesis, frames) in enumerate(best_path(logits_BTV, lengths_B, forbid=())):
+    for row, (hypothesis, frames) in enumerate(greedy_ctc(logits_BTV, lengths_B, suppress_tokens=())):
         paths = all_paths(logits_BTV[row, : lengths_B[row]])
         logprob, path = max(max(found) for found in paths.values())
         assert tuple(hypothesis.tokens) == said(path) and hypothesis.score == hypothesis.logprob
@@ -186,8 +196,8 @@ def runs(path: tuple[int, ...]) -> list[tuple[int, int]]:
 def test_forbidden_tokens_are_not_on_the_best_path() -> None:
     logits_BTV = torch.zeros(1, 3, 5)
     logits_BTV[0, :, 1], logits_BTV[0, 0, 2], logits_BTV[0, 1, 4] = 9.0, 8.0, 7.0
-    assert best_path(logits_BTV, torch.tensor([3]))[0].hypothesis.tokens == [4]
-    assert best_path(logits_BTV, torch.tensor([3]), forbid=(1,))[0].hypothesis.tokens == [2, 4]
+    assert greedy_ctc(logits_BTV, torch.tensor([3]))[0].hypothesis.tokens == [4]
+    assert greedy_ctc(logits_BTV, torch.tensor([3]), suppress_tokens=(1,))[0].hypothesis.tokens == [2, 4]
     assert float(logits_BTV[0, 0, 1]) == 9.0  # the caller's tensor is left alone
 
 
@@ -201,7 +211,7 @@ def test_an_alignment_is_the_best_path_of_its_text(seed: int) -> None:
         best.append(max(paths[texts[-1]]))
     found = align(logits_BTV, lengths_B, *padded(texts))
     assert found.logprob_B.tolist() == pytest.approx([logprob for logprob, _ in best], abs=1e-9)
-    assert spans(logits_BTV, lengths_B, texts) == [runs(path) for _, path in best]
+    assert token_spans(logits_BTV, lengths_B, texts) == [runs(path) for _, path in best]
     for row, text in enumerate(texts):
         assert found.first_BL[row, len(text) :].eq(0).all() and found.last_BL[row, len(text) :].eq(0).all()
 
@@ -213,18 +223,18 @@ def test_alignment_equals_torchaudio() -> None:
     path_BT, score_BT = functional.forced_align(logits_BTV.log_softmax(-1), text.int(), blank=0)
     found = align(logits_BTV, torch.tensor([60]), text, torch.tensor([25]))
     assert float(found.logprob_B) == pytest.approx(float(score_BT.sum()), abs=1e-9)
-    assert spans(logits_BTV, torch.tensor([60]), text.tolist())[0] == runs(tuple(path_BT[0].tolist()))
+    assert token_spans(logits_BTV, torch.tensor([60]), text.tolist())[0] == runs(tuple(path_BT[0].tolist()))
 
 
 def test_the_alignment_of_the_best_path_is_the_best_path() -> None:
     logits_BTV, lengths_B = emissions(8, 40, 6, seed=7)
-    found = best_path(logits_BTV, lengths_B)
-    assert spans(logits_BTV, lengths_B, [timed.hypothesis.tokens for timed in found]) == [t.spans for t in found]
+    found = greedy_ctc(logits_BTV, lengths_B)
+    assert token_spans(logits_BTV, lengths_B, [timed.hypothesis.tokens for timed in found]) == [t.spans for t in found]
 
 
 def test_texts_of_no_token_align() -> None:
     logits_BTV, lengths_B = emissions(2, 4, 3, seed=8)
-    assert spans(logits_BTV, lengths_B, [[], []]) == [[], []]
+    assert token_spans(logits_BTV, lengths_B, [[], []]) == [[], []]
 
 
 def test_a_text_that_does_not_fit_is_named() -> None:
@@ -335,9 +345,9 @@ def test_neighbours_padding_and_places_change_nothing() -> None:
     for row, length in enumerate(lengths_B.tolist()):
         alone = prefix_beam(logits_BTV[row : row + 1, :length], lengths_B[row : row + 1], search, scorers=scorers)[0]
         assert alone == together[row]
-    timed = best_path(logits_BTV, lengths_B)
+    timed = greedy_ctc(logits_BTV, lengths_B)
     order = torch.tensor([3, 5, 0])
-    assert best_path(logits_BTV[order], lengths_B[order]) == [timed[row] for row in order.tolist()]
+    assert greedy_ctc(logits_BTV[order], lengths_B[order]) == [timed[row] for row in order.tolist()]
 
 
 def test_a_weight_of_nothing_changes_nothing() -> None:
@@ -360,7 +370,7 @@ def test_a_wider_beam_finds_better_and_never_more_than_there_is() -> None:
 def test_the_beams_text_can_beat_that_of_the_best_path() -> None:
     half = math.log(0.5)
     logits_BTV = torch.tensor([[[math.log(0.5), -50, -50, half - 0.1], [half, -50, -50, half - 0.1]]])
-    assert best_path(logits_BTV, torch.tensor([2]))[0].hypothesis.tokens == []
+    assert greedy_ctc(logits_BTV, torch.tensor([2]))[0].hypothesis.tokens == []
     assert prefix_beam(logits_BTV, torch.tensor([2]), Search())[0][0].tokens == [3]
 
 
@@ -378,7 +388,7 @@ def test_a_constraint_decides_and_where_nothing_fits_nothing_is_said() -> None:
 @pytest.mark.parametrize("size", range(2, 14))
 def test_places_without_prefix_are_in_nobodys_way(size: int) -> None:
     """Beams wider than there are texts at first: what fills them must not stand in for a real prefix."""
-    search = Search(beam=size, nbest=size, forbid=(), eos=0)
+    search = Search(beam=size, nbest=size, suppress_tokens=(), eos=0)
     for vocab in 2, 3:
         logits_BTV, lengths_B = emissions(8, 6, vocab, seed=size)
         for row, found in enumerate(prefix_beam(logits_BTV, lengths_B, search)):
@@ -406,8 +416,8 @@ def test_what_frames_cannot_give_is_refused() -> None:
 def test_no_frame_says_nothing() -> None:
     empty_BTV = torch.zeros(2, 0, 5)
     assert [h.tokens for (h,) in prefix_beam(empty_BTV, torch.tensor([0, 0]), Search())] == [[], []]
-    assert [timed.hypothesis.tokens for timed in best_path(empty_BTV, torch.tensor([0, 0]))] == [[], []]
-    assert spans(empty_BTV, torch.tensor([0, 0]), [[], []]) == [[], []]
+    assert [timed.hypothesis.tokens for timed in greedy_ctc(empty_BTV, torch.tensor([0, 0]))] == [[], []]
+    assert token_spans(empty_BTV, torch.tensor([0, 0]), [[], []]) == [[], []]
 
 
 def test_hashes_of_prefixes_are_different() -> None:
@@ -441,6 +451,6 @@ def test_the_best_text_is_that_of_flashlight() -> None:
         unk_word="a",
     )
     found = [their.tokens.tolist()[1:-1] for their, *_ in theirs(logits_BTV.log_softmax(-1), lengths_B)]
-    mine = [best.tokens for best, *_ in prefix_beam(logits_BTV, lengths_B, Search(beam=100, forbid=(), eos=0))]
+    mine = [best.tokens for best, *_ in prefix_beam(logits_BTV, lengths_B, Search(beam=100, suppress_tokens=(), eos=0))]
     losses = [ctc_loss(logits_BTV, lengths_B, *padded([tuple(text) for text in texts])) for texts in (mine, found)]
     assert (losses[0] <= losses[1]).all() and sum(a == b for a, b in zip(mine, found, strict=True)) >= 38

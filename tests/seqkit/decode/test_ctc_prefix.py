@@ -69,7 +69,7 @@ def test_the_joint_search_ranks_by_both() -> None:
     """In a wide search every score is the model's log-probability and, weighted, that of the frames."""
     model, memories = Table(VOCAB, seed=5), source(2, 4, seed=5)
     logits_BTV, lengths_B = emissions(2, 4, VOCAB, seed=6)
-    search = Search(beam=8, nbest=8, max_len=4, forbid=(0, 1))
+    search = Search(beam=8, nbest=8, max_len=4, suppress_tokens=(0, 1))
     found = beam(model, memories, search, scorers=[(CtcPrefix(logits_BTV, lengths_B), 0.5)])
     checked = 0
     for row, hypotheses in enumerate(found):

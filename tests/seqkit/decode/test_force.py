@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqkit.decode import Search, force
+from seqkit.decode import Search, score_targets
 from tests.oracles import Recurrent, Table, next_tokens, one, source
 
 TARGETS_BT = torch.tensor([[4, 5, 2, 0], [3, 3, 3, 2], [2, 0, 0, 0]])
@@ -15,7 +15,7 @@ LENGTHS_B = torch.tensor([3, 4, 1])
 def test_each_token_has_its_log_probability(seed: int) -> None:
     for model in Table(7, seed=seed), Recurrent(7, 4, seed=seed):
         memories = source(3, 4, seed=seed)
-        forced = force(model, memories, INPUTS_BT, TARGETS_BT, LENGTHS_B)
+        forced = score_targets(model, memories, INPUTS_BT, TARGETS_BT, LENGTHS_B)
         for row, length in enumerate(LENGTHS_B.tolist()):
             ask, tokens = next_tokens(model, one(memories, row), Search()), TARGETS_BT[row].tolist()
             expected = [float(ask(tokens[:t])[0][tokens[t]]) for t in range(length)]
@@ -25,7 +25,7 @@ def test_each_token_has_its_log_probability(seed: int) -> None:
 
 def test_weights_are_those_of_the_steps() -> None:
     model, memories = Recurrent(7, 4, seed=1), source(3, 4, seed=1)
-    forced = force(model, memories, INPUTS_BT, TARGETS_BT, LENGTHS_B)
+    forced = score_targets(model, memories, INPUTS_BT, TARGETS_BT, LENGTHS_B)
     assert [w.shape for w in forced.weights] == [(3, 4, 5)]
     state = model.start(memories)
     for t in range(4):
@@ -36,24 +36,24 @@ def test_weights_are_those_of_the_steps() -> None:
 def test_what_comes_after_the_end_has_no_part_in_it() -> None:
     model, memories = Recurrent(7, 4, seed=2), source(3, 4, seed=2)
     real_BT = torch.arange(4) < LENGTHS_B[:, None]
-    noisy = force(model, memories, INPUTS_BT.where(real_BT, 6), TARGETS_BT.where(real_BT, 5), LENGTHS_B)
-    assert torch.equal(noisy.logprob_BT, force(model, memories, INPUTS_BT, TARGETS_BT, LENGTHS_B).logprob_BT)
+    noisy = score_targets(model, memories, INPUTS_BT.where(real_BT, 6), TARGETS_BT.where(real_BT, 5), LENGTHS_B)
+    assert torch.equal(noisy.logprob_BT, score_targets(model, memories, INPUTS_BT, TARGETS_BT, LENGTHS_B).logprob_BT)
     noisy.total_B[2].backward()
     assert model.embedding.weight.grad is not None and not model.embedding.weight.grad[2:].any()
 
 
 def test_a_state_may_be_given_and_memory_left_out() -> None:
     model = Table(7, seed=3)
-    forced = force(model, (), INPUTS_BT, TARGETS_BT, LENGTHS_B)
+    forced = score_targets(model, (), INPUTS_BT, TARGETS_BT, LENGTHS_B)
     assert forced.weights == ()
-    given = force(model, (), INPUTS_BT, TARGETS_BT, LENGTHS_B, state=(torch.ones(3, dtype=torch.int64),))
+    given = score_targets(model, (), INPUTS_BT, TARGETS_BT, LENGTHS_B, state=(torch.ones(3, dtype=torch.int64),))
     assert torch.equal(forced.total_B, given.total_B)
-    other = force(model, (), INPUTS_BT, TARGETS_BT, LENGTHS_B, state=(torch.full((3,), 5),))
+    other = score_targets(model, (), INPUTS_BT, TARGETS_BT, LENGTHS_B, state=(torch.full((3,), 5),))
     assert not torch.equal(forced.total_B, other.total_B)
 
 
 def test_half_precision_is_summed_in_double() -> None:
     model = Table(7, seed=4)
     model.logits_RV = model.logits_RV.bfloat16()
-    forced = force(model, source(3, 4, seed=4), INPUTS_BT, TARGETS_BT, LENGTHS_B)
+    forced = score_targets(model, source(3, 4, seed=4), INPUTS_BT, TARGETS_BT, LENGTHS_B)
     assert (forced.logprob_BT.dtype, forced.total_B.dtype) == (torch.float32, torch.float64)

@@ -19,7 +19,7 @@ from seqkit.recipes.language_model import recipe as language_model
 from seqkit.recipes.language_model.recipe import load_scorer
 from tests.oracles import Table, source
 from tests.seqkit.decode.test_ctc import scored
-from tests.test_ngram import ask, corpus
+from tests.seqkit.decode.test_ngram import ask, corpus
 
 CPU = torch.device("cpu")
 TOKENS = [*SPECIALS, *" abcdefgh'"]  # of a search by characters

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from seqkit.decode import Sampling, Search, force, greedy, sample
+from seqkit.decode import Sampling, Search, greedy, sample, score_targets
 from seqkit.decode import search as core
-from seqkit.decode.sample import draw, scramble, uniform
+from seqkit.decode.sampling import draw, scramble, uniform
 from seqkit.nn.memory import select
 from tests.oracles import Recurrent, Table, one, source
 
@@ -60,7 +60,7 @@ def test_first_tokens_come_as_often_as_the_softmax_says(temperature: float, top_
 
 def test_whole_sentences_come_as_often_as_their_log_probability_says() -> None:
     model, memories = Table(6, seed=2), source(1, 4, seed=2)
-    found = sample(model, memories, replace(SEARCH, max_len=2, forbid=()), Sampling(5000, seed=3))[0]
+    found = sample(model, memories, replace(SEARCH, max_len=2, suppress_tokens=()), Sampling(5000, seed=3))[0]
     every = {tuple(h.tokens): h.logprob for h in found}
     assert len(every) > 15
     kinds = sorted(every)
@@ -119,7 +119,7 @@ def test_samples_are_sorted_and_scored_at_temperature_one() -> None:
         for tokens, logprob, score in hypotheses:
             target = tokens + [2] * (len(tokens) < 10)
             with torch.no_grad():
-                forced = force(
+                forced = score_targets(
                     model,
                     one(memories, row),
                     torch.tensor([[1, *target[:-1]]]),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqkit.decode import Coverage, LanguageModel, LengthBonus, Sampling, Search, beam, force, greedy, sample
+from seqkit.decode import Coverage, LanguageModel, LengthBonus, Sampling, Search, beam, greedy, sample, score_targets
 from tests.oracles import Recurrent, Table, one, source
 
 SEARCH = Search(beam=4, nbest=4, max_len=9)
@@ -16,7 +16,7 @@ def forced(model: Any, memories: Any, tokens: list[int]) -> Any:
     target = tokens + [2] * (len(tokens) < 9)
     with torch.no_grad():
         inputs_BT, targets_BT = torch.tensor([[1, *target[:-1]]]), torch.tensor([target])
-        return force(model, memories, inputs_BT, targets_BT, torch.tensor([len(target)]))
+        return score_targets(model, memories, inputs_BT, targets_BT, torch.tensor([len(target)]))
 
 
 def test_coverage_sums_to_its_formula() -> None:

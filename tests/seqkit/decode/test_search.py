@@ -23,7 +23,7 @@ from tests.oracles import Recurrent, Table, assert_same, one, source
         ({"max_len": torch.tensor([4, 0])}, "`max_len` must be at least 1, got 0"),
         ({"length_penalty": "google"}, "`length_penalty` must be none, average or wu, got 'google'"),
         ({"alpha": -1.0}, "`alpha` must be at least 0, got -1.0"),
-        ({"forbid": (0, 2)}, r"`forbid` must not hold `eos` = 2, got \(0, 2\)"),
+        ({"suppress_tokens": (0, 2)}, r"`suppress_tokens` must not hold `eos` = 2, got \(0, 2\)"),
     ],
 )
 def test_bad_options_are_named(option: dict[str, Any], text: str) -> None:
@@ -133,7 +133,7 @@ def test_a_sentence_is_cut_exactly_where_its_length_is_the_maximum(search: Any) 
 
 @pytest.mark.parametrize("search", [greedy, beam])
 def test_forbidden_short_and_repeated_outputs_never_come(search: Any) -> None:
-    options = Search(beam=4, nbest=4, max_len=25, min_len=6, no_repeat_ngram=2, forbid=(0, 1, 3))
+    options = Search(beam=4, nbest=4, max_len=25, min_len=6, no_repeat_ngram=2, suppress_tokens=(0, 1, 3))
     for hypotheses in search(Table(7, seed=5), source(12, 4, seed=5), options):
         for tokens, _, _ in hypotheses:
             pairs = list(zip(tokens, tokens[1:], strict=False))

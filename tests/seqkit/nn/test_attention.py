@@ -22,7 +22,7 @@ def make(kind: str, seed: int = 0) -> torch.nn.Module:
     return attention
 
 
-def remember(attention: torch.nn.Module, values_BSD: torch.Tensor, lengths_B: torch.Tensor) -> Memory:
+def make_memory(attention: torch.nn.Module, values_BSD: torch.Tensor, lengths_B: torch.Tensor) -> Memory:
     mask_BS = mask_from_lengths(lengths_B, values_BSD.shape[1])
     return Memory(values_BSD, mask_BS, attention.keys(values_BSD), values_BSD[:, 0])
 
@@ -38,7 +38,7 @@ def example(kind: str, seed: int = 0):
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_are_a_distribution_over_the_real_part(kind):
     attention, values_BSD, lengths_B, query_B1Q, previous_BS = example(kind)
-    context_B1C, weights_B1S = attention(query_B1Q, remember(attention, values_BSD, lengths_B), previous_BS)
+    context_B1C, weights_B1S = attention(query_B1Q, make_memory(attention, values_BSD, lengths_B), previous_BS)
     assert context_B1C.shape == (3, 1, attention.context_dim)
     torch.testing.assert_close(weights_B1S.sum(-1), torch.ones(3, 1, dtype=torch.float64))
     assert not weights_B1S[:, 0][~mask_from_lengths(lengths_B, 5)].any()
@@ -49,13 +49,13 @@ def test_padding_is_never_read_and_gets_no_gradient(kind):
     attention, values_BSD, lengths_B, query_B1Q, previous_BS = example(kind)
     padding_BS = ~mask_from_lengths(lengths_B, 5)
     noisy_BSD = values_BSD.masked_fill(padding_BS[..., None], 1e3).requires_grad_()
-    context, weights = attention(query_B1Q, remember(attention, values_BSD, lengths_B), previous_BS)
-    noisy_context, noisy_weights = attention(query_B1Q, remember(attention, noisy_BSD, lengths_B), previous_BS)
+    context, weights = attention(query_B1Q, make_memory(attention, values_BSD, lengths_B), previous_BS)
+    noisy_context, noisy_weights = attention(query_B1Q, make_memory(attention, noisy_BSD, lengths_B), previous_BS)
     torch.testing.assert_close(noisy_context, context)
     torch.testing.assert_close(noisy_weights, weights)
     noisy_context.sum().backward()
     assert not noisy_BSD.grad[padding_BS].any() and noisy_BSD.grad[~padding_BS].any()
-    alone = remember(attention, values_BSD[2:, :3], lengths_B[2:])
+    alone = make_memory(attention, values_BSD[2:, :3], lengths_B[2:])
     torch.testing.assert_close(attention(query_B1Q[2:], alone, previous_BS[2:, :3])[0], context[2:])
 
 
@@ -71,7 +71,7 @@ def test_an_empty_memory_gives_no_context(kind):
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "location"])
 def test_many_queries_at_once_are_each_alone(kind):
     attention, values_BSD, lengths_B, _, previous_BS = example(kind)
-    memory, query_BTQ = remember(attention, values_BSD, lengths_B), torch.randn(3, 4, D, dtype=torch.float64)
+    memory, query_BTQ = make_memory(attention, values_BSD, lengths_B), torch.randn(3, 4, D, dtype=torch.float64)
     together, _ = attention(query_BTQ, memory, previous_BS)
     alone = [attention(query_BTQ[:, t : t + 1], memory, previous_BS)[0] for t in range(4)]
     torch.testing.assert_close(together, torch.cat(alone, 1))
@@ -98,7 +98,7 @@ def score(attention: torch.nn.Module, kind: str, query, values_SD: torch.Tensor,
 @pytest.mark.parametrize("seed", range(3))
 def test_weights_are_the_softmax_of_the_papers_scores(kind, seed):
     attention, values_BSD, lengths_B, query_B1Q, previous_BS = example(kind, seed)
-    _, weights_B1S = attention(query_B1Q, remember(attention, values_BSD, lengths_B), previous_BS)
+    _, weights_B1S = attention(query_B1Q, make_memory(attention, values_BSD, lengths_B), previous_BS)
     for b, n in enumerate(lengths_B.tolist()):
         scores = [score(attention, kind, query_B1Q[b, 0], values_BSD[b], s, previous_BS[b]) for s in range(n)]
         want = torch.tensor(scores, dtype=torch.float64).softmax(0)
@@ -107,7 +107,7 @@ def test_weights_are_the_softmax_of_the_papers_scores(kind, seed):
 
 def test_a_gate_scales_the_context_and_nothing_else():
     gated, values_BSD, lengths_B, query_B1Q, previous_BS = example("gated")
-    memory = remember(gated, values_BSD, lengths_B)
+    memory = make_memory(gated, values_BSD, lengths_B)
     context, weights = gated(query_B1Q, memory, previous_BS)
     inner, inner_weights = gated.attention(query_B1Q, memory, previous_BS)
     gate_B = [1 / (1 + math.exp(-(gated.gate.weight[0] @ q[0] + gated.gate.bias[0]).item())) for q in query_B1Q]
@@ -123,7 +123,7 @@ def test_multi_head_is_torchs_own():
         theirs.out_proj.weight.copy_(ours.output.weight)
     values_BSD, query_BTQ = torch.randn(2, 5, D, dtype=torch.float64), torch.randn(2, 3, D, dtype=torch.float64)
     lengths_B = torch.tensor([5, 2])
-    got = ours(query_BTQ, remember(ours, values_BSD, lengths_B), values_BSD[..., 0])
+    got = ours(query_BTQ, make_memory(ours, values_BSD, lengths_B), values_BSD[..., 0])
     want = theirs(query_BTQ, values_BSD, values_BSD, key_padding_mask=~mask_from_lengths(lengths_B, 5))
     torch.testing.assert_close(got, want)
 
@@ -139,4 +139,4 @@ def test_wrong_sizes_are_named():
         make_attention("dot", D, 5, 4)
     attention, values_BSD, lengths_B, query_B1Q, previous_BS = example("location")
     with pytest.raises(ValueError, match="`query_BTQ` must hold one query a call, got 2"):
-        attention(query_B1Q.repeat(1, 2, 1), remember(attention, values_BSD, lengths_B), previous_BS)
+        attention(query_B1Q.repeat(1, 2, 1), make_memory(attention, values_BSD, lengths_B), previous_BS)

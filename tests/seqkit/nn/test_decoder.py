@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from seqkit.decode import Search, beam, force, greedy
-from seqkit.nn import initialise
+from seqkit.decode import Search, beam, greedy, score_targets
+from seqkit.nn import initialize
 from seqkit.nn.attention import make_attention
-from seqkit.nn.bridge import make_bridge, summarise
 from seqkit.nn.decoder import WIRINGS, Decoder, draw, feature_dim
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import Encoded, RecurrentEncoder
+from seqkit.nn.initial_state import make_bridge, summarise
 from seqkit.nn.losses import cross_entropy, real_tokens, sequence_loss
 from seqkit.nn.memory import select
 from seqkit.nn.readout import Readout
@@ -81,7 +81,7 @@ def stepped(decoder: Decoder, tokens_BT: torch.Tensor, memories) -> torch.Tensor
 @pytest.mark.parametrize("prefix", [False, True])
 def test_forward_is_step_over_the_columns(wiring, cell, widths, prefix):
     decoder = make(wiring, cell, widths, prefix=prefix)
-    memories, tokens_BT = decoder.remember(*streams(widths)), torch.randint(V, (B, T))
+    memories, tokens_BT = decoder.make_memory(*streams(widths)), torch.randint(V, (B, T))
     torch.testing.assert_close(decoder(tokens_BT, memories), stepped(decoder, tokens_BT, memories))
 
 
@@ -89,7 +89,7 @@ def test_forward_is_step_over_the_columns(wiring, cell, widths, prefix):
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_a_beam_finds_the_same_with_one_copy_of_the_memories_a_sentence(kind, widths, monkeypatch):
     decoder = make(kind=kind if widths else "additive", widths=widths)
-    memories, search = decoder.remember(*streams(widths)), Search(beam=4, nbest=4, max_len=6)
+    memories, search = decoder.make_memory(*streams(widths)), Search(beam=4, nbest=4, max_len=6)
     found = beam(decoder, memories, search)
     monkeypatch.setattr(Decoder, "shares_memories", False)
     for own, other in zip(found, beam(decoder, memories, search), strict=True):
@@ -101,7 +101,7 @@ def test_a_beam_finds_the_same_with_one_copy_of_the_memories_a_sentence(kind, wi
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_forward_is_step_for_every_attention(kind, wiring):
     decoder = make(wiring, kind=kind, widths=(H,))
-    memories, tokens_BT = decoder.remember(*streams((H,))), torch.randint(V, (B, T))
+    memories, tokens_BT = decoder.make_memory(*streams((H,))), torch.randint(V, (B, T))
     torch.testing.assert_close(decoder(tokens_BT, memories), stepped(decoder, tokens_BT, memories))
 
 
@@ -115,13 +115,13 @@ def test_the_fused_path_is_taken_exactly_where_no_step_feeds_the_next():
 def test_padding_of_the_memory_changes_nothing(wiring):
     decoder, tokens_BT = make(wiring, widths=(4, 3)), torch.randint(V, (B, T))
     given = streams((4, 3))
-    full_BTV = decoder(tokens_BT, decoder.remember(*given))
+    full_BTV = decoder(tokens_BT, decoder.make_memory(*given))
     for b in range(B):
         alone = [(values[b : b + 1, : lengths[b]], lengths[b : b + 1], z[b : b + 1]) for values, lengths, z in given]
-        torch.testing.assert_close(decoder(tokens_BT[b : b + 1], decoder.remember(*alone))[0], full_BTV[b])
+        torch.testing.assert_close(decoder(tokens_BT[b : b + 1], decoder.make_memory(*alone))[0], full_BTV[b])
     padding_BS = torch.arange(5) >= given[0][1][:, None]
     noisy = [(values.masked_fill(padding_BS[..., None], 1e3).requires_grad_(), n, z) for values, n, z in given]
-    noisy_BTV = decoder(tokens_BT, decoder.remember(*noisy))
+    noisy_BTV = decoder(tokens_BT, decoder.make_memory(*noisy))
     torch.testing.assert_close(noisy_BTV, full_BTV)
     noisy_BTV.sum().backward()
     assert all(not values.grad[padding_BS].any() for values, _, _ in noisy)
@@ -129,7 +129,7 @@ def test_padding_of_the_memory_changes_nothing(wiring):
 
 def test_what_comes_later_in_the_target_changes_nothing_before():
     decoder = make()
-    memories, tokens_BT = decoder.remember(*streams()), torch.randint(V, (B, T))
+    memories, tokens_BT = decoder.make_memory(*streams()), torch.randint(V, (B, T))
     other_BT = tokens_BT.clone()
     other_BT[:, 2:] = (other_BT[:, 2:] + 1) % V
     torch.testing.assert_close(decoder(other_BT, memories)[:, :2], decoder(tokens_BT, memories)[:, :2])
@@ -141,7 +141,7 @@ def test_contexts_matter_where_they_are_wired(wiring):
     """Before the cell the first context moves the first state; fed back it moves the second state alone."""
     decoder = make(wiring, layers=1)
     ((values, lengths, z),) = streams()
-    one, other = decoder.remember((values, lengths, z)), decoder.remember((values + 1, lengths, z))
+    one, other = decoder.make_memory((values, lengths, z)), decoder.make_memory((values + 1, lengths, z))
     token_B = torch.tensor([BOS] * B)
     first, second = (decoder.step(token_B, m, decoder.start(m))[2] for m in (one, other))
     assert torch.allclose(first.h_BLH, second.h_BLH) == (wiring != "before")
@@ -151,18 +151,18 @@ def test_contexts_matter_where_they_are_wired(wiring):
 
 def test_scheduled_sampling_of_nothing_is_teacher_forcing_and_of_all_is_greedy():
     decoder = make()
-    memories, tokens_BT = decoder.remember(*streams()), torch.randint(3, V, (B, 6))
+    memories, tokens_BT = decoder.make_memory(*streams()), torch.randint(3, V, (B, 6))
     tokens_BT[:, 0] = BOS
     torch.testing.assert_close(decoder(tokens_BT, memories, sampling=1e-9), decoder(tokens_BT, memories))
     own_BT = decoder(tokens_BT, memories, sampling=1.0).argmax(-1)
-    found = greedy(decoder, memories, Search(max_len=6, forbid=()))
+    found = greedy(decoder, memories, Search(max_len=6, suppress_tokens=()))
     for row, (hypothesis,) in zip(own_BT.tolist(), found, strict=True):
         assert row[: len(hypothesis.tokens)] == hypothesis.tokens
 
 
 def test_scheduled_sampling_flips_a_coin_a_token():
     decoder, fed = make(), []
-    memories, tokens_BT = decoder.remember(*streams()), torch.full((B, 400), 3)
+    memories, tokens_BT = decoder.make_memory(*streams()), torch.full((B, 400), 3)
     step = decoder.cells.step
     decoder.cells.step = lambda x_BI, *state: (fed.append(x_BI[:, :E]), step(x_BI, *state))[1]
     torch.manual_seed(0)
@@ -177,8 +177,8 @@ def test_scheduled_sampling_flips_a_coin_a_token():
 def test_unrolling_gives_the_attention_of_every_step(wiring, widths, sampling):
     """Also where the whole target runs in one kernel."""
     decoder = make(wiring, widths=widths)
-    memories, tokens_BT = decoder.remember(*streams(widths)), torch.randint(V, (B, T))
-    _, weights = decoder.unroll(tokens_BT, memories, sampling=sampling)
+    memories, tokens_BT = decoder.make_memory(*streams(widths)), torch.randint(V, (B, T))
+    _, weights = decoder.forward_features(tokens_BT, memories, sampling=sampling)
     state = decoder.start(memories)
     for t, token_B in enumerate(tokens_BT.unbind(1)):
         _, stepped_BS, state = decoder.step(token_B, memories, state)
@@ -189,8 +189,8 @@ def test_unrolling_gives_the_attention_of_every_step(wiring, widths, sampling):
 def test_a_sampled_input_takes_no_gradient_through_the_choice():
     """The choice is not differentiable; the embedding of what was chosen is."""
     decoder = make(widths=())
-    memories, tokens_BT = decoder.remember(*streams(())), torch.full((B, 2), 3)
-    features_BTF, _ = decoder.unroll(tokens_BT, memories, sampling=1.0)
+    memories, tokens_BT = decoder.make_memory(*streams(())), torch.full((B, 2), 3)
+    features_BTF, _ = decoder.forward_features(tokens_BT, memories, sampling=1.0)
     features_BTF[:, 1].sum().backward()
     chosen = decoder.predict(features_BTF[:, 0], argmax=True)
     assert decoder.readout.output.weight.grad is None
@@ -208,14 +208,14 @@ def test_draws_follow_the_softmax():
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_search_finds_what_forced_scoring_confirms(wiring, widths):
     decoder = make(wiring, widths=widths)
-    memories = decoder.remember(*streams(widths))
+    memories = decoder.make_memory(*streams(widths))
     for b, hypotheses in enumerate(beam(decoder, memories, Search(beam=3, nbest=3, max_len=6))):
         for hypothesis in hypotheses:
             if len(hypothesis.tokens) < 6:
                 targets = torch.tensor([[*hypothesis.tokens, EOS]])
                 inputs = torch.tensor([[BOS, *hypothesis.tokens]])
                 own, length_B = select(memories, torch.tensor([b])), torch.tensor([targets.shape[1]])
-                forced = force(decoder, own, inputs, targets, length_B)
+                forced = score_targets(decoder, own, inputs, targets, length_B)
                 assert math.isclose(forced.total_B.item(), hypothesis.logprob, abs_tol=1e-9)
 
 
@@ -229,14 +229,14 @@ def test_first_loss_is_log_v_and_one_batch_is_learnt_then_decoded():
     torch.manual_seed(0)
     attention = make_attention("additive", 4, 32, 16)
     decoder = Decoder(Embedding(V, 16), RecurrentStack("lstm", 20, 32), [attention], Readout(36, 16, V))
-    initialise.modern(decoder)
+    initialize.xavier(decoder)
     values_BSD, lengths_B = torch.randn(4, 5, 4), torch.tensor([5, 5, 5, 5])
     targets_BT = torch.randint(3, V, (4, 6))
     targets_BT[:, -1] = EOS
     inputs_BT = torch.cat([torch.full((4, 1), BOS), targets_BT[:, :-1]], 1)
     optimizer, length_B = torch.optim.Adam(decoder.parameters(), 1e-2), torch.tensor([6] * 4)
     for step in range(120):
-        logits_BTV = decoder(inputs_BT, decoder.remember((values_BSD, lengths_B, values_BSD[:, 0])))
+        logits_BTV = decoder(inputs_BT, decoder.make_memory((values_BSD, lengths_B, values_BSD[:, 0])))
         total, count = sequence_loss(logits_BTV, targets_BT, length_B)
         loss = total / count
         if step == 0:
@@ -245,7 +245,7 @@ def test_first_loss_is_log_v_and_one_batch_is_learnt_then_decoded():
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.02
-    found = greedy(decoder.eval(), decoder.remember((values_BSD, lengths_B, values_BSD[:, 0])), Search(max_len=10))
+    found = greedy(decoder.eval(), decoder.make_memory((values_BSD, lengths_B, values_BSD[:, 0])), Search(max_len=10))
     assert [best.tokens for (best,) in found] == [row[:-1] for row in targets_BT.tolist()]
 
 
@@ -303,7 +303,7 @@ def test_a_copied_start_is_the_encoders_last_state():
     decoder = Decoder(
         Embedding(V, E), cells, [], Readout(6, 5, V), wiring="after", bridge=make_bridge("copy", 6, 2, cells)
     )
-    state = decoder.start(decoder.remember((encoded.values_BSD, encoded.lengths_B, summarise(encoded, "copy"))))
+    state = decoder.start(decoder.make_memory((encoded.values_BSD, encoded.lengths_B, summarise(encoded, "copy"))))
     torch.testing.assert_close((state.h_BLH, state.c_BLH), (encoded.h_BLD, encoded.c_BLD))
     with pytest.raises(ValueError, match="`start` must not be copy .* got 1 layers of 6 and 2 of 6"):
         make_bridge("copy", 6, 1, cells)
@@ -311,15 +311,15 @@ def test_a_copied_start_is_the_encoders_last_state():
 
 def test_initialisers_reach_the_papers_numbers():
     decoder = make(widths=(4,)).float()
-    initialise.uniform(decoder)
+    initialize.uniform(decoder)
     assert all(p.abs().max() <= 0.08 for p in decoder.parameters())
-    initialise.bahdanau(decoder)
+    initialize.bahdanau(decoder)
     for layer in decoder.cells.layers:
         for block in layer.weight_hh_l0.split(H):
             torch.testing.assert_close(block @ block.T, torch.eye(H), atol=1e-5, rtol=0)
     assert not decoder.attentions[0].score.weight.any() and decoder.attentions[0].key.weight.std() < 0.003
     assert 0.005 < decoder.embedding.weight.std() < 0.02 and not decoder.readout.output.bias.any()
-    initialise.modern(decoder)
+    initialize.xavier(decoder)
     assert decoder.cells.layers[0].bias_ih_l0.split(H)[1].tolist() == [1.0] * H
     assert decoder.cells.layers[0].bias_ih_l0.sum() == H and not decoder.cells.layers[0].bias_hh_l0.any()
 
@@ -328,9 +328,9 @@ def test_wrong_uses_are_named():
     with pytest.raises(ValueError, match="`wiring` must be one of .*, got 'beside'"):
         make("beside")
     with pytest.raises(ValueError, match="`streams` must be one an attention, 1, got 2"):
-        make().remember(*streams((4, 3)))
+        make().make_memory(*streams((4, 3)))
     with pytest.raises(ValueError, match="`sampling` must be from 0 to 1, got 2"):
-        make()(torch.zeros(B, 1, dtype=torch.int64), make().remember(*streams()), sampling=2)
+        make()(torch.zeros(B, 1, dtype=torch.int64), make().make_memory(*streams()), sampling=2)
     with pytest.raises(ValueError, match="`kind` must be tanh, maxout or linear, got 'relu'"):
         Readout(6, 4, V, kind="relu")
 

@@ -4,26 +4,26 @@ import pytest
 import torch
 from torch import nn
 
-from seqkit.nn.frames import Frames, Pixels, TemporalConv
-from seqkit.nn.frontends import Residual, ResNet, Stack, Stcnn, TimeConvs, VggM
+from seqkit.nn.frames import PackedFrames, PixelNorm, TemporalConv
+from seqkit.nn.frontends import ConvSubsampling, FrameStacking, Residual, ResNet, Stcnn, VggM
 
 GREY, COLOUR = ((0.4,), (0.2,)), ((0.7, 0.5, 0.3), (0.1, 0.2, 0.3))
 VIDEO = {
-    "vggm": lambda: VggM(Pixels(*GREY), size=(20, 24), width=0.05, output_dim=7),
-    "vggm colour": lambda: VggM(Pixels(*COLOUR), size=(20, 24), width=0.05, span=3, output_dim=7),
-    "stcnn": lambda: Stcnn(Pixels(*COLOUR), (4, 5), kernels=(5, 3), size=(20, 24), dropout=0.0),
-    "stcnn norm": lambda: Stcnn(Pixels(*GREY), (4, 5), kernels=(5, 3), size=(20, 24), dropout=0.0, batch_norm=True),
-    "frames only": lambda: Stcnn(Pixels(*COLOUR), (4, 5), kernels=(5, 3), size=(20, 24), span=1, dropout=0.0),
-    "resnet": lambda: ResNet(Pixels(*GREY), width=4, blocks=(1, 2)),
+    "vggm": lambda: VggM(PixelNorm(*GREY), size=(20, 24), width=0.05, output_dim=7),
+    "vggm colour": lambda: VggM(PixelNorm(*COLOUR), size=(20, 24), width=0.05, span=3, output_dim=7),
+    "stcnn": lambda: Stcnn(PixelNorm(*COLOUR), (4, 5), kernels=(5, 3), size=(20, 24), dropout=0.0),
+    "stcnn norm": lambda: Stcnn(PixelNorm(*GREY), (4, 5), kernels=(5, 3), size=(20, 24), dropout=0.0, batch_norm=True),
+    "frames only": lambda: Stcnn(PixelNorm(*COLOUR), (4, 5), kernels=(5, 3), size=(20, 24), span=1, dropout=0.0),
+    "resnet": lambda: ResNet(PixelNorm(*GREY), width=4, blocks=(1, 2)),
 }
 FEATURES = {
-    "identity": lambda: Stack(5),
-    "linear": lambda: Stack(5, output_dim=3),
-    "stack": lambda: Stack(5, stack=3, stride=3),
-    "overlap": lambda: Stack(5, stack=3, stride=2, output_dim=4),
-    "skip": lambda: Stack(5, stack=2, stride=4),
-    "subsample": lambda: TimeConvs(5, 6),
-    "window": lambda: TimeConvs(5, 6, strides=(1,), kernel=5),
+    "identity": lambda: FrameStacking(5),
+    "linear": lambda: FrameStacking(5, output_dim=3),
+    "stack": lambda: FrameStacking(5, stack=3, stride=3),
+    "overlap": lambda: FrameStacking(5, stack=3, stride=2, output_dim=4),
+    "skip": lambda: FrameStacking(5, stack=2, stride=4),
+    "subsample": lambda: ConvSubsampling(5, 6),
+    "window": lambda: ConvSubsampling(5, 6, strides=(1,), kernel=5),
 }
 SHORT = {"stack": 3, "overlap": 2, "skip": 4, "subsample": 4}
 ALL = {**VIDEO, **FEATURES}
@@ -108,7 +108,7 @@ def test_a_temporal_convolution_is_the_3d_one(span):
     plain.weight.data = conv.conv.weight.data.reshape(4, span, 2, 3, 3).transpose(1, 2)
     plain.bias.data = conv.conv.bias.data
     lengths, values = torch.tensor([6, 1, 3]), torch.randn(3, 6, 2, 9, 8, dtype=torch.float64)
-    frames = Frames(lengths, 6)
+    frames = PackedFrames(lengths, 6)
     found = frames.unpack(conv(frames.pack(values), frames))
     for b, n in enumerate(lengths.tolist()):
         want = plain(values[b : b + 1, :n].transpose(1, 2))[0].transpose(0, 1)
@@ -119,7 +119,7 @@ def test_a_temporal_convolution_is_the_3d_one(span):
 def test_the_tower_equals_the_tower_over_each_window(span):
     """The naive way: for every frame, the stack of its neighbours as one picture of many channels."""
     torch.manual_seed(0)
-    front = VggM(Pixels(*GREY), size=(20, 24), width=0.05, span=span, output_dim=7).double().eval()
+    front = VggM(PixelNorm(*GREY), size=(20, 24), width=0.05, span=span, output_dim=7).double().eval()
     values, lengths = torch.rand(2, 8, 1, 20, 24, dtype=torch.float64), torch.tensor([8, 5])
     features, _ = front(values, lengths)
     for b, n in enumerate(lengths.tolist()):
@@ -136,7 +136,7 @@ def test_the_tower_equals_the_tower_over_each_window(span):
 def test_stcnn_is_the_published_layers():
     """Three 3-D convolutions of torch's, with the paper's sizes, on whole clips."""
     torch.manual_seed(0)
-    front = Stcnn(Pixels(*COLOUR)).double().eval()
+    front = Stcnn(PixelNorm(*COLOUR)).double().eval()
     values = torch.rand(1, 5, 3, 50, 100, dtype=torch.float64)
     mean, std = (torch.tensor(v, dtype=torch.float32).double()[None, :, None, None, None] for v in COLOUR)
     x = (values.transpose(1, 2) - mean) / std
@@ -154,13 +154,13 @@ def test_stcnn_is_the_published_layers():
 @pytest.mark.parametrize(
     ("front", "shape", "width"),
     [
-        (lambda: VggM(Pixels(*GREY)), (1, 120, 120), 512),
-        (lambda: VggM(Pixels(*GREY), width=0.25, size=(60, 60), output_dim=128), (1, 60, 60), 128),
-        (lambda: Stcnn(Pixels(*COLOUR)), (3, 50, 100), 1728),
-        (lambda: Stcnn(Pixels(*GREY), (16, 32, 48)), (1, 50, 100), 864),
-        (lambda: Stcnn(Pixels(*GREY), (4, 5), kernels=(3, 3), size=(37, 41)), (1, 37, 41), 5 * 4 * 5),
-        (lambda: ResNet(Pixels(*GREY), width=8), (1, 88, 88), 64),
-        (lambda: ResNet(Pixels(*GREY)), (1, 112, 112), 512),
+        (lambda: VggM(PixelNorm(*GREY)), (1, 120, 120), 512),
+        (lambda: VggM(PixelNorm(*GREY), width=0.25, size=(60, 60), output_dim=128), (1, 60, 60), 128),
+        (lambda: Stcnn(PixelNorm(*COLOUR)), (3, 50, 100), 1728),
+        (lambda: Stcnn(PixelNorm(*GREY), (16, 32, 48)), (1, 50, 100), 864),
+        (lambda: Stcnn(PixelNorm(*GREY), (4, 5), kernels=(3, 3), size=(37, 41)), (1, 37, 41), 5 * 4 * 5),
+        (lambda: ResNet(PixelNorm(*GREY), width=8), (1, 88, 88), 64),
+        (lambda: ResNet(PixelNorm(*GREY)), (1, 112, 112), 512),
     ],
 )
 def test_sizes(front, shape, width):
@@ -171,7 +171,7 @@ def test_sizes(front, shape, width):
 
 
 def test_the_tower_has_the_published_channels():
-    shapes = [tuple(p.shape) for p in VggM(Pixels(*GREY)).parameters() if p.ndim > 1]
+    shapes = [tuple(p.shape) for p in VggM(PixelNorm(*GREY)).parameters() if p.ndim > 1]
     assert shapes == [
         (96, 5, 3, 3),
         (256, 96, 5, 5),
@@ -187,7 +187,7 @@ def test_the_residual_network_is_resnet_18():
     from torchvision.models import resnet18
 
     torch.manual_seed(0)
-    theirs, ours = resnet18(weights=None).eval(), ResNet(Pixels(*GREY), span=5).eval()
+    theirs, ours = resnet18(weights=None).eval(), ResNet(PixelNorm(*GREY), span=5).eval()
     parts = nn.Sequential(
         theirs.bn1, theirs.relu, theirs.maxpool, theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4
     )
@@ -209,7 +209,7 @@ def test_a_residual_layer_with_zero_weights_is_its_shortcut():
 def test_a_residual_networks_features_are_the_mean_of_its_map():
     front = made("resnet")
     values, lengths = torch.rand(1, 3, 1, 70, 80, dtype=torch.float64), torch.tensor([3])
-    frames = Frames(lengths, 3)
+    frames = PackedFrames(lengths, 3)
     map_NDHW = front.trunk(front.stem(front.pixels(values[0]), frames))
     assert map_NDHW.shape[2:] == (9, 10)
     torch.testing.assert_close(front(values, lengths)[0][0], map_NDHW.flatten(2).sum(2) / 90)
@@ -224,8 +224,8 @@ def test_bytes_are_floats_times_255():
 
 
 def test_statistics_of_pixels_are_in_the_checkpoint():
-    front = Stcnn(Pixels(*COLOUR))
-    other = Stcnn(Pixels((0.0,) * 3, (1.0,) * 3))
+    front = Stcnn(PixelNorm(*COLOUR))
+    other = Stcnn(PixelNorm((0.0,) * 3, (1.0,) * 3))
     other.load_state_dict(front.state_dict())
     torch.testing.assert_close(other.pixels.mean_C11.flatten(), torch.tensor(COLOUR[0]))
     torch.testing.assert_close(other.pixels.std_C11.flatten(), torch.tensor(COLOUR[1]))
@@ -235,7 +235,7 @@ def test_statistics_of_pixels_are_in_the_checkpoint():
 
 def test_dropout_takes_a_channel_out_of_a_whole_clip():
     torch.manual_seed(0)
-    front = Stcnn(Pixels(*GREY), (40,), kernels=(3,), size=(8, 8), dropout=0.5)
+    front = Stcnn(PixelNorm(*GREY), (40,), kernels=(3,), size=(8, 8), dropout=0.5)
     nn.init.zeros_(front.convs[0].conv.weight)
     nn.init.ones_(front.convs[0].conv.bias)
     features, _ = front(torch.rand(6, 5, 1, 8, 8), torch.tensor([5, 5, 5, 5, 5, 3]))
@@ -260,7 +260,12 @@ def test_batch_norm_learns_from_real_frames_alone():
 
 def test_weights_begin_as_he_said():
     torch.manual_seed(0)
-    for front in (VggM(Pixels(*GREY), width=0.5), Stcnn(Pixels(*COLOUR)), ResNet(Pixels(*GREY)), TimeConvs(40, 256)):
+    for front in (
+        VggM(PixelNorm(*GREY), width=0.5),
+        Stcnn(PixelNorm(*COLOUR)),
+        ResNet(PixelNorm(*GREY)),
+        ConvSubsampling(40, 256),
+    ):
         for part in front.modules():
             if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Linear) and part.weight.numel() > 2000:
                 fan_in = part.weight[0].numel()
@@ -277,9 +282,9 @@ def test_stacked_rows_are_neighbours_in_order():
         (3, 7, [[1, 2, 3]]),
         (9, 5, [[*range(1, 8), 0, 0], [6, 7, *[0] * 7]]),
     ):
-        features, lengths = Stack(1, stack=stack, stride=stride)(rows, torch.tensor([7]))
+        features, lengths = FrameStacking(1, stack=stack, stride=stride)(rows, torch.tensor([7]))
         assert features[0].tolist() == want and lengths.tolist() == [len(want)]
-    wide = Stack(2, stack=2, stride=2)(torch.arange(1.0, 9).reshape(1, 4, 2), torch.tensor([4]))[0]
+    wide = FrameStacking(2, stack=2, stride=2)(torch.arange(1.0, 9).reshape(1, 4, 2), torch.tensor([4]))[0]
     assert wide[0].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
 
 
@@ -303,17 +308,20 @@ def test_one_batch_is_learnt():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Pixels((0.5,), (0.1, 0.1)), r"`mean`, `std` must be as many, each `std` above 0, got \(0\.5,\) and"),
-        (lambda: Pixels((0.5,), (0.0,)), r"`mean`, `std` must be as many"),
+        (
+            lambda: PixelNorm((0.5,), (0.1, 0.1)),
+            r"`mean`, `std` must be as many, each `std` above 0, got \(0\.5,\) and",
+        ),
+        (lambda: PixelNorm((0.5,), (0.0,)), r"`mean`, `std` must be as many"),
         (lambda: TemporalConv(1, 2, 3, span=4), r"`span` must be odd, got 4"),
         (
-            lambda: Stcnn(Pixels(*GREY), (4, 5)),
+            lambda: Stcnn(PixelNorm(*GREY), (4, 5)),
             r"`kernels` must be as many as `channels`, got \(5, 5, 3\) and \(4, 5\)",
         ),
-        (lambda: Stcnn(Pixels(*GREY), size=(14, 30)), r"`size` must be at least 15 pixels each way, got \(14, 30\)"),
-        (lambda: TimeConvs(3, 3, kernel=2), r"`kernel` must be odd, got 2"),
-        (lambda: Stack(3, stride=0), r"`stack`, `stride` must be at least 1, got 1, 0"),
-        (lambda: Stack(3, stack=0), r"`stack`, `stride` must be at least 1, got 0, 1"),
+        (lambda: Stcnn(PixelNorm(*GREY), size=(14, 30)), r"`size` must be at least 15 pixels each way, got \(14, 30\)"),
+        (lambda: ConvSubsampling(3, 3, kernel=2), r"`kernel` must be odd, got 2"),
+        (lambda: FrameStacking(3, stride=0), r"`stack`, `stride` must be at least 1, got 1, 0"),
+        (lambda: FrameStacking(3, stack=0), r"`stack`, `stride` must be at least 1, got 0, 1"),
         (
             lambda: VIDEO["vggm"]()(torch.rand(1, 2, 3, 20, 24), torch.tensor([2])),
             r"`values` must have 1 channels, got \(2, 3, 20, 24\)",
@@ -327,4 +335,4 @@ def test_what_cannot_be_is_refused(make, message):
 
 
 def test_fifteen_pixels_are_enough():
-    assert Stcnn(Pixels(*GREY), size=(15, 15))(torch.rand(1, 1, 1, 15, 15), torch.tensor([1]))[0].shape == (1, 1, 96)
+    assert Stcnn(PixelNorm(*GREY), size=(15, 15))(torch.rand(1, 1, 1, 15, 15), torch.tensor([1]))[0].shape == (1, 1, 96)

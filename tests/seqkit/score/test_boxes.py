@@ -7,7 +7,7 @@ import pytest
 
 from seqkit.errors import InputError
 from seqkit.score.boxes import iou, read_box
-from seqkit.score.evaluate import scores, tally, values
+from seqkit.score.evaluate import corpus_scores, scores_with_intervals, statistics
 from seqkit.score.metric import Array, TextOptions
 
 
@@ -64,24 +64,26 @@ def test_boxes_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 def test_one_half_is_enough() -> None:
     references = [["0 0 10 10"]] * 4
     hypotheses = ["0 0 10 5", "0 0 10 4.999", "0 0 20 10", " 0\t0 1e1 10.0 "]
-    found = tally(["iou_0.5"], references, hypotheses)["iou_0.5"]
+    found = statistics(["iou_0.5"], references, hypotheses)["iou_0.5"]
     assert list(found.metric.value(found.statistics_NK)) == [100, 0, 100, 100]
-    score = scores({"iou_0.5": found})["iou_0.5"]
+    score = scores_with_intervals({"iou_0.5": found})["iou_0.5"]
     assert score.value == 75 and score.counts == {"items": 4, "correct": 3, "valid": 4, "boxes": 4}
     assert score.signature.startswith("iou_0.5|nrefs:1|refs:any|least:0.5|library:seqkit|seqkit:")
 
 
 def test_any_of_several_boxes_will_do() -> None:
-    assert values(tally(["iou_0.5"], [["0 0 1 1", "5 5 9 9"], ["0 0 1 1"]], ["5 5 9 8", "0 0 1 1"])) == {"iou_0.5": 100}
+    assert corpus_scores(statistics(["iou_0.5"], [["0 0 1 1", "5 5 9 9"], ["0 0 1 1"]], ["5 5 9 8", "0 0 1 1"])) == {
+        "iou_0.5": 100
+    }
 
 
 @pytest.mark.parametrize("text", ["", "1 2 3", "0 0 1 1 1", "a b c d", "0 0 nan 1", "0 0 inf 1", "0,0,1,1"])
 def test_a_text_that_is_no_box_is_wrong_as_a_hypothesis_and_refused_as_a_reference(text: str) -> None:
-    found = scores(tally(["iou_0.5"], [["0 0 1 1"]] * 2, [text, "0 0 1 1"]))["iou_0.5"]
+    found = scores_with_intervals(statistics(["iou_0.5"], [["0 0 1 1"]] * 2, [text, "0 0 1 1"]))["iou_0.5"]
     assert found.value == 50 and found.counts["valid"] == 1
     box = "four numbers `left top right bottom` with left < right and top < bottom"
     with pytest.raises(InputError, match=re.escape(f"references of `iou_0.5` must be {box}, got {text!r} as item 2")):
-        tally(["iou_0.5"], [["0 0 1 1"], ["0 0 1 1", text]], ["0 0 1 1"] * 2)
+        statistics(["iou_0.5"], [["0 0 1 1"], ["0 0 1 1", text]], ["0 0 1 1"] * 2)
 
 
 @pytest.mark.parametrize("text", ["5 0 5 9", "0 5 9 5", "9 0 0 9", "0 9 9 0"])
@@ -95,4 +97,4 @@ def test_numbers_are_read() -> None:
 
 def test_punctuation_cannot_be_removed_from_numbers() -> None:
     with pytest.raises(InputError, match=r"`iou_0.5` must be taken with punctuation kept: the points of numbers"):
-        tally(["iou_0.5"], [["0 0 1.5 1"]], ["0 0 1 1"], TextOptions(punctuation=False))
+        statistics(["iou_0.5"], [["0 0 1.5 1"]], ["0 0 1 1"], TextOptions(punctuation=False))

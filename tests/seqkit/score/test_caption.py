@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from seqkit.score.caption import Diversity, cider, diversity, document_frequencies, ngrams, rouge_l, weigh
-from seqkit.score.evaluate import differences, scores, tally, values
+from seqkit.score.evaluate import corpus_scores, paired_tests, scores_with_intervals, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.ptb import tokenize
 from tests.corpora import DATA
@@ -30,7 +30,7 @@ def both(corpus: Corpus) -> tuple[list[list[str]], list[str]]:
 
 
 def item_values(corpus: Corpus) -> dict[str, list[float]]:
-    found = tally(COCO, *both(corpus), PTB)
+    found = statistics(COCO, *both(corpus), PTB)
     return {name: found[name].metric.value(found[name].statistics_NK).tolist() for name in COCO}
 
 
@@ -47,7 +47,7 @@ def test_every_figure_is_that_of_the_official_scripts(corpus: Corpus) -> None:
         score, each = scorer.compute_score(theirs, ours)
         totals.append(score)
         items.append(list(each))
-    found, each_found = values(tally(COCO, *both(corpus), PTB)), item_values(corpus)
+    found, each_found = corpus_scores(statistics(COCO, *both(corpus), PTB)), item_values(corpus)
     for name, total, each in zip(COCO, totals, items, strict=True):
         assert each_found[name] == [100 * value for value in each], name
         assert found[name] == (100 * total if "bleu" in name else pytest.approx(100 * total, rel=1e-14)), name
@@ -61,7 +61,7 @@ def test_figures_are_the_official_ones_of_the_published_cases() -> None:
     official = dict(zip(COCO, ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "CIDEr", "ROUGE-L"], strict=True))
     for items, total in sets:
         corpus = [(item["references"], item["hypothesis"]) for item in items]
-        ours, each = values(tally(COCO, *both(corpus), PTB)), item_values(corpus)
+        ours, each = corpus_scores(statistics(COCO, *both(corpus), PTB)), item_values(corpus)
         for name, key in official.items():
             assert each[name] == [100 * item["scores"][key] for item in items]
             assert ours[name] == pytest.approx(100 * total[key], rel=1e-14)
@@ -99,7 +99,7 @@ def longest(first: tuple[str, ...], second: tuple[str, ...]) -> int:
 @settings(max_examples=25, deadline=None)
 @given(CORPORA)
 def test_figures_are_those_of_the_definitions(corpus: Corpus) -> None:
-    found, each = values(tally(COCO, *both(corpus), PTB)), item_values(corpus)
+    found, each = corpus_scores(statistics(COCO, *both(corpus), PTB)), item_values(corpus)
     assert found["cider"] == pytest.approx(100 * dense_cider(corpus), rel=1e-9, abs=1e-9)
     for (references, hypothesis), value in zip(corpus, each["rouge_l"], strict=True):
         words, texts = tuple(tokenize(hypothesis)), [tuple(tokenize(text)) for text in references]
@@ -117,39 +117,41 @@ def test_figures_are_those_of_the_definitions(corpus: Corpus) -> None:
 
 
 def test_the_brevity_penalty_takes_the_closest_reference_and_of_equals_the_shorter() -> None:
-    found = tally(["bleu1"], [["a b c d", "a b c d e f g"], ["x y z", "x"]], ["a b c d e", "x y"], PTB)["bleu1"]
+    found = statistics(["bleu1"], [["a b c d", "a b c d e f g"], ["x y z", "x"]], ["a b c d e", "x y"], PTB)["bleu1"]
     assert found.statistics_NK[:, 1].tolist() == [4, 1]
-    short = values(tally(["bleu1"], [["a b c d"]], ["a b"], PTB))["bleu1"]
+    short = corpus_scores(statistics(["bleu1"], [["a b c d"]], ["a b"], PTB))["bleu1"]
     assert short == pytest.approx(100 * math.exp(1 - 4 / 2))
 
 
 def test_a_perfect_caption_and_one_that_shares_nothing() -> None:
     references = [["a dog runs by"], ["two cats sit here"]]
-    perfect = values(tally(COCO, references, ["A dog runs by.", "Two cats sit here!"], PTB))
+    perfect = corpus_scores(statistics(COCO, references, ["A dog runs by.", "Two cats sit here!"], PTB))
     assert perfect == {name: pytest.approx(1000 if name == "cider" else 100) for name in COCO}
-    nothing = values(tally(COCO, references, ["one", "nobody"], PTB))
+    nothing = corpus_scores(statistics(COCO, references, ["one", "nobody"], PTB))
     assert nothing == {name: pytest.approx(0, abs=1e-6) for name in COCO}
-    assert values(tally(["cider"], [["a dog runs by"]], ["a dog runs by"]))["cider"] == 0.0
+    assert corpus_scores(statistics(["cider"], [["a dog runs by"]], ["a dog runs by"]))["cider"] == 0.0
 
 
 def test_empty_hypotheses_and_references_have_scores() -> None:
     references, hypotheses = [["", "a dog"], [""], ["a cat"]], ["", "", ""]
-    found = tally(COCO, references, hypotheses, PTB)
-    assert values(found) == {name: 0.0 if name != "rouge_l" else pytest.approx(200 / 3) for name in COCO}
-    both_empty = scores(tally(COCO, [[""], ["."]], ["", ","], PTB))
+    found = statistics(COCO, references, hypotheses, PTB)
+    assert corpus_scores(found) == {name: 0.0 if name != "rouge_l" else pytest.approx(200 / 3) for name in COCO}
+    both_empty = scores_with_intervals(statistics(COCO, [[""], ["."]], ["", ","], PTB))
     assert both_empty["rouge_l"].value == 100 and all(math.isfinite(score.high) for score in both_empty.values())
-    assert values(tally(COCO, [[""], [""]], ["a", "b"], PTB)) == {name: pytest.approx(0, abs=1e-4) for name in COCO}
+    assert corpus_scores(statistics(COCO, [[""], [""]], ["a", "b"], PTB)) == {
+        name: pytest.approx(0, abs=1e-4) for name in COCO
+    }
 
 
 def test_document_frequencies_are_those_of_the_whole_set_in_every_part_of_it() -> None:
     references = [["a dog runs"], ["a dog sits"], ["a cat runs"], ["two birds"]]
     hypotheses = ["a dog runs", "a cat sits", "a cat", "birds"]
-    found = tally(["cider"], references, hypotheses)
+    found = statistics(["cider"], references, hypotheses)
     each = found["cider"].metric.value(found["cider"].statistics_NK)
-    part = scores(found, np.array([0, 2]))["cider"]
+    part = scores_with_intervals(found, np.array([0, 2]))["cider"]
     assert part.value == pytest.approx((each[0] + each[2]) / 2)
-    assert part.value != pytest.approx(values(tally(["cider"], references[::2], hypotheses[::2]))["cider"])
-    whole = scores(found)["cider"]
+    assert part.value != pytest.approx(corpus_scores(statistics(["cider"], references[::2], hypotheses[::2]))["cider"])
+    whole = scores_with_intervals(found)["cider"]
     assert whole.value == pytest.approx(each.mean()) and whole.low < whole.value < whole.high
     assert whole.counts == {"items": 4, "cider_sum": pytest.approx(each.sum() / 100), "captions": 4}
 
@@ -177,16 +179,16 @@ def test_rouge_takes_the_best_precision_and_the_best_recall_from_different_refer
 
 
 def test_a_no_break_space_in_a_token_parts_words_for_n_grams_alone() -> None:
-    found = tally(["bleu1", "rouge_l"], [["a 2 1/2 b"]], ["2 1/2"], PTB)
+    found = statistics(["bleu1", "rouge_l"], [["a 2 1/2 b"]], ["2 1/2"], PTB)
     assert found["bleu1"].statistics_NK[0, :2].tolist() == [2, 4]
-    assert values(found)["rouge_l"] == pytest.approx(100 * 2.44 / 3 / (1 / 3 + 1.44))
+    assert corpus_scores(found)["rouge_l"] == pytest.approx(100 * 2.44 / 3 / (1 / 3 + 1.44))
 
 
 def test_bleu_is_sacrebleus_beside_cocos_and_signatures_tell_them_apart() -> None:
     references = [["A man, a plan.", "He isn't in."], ["The U.S. flag flies high."]]
     hypotheses = ["a man a plan", "the flag flies"]
-    found = scores(tally(["bleu", *COCO], references, hypotheses, PTB))
-    plain = scores(tally(["bleu", *COCO], references, hypotheses))
+    found = scores_with_intervals(statistics(["bleu", *COCO], references, hypotheses, PTB))
+    plain = scores_with_intervals(statistics(["bleu", *COCO], references, hypotheses))
     assert found["bleu"] == plain["bleu"] and "|tok:13a|" in found["bleu"].signature
     assert found["cider"] == plain["cider"] and found["rouge_l"] == plain["rouge_l"]
     assert found["bleu1"].value > plain["bleu1"].value
@@ -202,17 +204,17 @@ def test_bleu_is_sacrebleus_beside_cocos_and_signatures_tell_them_apart() -> Non
 
 def test_cocos_metrics_see_the_case_of_the_text_even_where_others_do_not() -> None:
     references, hypotheses = [["An AT&T van by A. The end"], ["a dog"]], ["an AT&T van", "a dog"]
-    lower = tally([*COCO, "bleu"], references, hypotheses, PTB._replace(lowercase=True))
-    plain = tally([*COCO, "bleu"], references, hypotheses, PTB)
+    lower = statistics([*COCO, "bleu"], references, hypotheses, PTB._replace(lowercase=True))
+    plain = statistics([*COCO, "bleu"], references, hypotheses, PTB)
     assert [lower[name][1].tolist() for name in COCO] == [plain[name][1].tolist() for name in COCO]
     assert [lower[name].signature for name in COCO] == [plain[name].signature for name in COCO]
-    assert values(lower)["bleu"] > values(plain)["bleu"] and "|case:lc|" in lower["bleu"].signature
-    bare = tally(["rouge_l"], [["a man's dog"]], ["a mans dog"], PTB._replace(punctuation=False))["rouge_l"]
-    assert values({"rouge_l": bare})["rouge_l"] == 100 and "|punct:no|" in bare.signature
+    assert corpus_scores(lower)["bleu"] > corpus_scores(plain)["bleu"] and "|case:lc|" in lower["bleu"].signature
+    bare = statistics(["rouge_l"], [["a man's dog"]], ["a mans dog"], PTB._replace(punctuation=False))["rouge_l"]
+    assert corpus_scores({"rouge_l": bare})["rouge_l"] == 100 and "|punct:no|" in bare.signature
 
 
 def test_orders_share_their_counts() -> None:
-    found = tally(COCO, [["a b"]], ["a"], PTB)
+    found = statistics(COCO, [["a b"]], ["a"], PTB)
     assert all(found[name].statistics_NK is found["bleu1"].statistics_NK for name in COCO[:4])
 
 
@@ -220,7 +222,7 @@ def test_two_systems_are_told_apart() -> None:
     references = [[f"a dog number {n} runs over the hill {n % 7}"] for n in range(40)]
     good = [texts[0] if n % 3 else "a dog" for n, texts in enumerate(references)]
     bad = ["a dog runs"] * 40
-    found = differences(tally(COCO, references, bad, PTB), tally(COCO, references, good, PTB), resamples=200)
+    found = paired_tests(statistics(COCO, references, bad, PTB), statistics(COCO, references, good, PTB), resamples=200)
     assert all(difference.low > 0 and difference.p_value < 0.01 for difference in found.values())
 
 
@@ -233,6 +235,8 @@ def test_diversity_counts_new_captions_words_and_lengths() -> None:
 
 
 def test_numbers_are_plain() -> None:
-    found: Any = json.loads(json.dumps(scores(tally(COCO, [["a b"], ["c"]], ["a", "c"], PTB))["cider"]._asdict()))
+    found: Any = json.loads(
+        json.dumps(scores_with_intervals(statistics(COCO, [["a b"], ["c"]], ["a", "c"], PTB))["cider"]._asdict())
+    )
     assert found["counts"]["captions"] == 2
     assert json.dumps(diversity(["a"], [])) == "[100.0, 1, 1.0]"

@@ -10,7 +10,7 @@ from sacrebleu.significance import PairedTest
 
 from seqkit.score import confidence
 from seqkit.score.confidence import Array, bootstrap, interval, paired_test, resampled_sums, swapped_sums
-from seqkit.score.evaluate import differences, scores, tally
+from seqkit.score.evaluate import paired_tests, scores_with_intervals, statistics
 
 
 def mean(sums_R2: Array) -> Array:
@@ -116,25 +116,27 @@ def test_p_values_of_bleu_are_close_to_sacrebleus(monkeypatch: pytest.MonkeyPatc
     systems = [("first", noisy(0.20)), ("second", noisy(0.235))]
     _, found = PairedTest(systems, {"BLEU": BLEU()}, [references], test_type="ar", n_samples=2000)()
     theirs = found["BLEU"][1].p_value
-    first, second = (tally(["bleu"], [[text] for text in references], texts) for _, texts in systems)
-    ours = differences(first, second, resamples=2000)["bleu"]
+    first, second = (statistics(["bleu"], [[text] for text in references], texts) for _, texts in systems)
+    ours = paired_tests(first, second, resamples=2000)["bleu"]
     assert 0.02 < theirs < 0.9 and ours.p_value == pytest.approx(theirs, abs=0.05)
-    assert ours.value == scores(second)["bleu"].value - scores(first)["bleu"].value
+    assert ours.value == scores_with_intervals(second)["bleu"].value - scores_with_intervals(first)["bleu"].value
     assert ours.low < ours.value < ours.high
 
 
 def test_scores_of_some_rows_are_those_of_the_rows_alone() -> None:
     references, hypotheses = [["a b c d"], ["e f g"], ["h i"]], ["a b c x", "e f", "h i"]
-    some = scores(tally(["wer", "bleu"], references, hypotheses), np.array([0, 2]), seed=1)
-    alone = scores(tally(["wer", "bleu"], references[::2], hypotheses[::2]), seed=1)
+    some = scores_with_intervals(statistics(["wer", "bleu"], references, hypotheses), np.array([0, 2]), seed=1)
+    alone = scores_with_intervals(statistics(["wer", "bleu"], references[::2], hypotheses[::2]), seed=1)
     assert some == alone
 
 
 def test_several_metrics_at_once_have_the_intervals_of_each_alone() -> None:
     references, hypotheses = [["a b c d e"], ["e f g"], ["h i j"]], ["a b c x e", "e f", "h i j"]
-    tallies = tally(["wer", "bleu", "ter"], references, hypotheses)
-    assert scores(tallies) == {name: scores({name: found})[name] for name, found in tallies.items()}
-    assert len({score.high for score in scores(tallies).values()}) > 1
+    tallies = statistics(["wer", "bleu", "ter"], references, hypotheses)
+    assert scores_with_intervals(tallies) == {
+        name: scores_with_intervals({name: found})[name] for name, found in tallies.items()
+    }
+    assert len({score.high for score in scores_with_intervals(tallies).values()}) > 1
 
 
 def test_thirty_thousand_items_do_not_need_a_matrix_of_all_draws() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import seqkit
 from seqkit.score.error_rate import align, edit_counts, errors
-from seqkit.score.evaluate import scores, tally, values
+from seqkit.score.evaluate import corpus_scores, scores_with_intervals, statistics
 from seqkit.score.metric import TextOptions
 
 TEXTS = st.one_of(
@@ -21,7 +21,7 @@ CORPORA = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=6)
 
 
 def rates(references: list[list[str]], hypotheses: list[str]) -> dict[str, float]:
-    return values(tally(["wer", "cer"], references, hypotheses))
+    return corpus_scores(statistics(["wer", "cer"], references, hypotheses))
 
 
 def distance(first: list[str], second: list[str]) -> int:
@@ -37,7 +37,7 @@ def distance(first: list[str], second: list[str]) -> int:
 @given(CORPORA)
 def test_rates_and_counts_are_those_of_jiwer(corpus: list[tuple[str, str]]) -> None:
     references, hypotheses = [r for r, _ in corpus], [h for _, h in corpus]
-    found = scores(tally(["wer", "cer"], [[r] for r in references], hypotheses), resamples=1)
+    found = scores_with_intervals(statistics(["wer", "cer"], [[r] for r in references], hypotheses), resamples=1)
     for name, output in (
         ("wer", jiwer.process_words(references, hypotheses)),
         ("cer", jiwer.process_characters(references, hypotheses)),
@@ -104,10 +104,12 @@ def test_characters_are_code_points_and_alignments_name_each_edit() -> None:
 
 def test_options_change_both_texts_and_the_signature() -> None:
     names, references, hypotheses = ["wer", "cer"], [["Yes, it's — fine."]], ["yes its fine"]
-    found = scores(tally(names, references, hypotheses, TextOptions(lowercase=True, punctuation=False)))
+    found = scores_with_intervals(
+        statistics(names, references, hypotheses, TextOptions(lowercase=True, punctuation=False))
+    )
     assert [score.value for score in found.values()] == [0.0, 0.0]
     assert "|case:lc|" in found["wer"].signature and "|punct:no|" in found["wer"].signature
-    plain = scores(tally(names, references, hypotheses))
+    plain = scores_with_intervals(statistics(names, references, hypotheses))
     assert plain["wer"].value > 0
     assert "|case:mixed|" in plain["wer"].signature and "|punct:yes|" in plain["wer"].signature
     assert f"|version:{metadata.version('jiwer')}|" in plain["wer"].signature
@@ -115,8 +117,8 @@ def test_options_change_both_texts_and_the_signature() -> None:
 
 
 def test_the_signature_counts_references() -> None:
-    assert "|nrefs:2|" in tally(["wer"], [["a", "b"]], ["a"])["wer"].signature
-    assert "|nrefs:var|" in tally(["wer"], [["a", "b"], ["c"]], ["a", "c"])["wer"].signature
+    assert "|nrefs:2|" in statistics(["wer"], [["a", "b"]], ["a"])["wer"].signature
+    assert "|nrefs:var|" in statistics(["wer"], [["a", "b"], ["c"]], ["a", "c"])["wer"].signature
 
 
 def test_counts_are_one_row_an_item() -> None:

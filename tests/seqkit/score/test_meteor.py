@@ -10,7 +10,7 @@ import pytest
 
 from seqkit.errors import InputError
 from seqkit.score import meteor
-from seqkit.score.evaluate import scores, tally, values
+from seqkit.score.evaluate import corpus_scores, scores_with_intervals, statistics
 from seqkit.score.meteor import METEOR
 from seqkit.score.metric import TextOptions
 
@@ -39,9 +39,9 @@ def answering(monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], status: i
 
 def test_values_from_counts_are_the_programs_own(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, ANSWERS)
-    found = tally(["meteor"], REFERENCES, HYPOTHESES)["meteor"]
+    found = statistics(["meteor"], REFERENCES, HYPOTHESES)["meteor"]
     assert found.metric.value(found.statistics_NK) == pytest.approx([100 * score for score in SCORES], rel=1e-14)
-    score = scores({"meteor": found})["meteor"]
+    score = scores_with_intervals({"meteor": found})["meteor"]
     assert score.value == pytest.approx(100 * TOGETHER, rel=1e-14) and score.low < score.value < score.high
     assert score.counts["hypothesis_length"] == 15 and score.counts["reference_length"] == 12
     assert score.counts["chunks"] == 3  # that of the perfect hypothesis is left out
@@ -61,14 +61,14 @@ def test_a_phrase_may_match_on_the_two_sides_with_different_numbers_of_words() -
 
 def test_all_words_in_another_order_are_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, (ANSWERS[4].replace("1 2 2", "2 2 2"),))
-    assert values(tally(["meteor"], [["birds fly"]], ["fly birds"]))["meteor"] == pytest.approx(40)
+    assert corpus_scores(statistics(["meteor"], [["birds fly"]], ["fly birds"]))["meteor"] == pytest.approx(40)
 
 
 def test_the_program_is_given_tokens_a_line_an_item(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     copy, answers = tmp_path / "stdin", ANSWERS[:2]
     program = f"import sys; open({str(copy)!r}, 'wb').write(sys.stdin.buffer.read()); print(*{answers!r}, sep=chr(10))"
     monkeypatch.setattr(meteor, "_program", lambda: [sys.executable, "-c", program])
-    tally(["meteor"], [["A dog's café.", "no"], ["AT&T"]], ["", "It isn't\nred |||"], TextOptions(lowercase=True))
+    statistics(["meteor"], [["A dog's café.", "no"], ["AT&T"]], ["", "It isn't\nred |||"], TextOptions(lowercase=True))
     first, second, _ = copy.read_text(encoding="utf-8").split("\n")
     assert first == "SCORE ||| a dog 's café ||| no ||| "
     assert second == "SCORE ||| at&t ||| it is n't red | | |"
@@ -78,11 +78,11 @@ def test_without_java_or_the_package_the_error_says_what_to_install(monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "which", lambda _: None)
         with pytest.raises(InputError, match=r"`meteor` must find Java and .* pycocoevalcap, got no `java`: install"):
-            tally(["meteor"], [["a"]], ["a"])
+            statistics(["meteor"], [["a"]], ["a"])
     monkeypatch.setattr(shutil, "which", lambda _: "/bin/java")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"got no package: pip install pycocoevalcap"):
-        tally(["meteor"], [["a"]], ["a"])
+        statistics(["meteor"], [["a"]], ["a"])
     assert not meteor.installed()
 
 
@@ -94,18 +94,18 @@ def test_it_is_installed_where_there_is_a_program(monkeypatch: pytest.MonkeyPatc
 def test_a_program_that_fails_is_told_of_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, ANSWERS, 1, "trace\nno memory\n")
     with pytest.raises(InputError, match=r"must answer 5 lines and exit with 0, got exit status 1 and no memory$"):
-        tally(["meteor"], REFERENCES, HYPOTHESES)
+        statistics(["meteor"], REFERENCES, HYPOTHESES)
     answering(monkeypatch, ANSWERS[:3])
     with pytest.raises(InputError, match=r"must answer 5 lines and exit with 0, got exit status 0 and 3 lines$"):
-        tally(["meteor"], REFERENCES, HYPOTHESES)
+        statistics(["meteor"], REFERENCES, HYPOTHESES)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("java"), reason="needs Java")
 def test_the_program_itself_answers_so() -> None:
     pytest.importorskip("pycocoevalcap")
-    found = tally(["meteor"], REFERENCES, HYPOTHESES)
-    assert values(found)["meteor"] == pytest.approx(100 * TOGETHER, rel=1e-14)
+    found = statistics(["meteor"], REFERENCES, HYPOTHESES)
+    assert corpus_scores(found)["meteor"] == pytest.approx(100 * TOGETHER, rel=1e-14)
     counts = np.array([[float(number) for number in line.split()] for line in ANSWERS])
     counts[4, 20] = 0
     assert found["meteor"].statistics_NK.tolist() == counts.tolist()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seqkit.errors import InputError
-from seqkit.score.evaluate import scores, tally
+from seqkit.score.evaluate import scores_with_intervals, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.report import Evaluated, Provenance, commit, format_table, has_loop, versions, write_report
 
@@ -66,8 +66,8 @@ def test_the_report_has_the_keys_of_the_contract_and_is_what_the_file_holds(tmp_
 
 def test_figures_are_those_of_the_scorers(tmp_path: Path) -> None:
     report = written(tmp_path)
-    tallies = tally(["wer", "bleu"], [item.references for item in ITEMS], [item.hypothesis for item in ITEMS])
-    assert report["metrics"] == {name: score._asdict() for name, score in scores(tallies).items()}
+    tallies = statistics(["wer", "bleu"], [item.references for item in ITEMS], [item.hypothesis for item in ITEMS])
+    assert report["metrics"] == {name: score._asdict() for name, score in scores_with_intervals(tallies).items()}
     assert report["data_sha256"] is None
 
 
@@ -88,7 +88,9 @@ def test_a_breakdown_scores_each_group_by_itself_in_natural_order(tmp_path: Path
     report = written(tmp_path, by={"length": ["10 to 19", "9", None, "9"], "speaker": [None] * 4})
     assert list(report["by"]["length"]) == ["9", "10 to 19"] and report["by"]["speaker"] == {}
     some = (ITEMS[1], ITEMS[3])
-    alone = scores(tally(["wer"], [item.references for item in some], [item.hypothesis for item in some]))
+    alone = scores_with_intervals(
+        statistics(["wer"], [item.references for item in some], [item.hypothesis for item in some])
+    )
     assert report["by"]["length"]["9"]["wer"]["value"] == alone["wer"].value
     assert report["by"]["length"]["9"]["wer"]["counts"]["items"] == 2
     assert "9 " in format_table(report)

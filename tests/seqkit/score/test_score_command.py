@@ -12,9 +12,9 @@ import pytest
 from seqkit.errors import InputError
 from seqkit.score.command import add_arguments, run
 from seqkit.score.metric import TextOptions
+from seqkit.score.read_texts import FORMATS, read_corpus
 from seqkit.score.report import Evaluated, Provenance, write_report
 from seqkit.score.terminal import side_by_side
-from seqkit.score.texts import FORMATS, read_corpus
 from tests.seqkit.score.test_wups import WORLD, write_dictionary
 
 REFERENCES = "the cat sat on the mat\nAllô, «naïve» Łódź!\n\nyes\n日本語 の テスト です\n"

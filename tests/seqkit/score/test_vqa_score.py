@@ -10,7 +10,7 @@ import pytest
 
 from seqkit.errors import InputError
 from seqkit.score import vqa
-from seqkit.score.evaluate import scores, tally, values, worst_first
+from seqkit.score.evaluate import corpus_scores, scores_with_intervals, statistics, worst_first
 from seqkit.score.metric import TextOptions
 from seqkit.score.vqa import SCRIPTS, consensus, normalise_answer, parts, soft_scores
 
@@ -224,11 +224,11 @@ def test_the_order_of_people_makes_no_difference() -> None:
 
 def test_a_corpus_scores_the_mean_of_its_items() -> None:
     references, hypotheses = [["two"] * 9 + ["3"], ["yes"] * 8 + ["no"] * 2, ["red"] * 10], ["2", "no", "Red"]
-    found = scores(tally(["vqa_accuracy"], references, hypotheses))["vqa_accuracy"]
+    found = scores_with_intervals(statistics(["vqa_accuracy"], references, hypotheses))["vqa_accuracy"]
     assert found.value == pytest.approx(100 * 1.6 / 3) and found.low < found.value < found.high
     assert found.counts == {"items": 3, "vqa_accuracy_sum": pytest.approx(1.6), "answers": 3}
     assert found.signature.startswith("vqa_accuracy|nrefs:10|script:2021|library:seqkit|equals:vqaEval|seqkit:")
-    old = tally(["vqa_accuracy"], references, hypotheses, OLD)["vqa_accuracy"]
+    old = statistics(["vqa_accuracy"], references, hypotheses, OLD)["vqa_accuracy"]
     assert "|script:2016|" in old.signature
     assert list(old.metric.value(old.statistics_NK)) == pytest.approx([0, 60, 100])
     assert list(worst_first(old, references, hypotheses)) == [0, 1, 2]
@@ -236,9 +236,9 @@ def test_a_corpus_scores_the_mean_of_its_items() -> None:
 
 def test_case_is_the_scripts_own_affair() -> None:
     for lowercase in (False, True):
-        found = tally(["vqa_accuracy"], [["Red"] * 10], ["red"], TextOptions(lowercase=lowercase))
-        assert values(found) == {"vqa_accuracy": 0} and "case" not in found["vqa_accuracy"].signature
-    stripped = tally(["vqa_accuracy"], [["red"] * 10], ["red."], TextOptions(punctuation=False))["vqa_accuracy"]
+        found = statistics(["vqa_accuracy"], [["Red"] * 10], ["red"], TextOptions(lowercase=lowercase))
+        assert corpus_scores(found) == {"vqa_accuracy": 0} and "case" not in found["vqa_accuracy"].signature
+    stripped = statistics(["vqa_accuracy"], [["red"] * 10], ["red."], TextOptions(punctuation=False))["vqa_accuracy"]
     assert stripped.statistics_NK[0, 0] == 1 and "|punct:no|" in stripped.signature
 
 
@@ -269,18 +269,18 @@ def test_soft_scores_are_thirds_of_the_people() -> None:
     ],
 )
 def test_answers_are_equal_as_sets_of_parts(reference: str, hypothesis: str, right: bool) -> None:
-    assert values(tally(["accuracy"], [[reference]], [hypothesis])) == {"accuracy": 100 * right}
-    assert values(tally(["accuracy"], [[hypothesis]], [reference])) == {"accuracy": 100 * right}
+    assert corpus_scores(statistics(["accuracy"], [[reference]], [hypothesis])) == {"accuracy": 100 * right}
+    assert corpus_scores(statistics(["accuracy"], [[hypothesis]], [reference])) == {"accuracy": 100 * right}
 
 
 def test_accuracy_is_the_share_of_answers_that_equal_any_reference() -> None:
     references, hypotheses = [["red", "blue"], ["a, b", "c"], ["Red"], ["x"]], ["blue", "b, a", "red", "y"]
-    found = scores(tally(["accuracy"], references, hypotheses))["accuracy"]
+    found = scores_with_intervals(statistics(["accuracy"], references, hypotheses))["accuracy"]
     assert found.value == 50 and found.counts == {"items": 4, "correct": 2, "answers": 4}
     assert found.signature.startswith("accuracy|nrefs:var|case:mixed|match:set|refs:any|library:seqkit|seqkit:")
-    lower = tally(["accuracy"], references, hypotheses, TextOptions(lowercase=True))
-    assert values(lower) == {"accuracy": 75} and "|case:lc|" in lower["accuracy"].signature
-    bare = tally(["accuracy"], [["a, b"]], ["b, a"], TextOptions(punctuation=False))["accuracy"]
+    lower = statistics(["accuracy"], references, hypotheses, TextOptions(lowercase=True))
+    assert corpus_scores(lower) == {"accuracy": 75} and "|case:lc|" in lower["accuracy"].signature
+    bare = statistics(["accuracy"], [["a, b"]], ["b, a"], TextOptions(punctuation=False))["accuracy"]
     assert np.array_equal(bare.statistics_NK, [[0, 1]]) and "|punct:no|" in bare.signature
 
 
@@ -291,6 +291,6 @@ def test_parts_of_a_list() -> None:
 
 def test_faults_are_told() -> None:
     with pytest.raises(InputError, match=r"the version of the VQA script must be one of 2021 2016, got '2015'"):
-        tally(["vqa_accuracy"], [["x"]], ["x"], TextOptions(vqa_script="2015"))
+        statistics(["vqa_accuracy"], [["x"]], ["x"], TextOptions(vqa_script="2015"))
     with pytest.raises(ValueError, match=r"`answers` must hold at least one text, got none"):
         consensus([], "x")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from seqkit.errors import InputError
-from seqkit.score.evaluate import scores, tally, values
+from seqkit.score.evaluate import corpus_scores, scores_with_intervals, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.wups import Dictionary, read_dictionary, wups
 
@@ -219,7 +219,7 @@ def test_a_corpus_has_the_best_of_its_references(tmp_path: Path) -> None:
     write_dictionary(tmp_path, WORLD)
     options = TextOptions(wordnet=tmp_path)
     references, hypotheses = [["table", "cat"], ["dog", "unicorn"], ["Unicorn", "dog"]], ["dog", "unicorn", "unicorn"]
-    found = scores(tally(["wups_0.9", "wups_0.0", "accuracy"], references, hypotheses, options))
+    found = scores_with_intervals(statistics(["wups_0.9", "wups_0.0", "accuracy"], references, hypotheses, options))
     assert found["wups_0.0"].value == pytest.approx(100 * 1.75 / 3)
     assert found["wups_0.9"].value == pytest.approx(100 * 1.075 / 3)
     assert found["wups_0.0"].counts == {"items": 3, "wups_sum": 1.75, "answers": 3}
@@ -227,8 +227,11 @@ def test_a_corpus_has_the_best_of_its_references(tmp_path: Path) -> None:
         wanted = f"|nrefs:2|case:mixed|refs:best|threshold:{threshold}|far:0.1|wordnet:9.7|library:seqkit"
         signature = found[f"wups_{threshold}"].signature
         assert signature.startswith(f"wups_{threshold}{wanted}|equals:calculate_wups|seqkit:")
-    lower = tally(["wups_0.9"], references, hypotheses, options._replace(lowercase=True))
-    assert values(lower)["wups_0.9"] == pytest.approx(100 * 2.075 / 3) and "|case:lc|" in lower["wups_0.9"].signature
+    lower = statistics(["wups_0.9"], references, hypotheses, options._replace(lowercase=True))
+    assert (
+        corpus_scores(lower)["wups_0.9"] == pytest.approx(100 * 2.075 / 3)
+        and "|case:lc|" in lower["wups_0.9"].signature
+    )
 
 
 def test_a_dictionary_without_a_version_is_known_by_its_bytes(tmp_path: Path) -> None:
@@ -250,8 +253,8 @@ def test_no_dictionary_is_told() -> None:
             match=r"`wups_0.9` and `wups_0.0` must have a folder with WordNet's dict files "
             r"\(https://wordnet.princeton.edu/.*\): give it by --wordnet DIR",
         ):
-            tally([metric], [["dog"]], ["dog"])
-    assert values(tally(["accuracy"], [["dog"]], ["dog"])) == {"accuracy": 100}
+            statistics([metric], [["dog"]], ["dog"])
+    assert corpus_scores(statistics(["accuracy"], [["dog"]], ["dog"])) == {"accuracy": 100}
 
 
 @pytest.mark.parametrize("missing", ["index.noun", "data.noun", "noun.exc"])
@@ -259,7 +262,7 @@ def test_a_folder_without_all_files_is_refused(tmp_path: Path, missing: str) -> 
     write_dictionary(tmp_path, WORLD)
     (tmp_path / missing).unlink()
     with pytest.raises(InputError, match=rf"must be a folder with WordNet's index.noun, .*, got no {missing}"):
-        tally(["wups_0.9"], [["dog"]], ["dog"], TextOptions(wordnet=tmp_path))
+        statistics(["wups_0.9"], [["dog"]], ["dog"], TextOptions(wordnet=tmp_path))
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ def test_a_whole_checkpoint_is_found_between_the_renames(tmp_path: Path, count: 
     other = Tiny(seed=3)
     checkpoint.load_weights(other, tmp_path / "last")
     assert differences(other.state_dict(), Tiny(seed=meant).state_dict()) == []
-    checkpoint.settle(tmp_path / "last")
+    checkpoint.recover(tmp_path / "last")
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
     assert checkpoint.read_meta(tmp_path / "last") == {"step": meant}
 

@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import nn
 
+from seqkit.data.batch import Data
 from seqkit.train import checkpoint, distributed
-from seqkit.train.distributed import processes
-from seqkit.train.fit import Data, Plan
+from seqkit.train.distributed import process_group
+from seqkit.train.loop import TrainingConfig
 from seqkit.train.state import Progress
-from seqkit.train.step import _gradients, feed
+from seqkit.train.step import _gradients, batches
 from tests.tiny_training import Tiny, differences, forked, order, rows_of, state_of, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -37,7 +38,7 @@ def together(count: int, work: Callable[[int], None]) -> list[int]:
     def joined(rank: int) -> None:
         names = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "MASTER_PORT": port, "MASTER_ADDR": "127.0.0.1"}
         os.environ |= {name: str(value) for name, value in names.items()}
-        with processes(CPU):
+        with process_group(CPU):
             work(rank)
 
     children = [forked(lambda rank=rank: joined(rank)) for rank in range(count)]  # type: ignore[misc]
@@ -45,25 +46,25 @@ def together(count: int, work: Callable[[int], None]) -> list[int]:
 
 
 def test_alone_everything_is_as_it_is() -> None:
-    with processes(CPU) as device:
-        assert device == CPU and (distributed.rank(), distributed.world()) == (0, 1)
+    with process_group(CPU) as device:
+        assert device == CPU and (distributed.rank(), distributed.world_size()) == (0, 1)
     tensor = torch.ones(2)
-    distributed.add_up([tensor])
-    assert tensor.tolist() == [1, 1] and distributed.from_first(lambda: 5) == 5
-    assert distributed.collect("a") == ["a"] and distributed.any_of([True, False]) == [True, False]
+    distributed.all_reduce([tensor])
+    assert tensor.tolist() == [1, 1] and distributed.on_rank_zero(lambda: 5) == 5
+    assert distributed.all_gather("a") == ["a"] and distributed.any_rank([True, False]) == [True, False]
 
 
 def test_messages_between_processes() -> None:
     def work(rank: int) -> None:
-        assert (distributed.rank(), distributed.world()) == (rank, 2)
+        assert (distributed.rank(), distributed.world_size()) == (rank, 2)
         one, two, three = torch.full((2, 3), 1.0 + rank), torch.tensor(10.0 * rank), torch.ones(2, dtype=torch.float64)
-        distributed.add_up([one.T, two, three])
+        distributed.all_reduce([one.T, two, three])
         assert one.tolist() == [[3.0] * 3] * 2 and two.item() == 10 and three.tolist() == [2, 2]
-        assert distributed.from_first(lambda: {"rank": rank}) == {"rank": 0}
-        assert distributed.collect(f"r{rank}") == ["r0", "r1"]
-        assert distributed.any_of([rank == 0, rank == 1, False]) == [True, True, False]
+        assert distributed.on_rank_zero(lambda: {"rank": rank}) == {"rank": 0}
+        assert distributed.all_gather(f"r{rank}") == ["r0", "r1"]
+        assert distributed.any_rank([rank == 0, rank == 1, False]) == [True, True, False]
         model = Tiny(seed=rank)
-        distributed.copy_first(model)
+        distributed.broadcast(model)
         assert differences(model.state_dict(), Tiny(seed=0).state_dict()) == []
 
     assert together(2, work) == [0, 0]
@@ -71,8 +72,10 @@ def test_messages_between_processes() -> None:
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, accumulate: int) -> None:
-    def plan(accumulate: int) -> Plan:
-        return Plan(optimizer="sgd", learning_rate=0.5, steps=9, clip=0.3, log_every=2, accumulate=accumulate, ema=0.5)
+    def plan(accumulate: int) -> TrainingConfig:
+        return TrainingConfig(
+            optimizer="sgd", learning_rate=0.5, steps=9, clip=0.3, log_every=2, accumulate=accumulate, ema=0.5
+        )
 
     assert together(2, lambda rank: train(tmp_path / "two", plan(accumulate), dropout=0, seed=rank) and None) == [0, 0]
     train(tmp_path / "one", plan(2 * accumulate), dropout=0)
@@ -84,7 +87,7 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, accumulate
 
 
 def test_two_processes_resume_as_if_never_stopped(tmp_path: Path) -> None:
-    plan = Plan(steps=9, learning_rate=0.02, log_every=2, validate_every=4, ema=0.5)
+    plan = TrainingConfig(steps=9, learning_rate=0.02, log_every=2, validate_every=4, ema=0.5)
 
     def stopped(rank: int) -> None:
         def hook(step: int) -> None:
@@ -105,15 +108,15 @@ def test_two_processes_resume_as_if_never_stopped(tmp_path: Path) -> None:
 
 def test_every_batch_goes_to_one_process(tmp_path: Path) -> None:
     def work(rank: int) -> None:
-        stream = feed(Data(order, lambda batches, epoch: iter(batches)), Plan(accumulate=2), Progress(batch=1))
+        stream = batches(Data(order, lambda some, epoch: iter(some)), TrainingConfig(accumulate=2), Progress(batch=1))
         shares = [share for _, share in (next(stream), next(stream))]  # 7 batches, the first behind us
-        batches = order(0)
-        assert shares == [[batches[1 + rank], batches[3 + rank]], [batches[5 + rank]]]
+        dealt = order(0)
+        assert shares == [[dealt[1 + rank], dealt[3 + rank]], [dealt[5 + rank]]]
 
     assert together(2, work) == [0, 0]
 
 
-def train_alone(folder: Path, plan: Plan) -> str:
+def train_alone(folder: Path, plan: TrainingConfig) -> str:
     with pytest.raises(ValueError, match="must be resumed by") as error:
         train(folder, plan, resume=True)
     return str(error.value).split(": ")[-1]
@@ -128,7 +131,8 @@ def test_parameters_that_took_no_part_do_not_stop_the_others() -> None:
 
 def test_torchrun_runs_the_same_command(tmp_path: Path) -> None:
     plan = {"steps": 5, "learning_rate": 0.5, "optimizer": "sgd", "log_every": 1}
-    script, root = Path(__file__).with_name("tiny_training.py"), Path(__file__).parents[1]
+    root = Path(__file__).parents[3]
+    script = root / "tests" / "tiny_training.py"
     command = [
         sys.executable,
         "-m",
@@ -151,6 +155,6 @@ def test_torchrun_runs_the_same_command(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("starts afresh") == 1  # the second process is silent
-    train(tmp_path / "one", Plan(**(plan | {"accumulate": 2})), dropout=0)  # type: ignore[arg-type]
+    train(tmp_path / "one", TrainingConfig(**(plan | {"accumulate": 2})), dropout=0)  # type: ignore[arg-type]
     losses = [[row["loss"] for row in rows_of(tmp_path / name) if "loss" in row] for name in ("one", "two")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

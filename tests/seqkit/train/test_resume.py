@@ -13,7 +13,7 @@ import pytest
 
 from seqkit.errors import InputError
 from seqkit.train import checkpoint
-from seqkit.train.fit import Plan
+from seqkit.train.loop import TrainingConfig
 from tests.tiny_training import differences, forked, rows_of, state_of, stop_at, train
 
 BASE = {"steps": 17, "learning_rate": 0.02, "log_every": 4, "validate_every": 5}
@@ -30,8 +30,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def plan_of(variant: str) -> Plan:
-    return Plan(**(BASE | VARIANTS[variant]))
+def plan_of(variant: str) -> TrainingConfig:
+    return TrainingConfig(**(BASE | VARIANTS[variant]))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -90,7 +90,7 @@ def die_at(count: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_killed_at_any_point_of_writing_a_checkpoint(tmp_path: Path) -> None:
-    plan = Plan(steps=3, learning_rate=0.02, log_every=1, checkpoint_every=2, ema=0.5)
+    plan = TrainingConfig(steps=3, learning_rate=0.02, log_every=1, checkpoint_every=2, ema=0.5)
     train(tmp_path / "whole", plan)
     want = state_of(tmp_path / "whole")
     for count in range(1, 200):
@@ -121,7 +121,7 @@ def names() -> set[str]:
     return {name for name, _ in Tiny().named_parameters(remove_duplicate=False)}
 
 
-def kill_repeatedly(folder: Path, plan: Plan, kills: int, longest: float, seed: int) -> None:
+def kill_repeatedly(folder: Path, plan: TrainingConfig, kills: int, longest: float, seed: int) -> None:
     """Resume the run until `kills` SIGKILLs have hit it, each after a random time, then to its end."""
     rng = random.Random(seed)
     while kills:
@@ -139,7 +139,7 @@ def kill_repeatedly(folder: Path, plan: Plan, kills: int, longest: float, seed: 
     ("kills", "steps"), [(4, 60), pytest.param(20, 300, marks=pytest.mark.slow)], ids=["four", "twenty"]
 )
 def test_killed_at_random_moments(tmp_path: Path, kills: int, steps: int) -> None:
-    plan = Plan(steps=steps, learning_rate=0.02, log_every=3, validate_every=10, checkpoint_every=4, ema=0.9)
+    plan = TrainingConfig(steps=steps, learning_rate=0.02, log_every=3, validate_every=10, checkpoint_every=4, ema=0.9)
     began = time.monotonic()
     train(tmp_path / "whole", plan)
     longest = (time.monotonic() - began) / 3

@@ -14,43 +14,43 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from seqkit.errors import InputError
 from seqkit.train import schedule
 from seqkit.train.optimizer import groups, make_optimizer, set_rates
-from seqkit.train.plan import Plan
 from seqkit.train.schedule import Horizon, factor
+from seqkit.train.training_config import TrainingConfig
 
 RULES = ("sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw")
 
 
-def rates(plan: Plan, horizon: Horizon, steps: int) -> list[float]:
+def rates(plan: TrainingConfig, horizon: Horizon, steps: int) -> list[float]:
     return [factor(plan, horizon, step, ()) for step in range(steps)]
 
 
 def test_constant_with_warmup() -> None:
-    assert rates(Plan(), Horizon(9, 3), 4) == [1, 1, 1, 1]
-    assert rates(Plan(warmup=4), Horizon(9, 3), 6) == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert rates(TrainingConfig(), Horizon(9, 3), 4) == [1, 1, 1, 1]
+    assert rates(TrainingConfig(warmup=4), Horizon(9, 3), 6) == [0.25, 0.5, 0.75, 1, 1, 1]
 
 
 def test_sutskever_holds_five_epochs_then_halves_every_half() -> None:
-    plan, per_epoch = Plan(schedule="halving", epochs=7.5), 10
+    plan, per_epoch = TrainingConfig(schedule="halving", epochs=7.5), 10
     got = rates(plan, Horizon(75, per_epoch), 75)
     assert got == [1.0 if step < 50 else 0.5 ** (step // 5 - 9) for step in range(75)]
     assert got[49:51] == [1, 0.5] and got[54:56] == [0.5, 0.25] and got[-1] == 0.5**5
 
 
 def test_halving_every_eight_epochs() -> None:
-    plan = Plan(schedule="halving", decay_after=8, decay_every=8, warmup=2)
+    plan = TrainingConfig(schedule="halving", decay_after=8, decay_every=8, warmup=2)
     got = rates(plan, Horizon(99, 3), 99)
     assert got[0] == 0.5 and got[1:24] == [1] * 23 and got[24:48] == [0.5] * 24 and got[48] == 0.25
 
 
 def test_inverse_square_root_peaks_at_the_last_step_of_warmup() -> None:
-    got = rates(Plan(schedule="inverse_sqrt", warmup=100), Horizon(9, 9), 1000)
+    got = rates(TrainingConfig(schedule="inverse_sqrt", warmup=100), Horizon(9, 9), 1000)
     assert got[:100] == [pytest.approx((step + 1) / 100) for step in range(100)]
     assert got[100:] == [pytest.approx(10 / math.sqrt(step + 1)) for step in range(100, 1000)]
-    assert rates(Plan(schedule="inverse_sqrt"), Horizon(9, 9), 2) == [1, pytest.approx(1 / math.sqrt(2))]
+    assert rates(TrainingConfig(schedule="inverse_sqrt"), Horizon(9, 9), 2) == [1, pytest.approx(1 / math.sqrt(2))]
 
 
 def test_cosine_falls_from_one_after_warmup_to_the_floor_at_the_end() -> None:
-    got = rates(Plan(schedule="cosine", warmup=10, floor=0.1), Horizon(110, 9), 130)
+    got = rates(TrainingConfig(schedule="cosine", warmup=10, floor=0.1), Horizon(110, 9), 130)
     assert got[:10] == [pytest.approx((step + 1) / 10) for step in range(10)]
     assert got[10] == 1 and got[60] == pytest.approx(0.55) and got[110:] == [pytest.approx(0.1)] * 20
     assert all(a > b for a, b in zip(got[10:], got[11:111], strict=False))
@@ -67,14 +67,22 @@ def test_plateau_is_torchs(scores: list[int], patience: int, goal: str) -> None:
 
 
 def test_plateau_in_a_plan() -> None:
-    plan = Plan(schedule="plateau", decay=0.1, decay_patience=0, floor=0.05, goal="max")
+    plan = TrainingConfig(schedule="plateau", decay=0.1, decay_patience=0, floor=0.05, goal="max")
     assert [factor(plan, Horizon(9, 9), 5, (3.0, 4.0, 2.0, 1.0)[:n]) for n in range(5)] == [1, 1, 1, 0.1, 0.05]
 
 
 def test_since_best() -> None:
-    assert [schedule.since_best(scores, "min") for scores in ([1], [1, 2], [1, 2, 1], [3, 2, 1])] == [0, 1, 2, 0]
-    assert schedule.since_best([1, 2, 3], "max") == 0
-    assert schedule.since_best([math.nan, 5, math.nan], "max") == 1 and schedule.since_best([math.nan], "min") == 1
+    assert [schedule.evaluations_since_best(scores, "min") for scores in ([1], [1, 2], [1, 2, 1], [3, 2, 1])] == [
+        0,
+        1,
+        2,
+        0,
+    ]
+    assert schedule.evaluations_since_best([1, 2, 3], "max") == 0
+    assert (
+        schedule.evaluations_since_best([math.nan, 5, math.nan], "max") == 1
+        and schedule.evaluations_since_best([math.nan], "min") == 1
+    )
 
 
 def test_ramps() -> None:
@@ -109,15 +117,15 @@ def test_ramps() -> None:
 )
 def test_plan_refuses(values: dict[str, Any], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        Plan(**values)
+        TrainingConfig(**values)
 
 
 def test_plan_is_frozen_and_every_field_is_documented() -> None:
-    from seqkit.config import leaves
+    from seqkit.config import fields_by_name
 
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Plan().steps = 3  # type: ignore[misc]
-    assert all(leaf.doc for leaf in leaves(Plan).values())
+        TrainingConfig().steps = 3  # type: ignore[misc]
+    assert all(leaf.doc for leaf in fields_by_name(TrainingConfig).values())
 
 
 def minimise(parameter: nn.Parameter, optimizer: torch.optim.Optimizer, steps: int) -> float:
@@ -142,7 +150,7 @@ PLAIN: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("rule", RULES)
 def test_optimizers_are_torchs_with_the_plans_numbers(rule: str) -> None:
-    plan = Plan(
+    plan = TrainingConfig(
         optimizer=rule,
         learning_rate=0.3,
         momentum=0.3,
@@ -160,14 +168,14 @@ def test_optimizers_are_torchs_with_the_plans_numbers(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_optimizers_go_downhill(rule: str) -> None:
-    plan = Plan(optimizer=rule, learning_rate=1.0 if rule in ("adadelta", "adagrad") else 0.1, epsilon=1e-6)  # type: ignore[arg-type]
+    plan = TrainingConfig(optimizer=rule, learning_rate=1.0 if rule in ("adadelta", "adagrad") else 0.1, epsilon=1e-6)  # type: ignore[arg-type]
     parameter = nn.Parameter(torch.tensor([1.0, 1.0]))
     assert minimise(parameter, make_optimizer([parameter], plan), 300) < 0.1
 
 
 def test_parts_of_a_model_learn_at_their_own_rates() -> None:
     model = nn.ModuleDict({"cnn": nn.Linear(1, 1), "fixed": nn.Linear(1, 1), "rnn": nn.Linear(1, 1)})
-    plan = Plan(learning_rate=0.4)
+    plan = TrainingConfig(learning_rate=0.4)
     optimizer = make_optimizer(groups(model, plan, {"cnn.": 0.1, "fixed.": 0.0}), plan)
     assert [group["lr"] for group in optimizer.param_groups] == [0.4, 0.1]
     assert [p.requires_grad for p in model["fixed"].parameters()] == [False, False]

@@ -22,7 +22,7 @@ def interruptible() -> Iterator[list[str]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         caught.append(signal.Signals(number).name)
-        if distributed.world() == 1:
+        if distributed.world_size() == 1:
             signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     if threading.current_thread() is not threading.main_thread():

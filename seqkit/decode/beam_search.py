@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqkit.decode.search import NEVER, NOTHING, Hypothesis, Model, Scorers, Search, advance, begin, leaving, top
+from seqkit.decode.search import NEG_INF, NOTHING, Hypothesis, Model, Scorers, Search, advance, begin, leaving, top
 from seqkit.nn.memory import repeat, select
 
 
@@ -71,7 +71,7 @@ def beam(
 
 def _start(max_len_B: Tensor, size: int) -> Beams:
     item_B = torch.arange(len(max_len_B), device=max_len_B.device)
-    none_BK = torch.full((len(item_B), size), NEVER, dtype=torch.float64, device=item_B.device)
+    none_BK = torch.full((len(item_B), size), NEG_INF, dtype=torch.float64, device=item_B.device)
     open_BK = none_BK.index_fill(1, item_B.new_zeros(1), 0.0)  # the copies of BOS are one hypothesis
     length_BK = torch.zeros_like(none_BK, dtype=torch.int64)
     closed_B = torch.zeros_like(item_B, dtype=torch.bool)
@@ -100,7 +100,7 @@ def _extend(
     cut_BC = torch.zeros_like(ends_BC).scatter(1, going_BK, last_B[:, None].expand_as(going_BK))
     kept_BC = (finished_BC | cut_BC) & ~beams.closed_B[:, None]
     tokens_BCT = torch.cat([tokens_NT[row_BC, 1:], token_BC[..., None]], 2)
-    score_BC = search.score(total_BC, length).masked_fill(~kept_BC, NEVER)
+    score_BC = search.score(total_BC, length).masked_fill(~kept_BC, NEG_INF)
     beams = _pool(beams, score_BC, logprob_BC, length - ends_BC.long(), tokens_BCT)
     beams = beams._replace(open_BK=total_BC.gather(1, going_BK), open_logprob_BK=logprob_BC.gather(1, going_BK))
     beams = beams._replace(closed_B=beams.closed_B | last_B | _settled(beams, search, bonuses))
@@ -140,7 +140,7 @@ def _pool(beams: Beams, score_BC: Tensor, logprob_BC: Tensor, length_BC: Tensor,
 
 def _settled(beams: Beams, search: Search, bonuses: bool) -> Tensor:
     """Sentences (B,) with a full pool, with nothing open, or where nothing open can enter the result any more."""
-    settled_B = (beams.score_BK[:, -1] > NEVER) | (beams.open_BK[:, 0] == NEVER)
+    settled_B = (beams.score_BK[:, -1] > NEG_INF) | (beams.open_BK[:, 0] == NEG_INF)
     if bonuses:
         return settled_B
     within_reach_B = search.score(beams.open_BK[:, 0], beams.max_len_B.double())
@@ -161,6 +161,6 @@ def _collect(beams: Beams, nbest: int, results: list[list[Hypothesis]]) -> None:
         pool = [
             Hypothesis(ids[:length], logprob, score)
             for ids, length, logprob, score in zip(tokens, lengths, logprobs, scores, strict=True)
-            if score > NEVER
+            if score > NEG_INF
         ]
         results[item] = pool[:nbest] or [NOTHING]

@@ -11,7 +11,7 @@ from torch import Tensor
 from seqkit.decode.search import Model, log_softmax
 
 
-class Forced(NamedTuple):
+class ForcedScores(NamedTuple):
     """Natural logarithms of the probabilities of given targets."""
 
     logprob_BT: Tensor  # of each token, 0 after a sentence's end
@@ -19,9 +19,9 @@ class Forced(NamedTuple):
     weights: tuple[Tensor, ...]  # one attention (B, T, S) a memory
 
 
-def force(
+def score_targets(
     model: Model, memories: Any, inputs_BT: Tensor, targets_BT: Tensor, lengths_B: Tensor, *, state: Any = None
-) -> Forced:
+) -> ForcedScores:
     """Teacher forcing by `step`: `inputs_BT` begins with BOS, the first `lengths_B` of `targets_BT` count.
 
     `state`: instead of `model.start(memories)`. Gradients flow; call it under `torch.no_grad()` where none are wanted.
@@ -35,4 +35,4 @@ def force(
     real_BT = torch.arange(targets_BT.shape[1], device=targets_BT.device) < lengths_B[:, None]
     logprob_BT = torch.cat(columns, 1).where(real_BT, 0.0)
     weights_of = tuple(torch.stack(w, 1) for w in zip(*attentions, strict=True))
-    return Forced(logprob_BT, logprob_BT.double().sum(1), weights_of)
+    return ForcedScores(logprob_BT, logprob_BT.double().sum(1), weights_of)

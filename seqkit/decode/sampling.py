@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqkit.decode.greedy import walk
+from seqkit.decode.greedy_search import walk
 from seqkit.decode.search import Hypothesis, Model, Search, begin, top
 
 

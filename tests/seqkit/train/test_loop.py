@@ -17,16 +17,16 @@ import pytest
 import torch
 from torch import nn
 
+from seqkit.data.batch import Data
 from seqkit.errors import InputError
-from seqkit.train import checkpoint, state
-from seqkit.train import fit as fit_module
+from seqkit.train import checkpoint, loop, state
 from seqkit.train.average import Average
-from seqkit.train.fit import Data, Plan, Run, fit
 from seqkit.train.log import Log, duration
+from seqkit.train.loop import RunFolder, TrainingConfig, fit
 from seqkit.train.optimizer import make_optimizer
 from seqkit.train.schedule import Horizon
 from seqkit.train.state import Progress
-from seqkit.train.step import feed, measure
+from seqkit.train.step import batches, measure_horizon
 from tests.tiny_training import (
     ITEMS,
     Tiny,
@@ -46,9 +46,9 @@ QUICK = {"learning_rate": 0.02, "log_every": 4}
 
 @pytest.mark.parametrize("accumulate", [2, 3])
 def test_accumulating_k_batches_of_n_is_one_of_kn(tmp_path: Path, accumulate: int) -> None:
-    plan = Plan(optimizer="sgd", learning_rate=0.5, steps=8, clip=0.3)
+    plan = TrainingConfig(optimizer="sgd", learning_rate=0.5, steps=8, clip=0.3)
     whole, _ = train(tmp_path / "one", plan, dropout=0, rows=4 * accumulate)
-    parts, _ = train(tmp_path / "many", Plan(**(plan.__dict__ | {"accumulate": accumulate})), dropout=0)
+    parts, _ = train(tmp_path / "many", TrainingConfig(**(plan.__dict__ | {"accumulate": accumulate})), dropout=0)
     for one, many in zip(whole.parameters(), parts.parameters(), strict=True):
         torch.testing.assert_close(one, many, rtol=1e-5, atol=1e-6)
     for one, many in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "many"), strict=True):
@@ -65,8 +65,8 @@ def test_one_step_is_the_mean_gradient_clipped(tmp_path: Path, clip: float) -> N
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter -= 0.5 * parameter.grad
-    plan = Plan(optimizer="sgd", learning_rate=0.5, steps=1, clip=clip, log_every=1)
-    fit(model, make_loss(model, noisy=False), make_data(), make_validate(model), plan, Run(tmp_path))
+    plan = TrainingConfig(optimizer="sgd", learning_rate=0.5, steps=1, clip=clip, log_every=1)
+    fit(model, make_loss(model, noisy=False), make_data(), make_validate(model), plan, RunFolder(tmp_path))
     for one, other in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(one, other)
     row = rows_of(tmp_path)[0]
@@ -74,21 +74,21 @@ def test_one_step_is_the_mean_gradient_clipped(tmp_path: Path, clip: float) -> N
 
 
 def test_it_learns(tmp_path: Path) -> None:
-    _, outcome = train(tmp_path, Plan(epochs=40, learning_rate=0.02), dropout=0)
+    _, outcome = train(tmp_path, TrainingConfig(epochs=40, learning_rate=0.02), dropout=0)
     losses = [row["loss"] for row in rows_of(tmp_path) if "loss" in row]
     assert losses[0] > 2.0 > 1.5 > losses[-1] and outcome.progress.epoch == 40
 
 
 def test_every_epoch_is_fed_whole_and_resumed_by_slicing() -> None:
-    data, plan = Data(order, lambda batches, epoch: iter(batches)), Plan(accumulate=2)  # type: ignore[arg-type]
-    assert measure(data, Plan(accumulate=2, epochs=2.5)) == Horizon(10, 4)
-    stream = feed(data, plan, Progress())
+    data, plan = Data(order, lambda batches, epoch: iter(batches)), TrainingConfig(accumulate=2)  # type: ignore[arg-type]
+    assert measure_horizon(data, TrainingConfig(accumulate=2, epochs=2.5)) == Horizon(10, 4)
+    stream = batches(data, plan, Progress())
     steps = [next(stream) for _ in range(8)]
     assert [after for after, _ in steps[:5]] == [(0, 2), (0, 4), (0, 6), (1, 0), (1, 2)]
     assert [batch for _, batches in steps for batch in batches] == order(0) + order(1)
     assert sorted(item for batch in order(1) for item in batch) == list(range(ITEMS))
     for number, ((epoch, first), _) in enumerate(steps[:-1]):
-        assert next(feed(data, plan, Progress(epoch=epoch, batch=first))) == steps[number + 1]
+        assert next(batches(data, plan, Progress(epoch=epoch, batch=first))) == steps[number + 1]
 
 
 def test_no_data_is_an_error(tmp_path: Path) -> None:
@@ -96,19 +96,19 @@ def test_no_data_is_an_error(tmp_path: Path) -> None:
     empty = Data(lambda epoch: [] if epoch else [[0]], lambda batches, epoch: [ones for _ in batches])
     model = Tiny()
     with pytest.raises(InputError, match="`data` must hold at least one batch, got none in epoch 1"):
-        fit(model, make_loss(model), empty, make_validate(model), Plan(steps=3), Run(tmp_path))
+        fit(model, make_loss(model), empty, make_validate(model), TrainingConfig(steps=3), RunFolder(tmp_path))
 
 
 def test_how_often_it_validates_changes_nothing_in_training(tmp_path: Path) -> None:
-    often, _ = train(tmp_path / "often", Plan(steps=9, validate_every=1, **QUICK))
-    seldom, _ = train(tmp_path / "seldom", Plan(steps=9, validate_every=9, **QUICK))
+    often, _ = train(tmp_path / "often", TrainingConfig(steps=9, validate_every=1, **QUICK))
+    seldom, _ = train(tmp_path / "seldom", TrainingConfig(steps=9, validate_every=9, **QUICK))
     assert differences(often.state_dict(), seldom.state_dict()) == []
 
 
 @pytest.mark.parametrize("average", [{}, {"ema": 0.9}, {"last": 2}])
 @pytest.mark.parametrize("goal", ["min", "max"])
 def test_best_holds_the_very_weights_that_were_validated(tmp_path: Path, average: dict[str, Any], goal: Any) -> None:
-    train(tmp_path, Plan(steps=20, validate_every=2, goal=goal, **average, **QUICK))
+    train(tmp_path, TrainingConfig(steps=20, validate_every=2, goal=goal, **average, **QUICK))
     scores = [row["validation"]["loss"] for row in rows_of(tmp_path) if "validation" in row]
     wanted = min(scores) if goal == "min" else max(scores)
     meta = checkpoint.read_meta(tmp_path / "best")
@@ -122,7 +122,7 @@ def test_best_holds_the_very_weights_that_were_validated(tmp_path: Path, average
 
 
 def test_best_holds_the_average_and_last_the_weights(tmp_path: Path) -> None:
-    model, _ = train(tmp_path, Plan(steps=1, ema=0.9, **QUICK))
+    model, _ = train(tmp_path, TrainingConfig(steps=1, ema=0.9, **QUICK))
     decay = 2 / 11  # of the first step
     want = decay * Tiny().embed.weight + (1 - decay) * model.embed.weight
     torch.testing.assert_close(checkpoint.read_weights(tmp_path / "best")["embed.weight"], want.detach())
@@ -137,14 +137,14 @@ def test_frozen_weights_are_not_averaged() -> None:
 
 
 def test_last_holds_the_raw_weights(tmp_path: Path) -> None:
-    model, _ = train(tmp_path, Plan(steps=5, ema=0.9, **QUICK))
+    model, _ = train(tmp_path, TrainingConfig(steps=5, ema=0.9, **QUICK))
     assert differences(dict(model.state_dict()), checkpoint.read_weights(tmp_path / "last")) == []
 
 
 def test_a_run_is_not_overwritten_and_a_finished_one_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = Plan(steps=3, **QUICK)
+    plan = TrainingConfig(steps=3, **QUICK)
     assert train(tmp_path, plan, resume=True)[1].ending == "finished"
     assert "no checkpoint yet, so training starts afresh" in capsys.readouterr().err
     before = state_of(tmp_path)
@@ -158,27 +158,27 @@ def test_a_run_is_not_overwritten_and_a_finished_one_says_so(
 
 
 def test_a_longer_budget_goes_on_and_another_plan_does_not(tmp_path: Path) -> None:
-    train(tmp_path, Plan(steps=7, **QUICK))  # one epoch
+    train(tmp_path, TrainingConfig(steps=7, **QUICK))  # one epoch
     with pytest.raises(InputError, match=r"`clip` must stay 1.0 to resume .*, got 2.0: leave it as it was"):
-        train(tmp_path, Plan(steps=8, clip=2.0, **QUICK), resume=True)
-    assert train(tmp_path, Plan(steps=14, **QUICK), resume=True)[1].progress.step == 14
-    train(tmp_path / "whole", Plan(steps=14, **QUICK))
+        train(tmp_path, TrainingConfig(steps=8, clip=2.0, **QUICK), resume=True)
+    assert train(tmp_path, TrainingConfig(steps=14, **QUICK), resume=True)[1].progress.step == 14
+    train(tmp_path / "whole", TrainingConfig(steps=14, **QUICK))
     ours, whole = state_of(tmp_path / "whole"), state_of(tmp_path)
     assert ours["last"] == whole["last"]
 
 
 def test_last_without_its_training_state_cannot_be_resumed(tmp_path: Path) -> None:
-    train(tmp_path, Plan(steps=3, **QUICK))
+    train(tmp_path, TrainingConfig(steps=3, **QUICK))
     (tmp_path / "last" / "training.pt").unlink()
     with pytest.raises(InputError, match="last: must hold training.pt to be resumed: begin another run with --init"):
-        train(tmp_path, Plan(steps=3, **QUICK), resume=True)
+        train(tmp_path, TrainingConfig(steps=3, **QUICK), resume=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_save_and_end(tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals) -> None:
     before = signal.getsignal(number)
     hook = {4: lambda: signal.raise_signal(number)}
-    _, outcome = train(tmp_path, Plan(steps=9, **QUICK), hook=lambda step: hook.get(step, lambda: None)())
+    _, outcome = train(tmp_path, TrainingConfig(steps=9, **QUICK), hook=lambda step: hook.get(step, lambda: None)())
     assert outcome.ending == "interrupted" and checkpoint.read_meta(tmp_path / "last")["step"] == 5
     assert "interrupted and saved at step 5; --resume continues" in capsys.readouterr().err
     assert signal.getsignal(number) is before
@@ -199,13 +199,15 @@ def test_a_second_interrupt_ends_at_once(tmp_path: Path, interrupts: None) -> No
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, Plan(steps=9, **QUICK), hook=hook)
+        train(tmp_path, TrainingConfig(steps=9, **QUICK), hook=hook)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_it_runs_outside_the_main_thread(tmp_path: Path) -> None:
     outcomes: list[Any] = []
-    thread = threading.Thread(target=lambda: outcomes.append(train(tmp_path, Plan(steps=2, **QUICK))[1].ending))
+    thread = threading.Thread(
+        target=lambda: outcomes.append(train(tmp_path, TrainingConfig(steps=2, **QUICK))[1].ending)
+    )
     thread.start()
     thread.join()
     assert outcomes == ["finished"]
@@ -221,7 +223,14 @@ def test_a_loss_that_is_not_finite_ends_before_it_reaches_a_checkpoint(tmp_path:
         return total * (bad if step == 5 else 1), count
 
     with pytest.raises(InputError, match=r"step 6: loss must be finite, got .* at learning rate 0.02: lower `learning"):
-        fit(model, loss, make_data(), make_validate(model), Plan(steps=50, checkpoint_every=4, **QUICK), Run(tmp_path))
+        fit(
+            model,
+            loss,
+            make_data(),
+            make_validate(model),
+            TrainingConfig(steps=50, checkpoint_every=4, **QUICK),
+            RunFolder(tmp_path),
+        )
     assert checkpoint.read_meta(tmp_path / "last")["step"] == 4
     assert all(torch.isfinite(weight).all() for weight in checkpoint.read_weights(tmp_path / "last").values())
 
@@ -229,12 +238,19 @@ def test_a_loss_that_is_not_finite_ends_before_it_reaches_a_checkpoint(tmp_path:
 def test_a_gradient_or_weight_that_is_not_finite_is_found_too(tmp_path: Path) -> None:
     model = nn.Linear(1, 1)
     data = Data(lambda epoch: [[0]], lambda batches, epoch: [torch.ones(1, 1) for _ in batches])
-    plan = Plan(optimizer="sgd", steps=2, log_every=9, checkpoint_every=1)
+    plan = TrainingConfig(optimizer="sgd", steps=2, log_every=9, checkpoint_every=1)
     with pytest.raises(InputError, match="step 1: loss must be finite, got 0 over 1 tokens, gradient norm nan"):
-        fit(model, lambda b, s: ((0 * model(b)).sqrt().sum(), 1), data, lambda: {}, plan, Run(tmp_path / "gradient"))
-    model, steep = nn.Linear(1, 1), Plan(optimizer="sgd", steps=2, learning_rate=1e39, checkpoint_every=1)
+        fit(
+            model,
+            lambda b, s: ((0 * model(b)).sqrt().sum(), 1),
+            data,
+            lambda: {},
+            plan,
+            RunFolder(tmp_path / "gradient"),
+        )
+    model, steep = nn.Linear(1, 1), TrainingConfig(optimizer="sgd", steps=2, learning_rate=1e39, checkpoint_every=1)
     with pytest.raises(InputError, match="step 1: weights must be finite, got a norm of "):
-        fit(model, lambda b, s: (model(b).sum(), 1), data, lambda: {}, steep, Run(tmp_path / "weight"))
+        fit(model, lambda b, s: (model(b).sum(), 1), data, lambda: {}, steep, RunFolder(tmp_path / "weight"))
     assert not list(tmp_path.glob("*/last"))
 
 
@@ -242,11 +258,11 @@ def test_a_batch_without_tokens_says_so(tmp_path: Path) -> None:
     model = nn.Linear(1, 1)
     data = Data(lambda epoch: [[0]], lambda batches, epoch: [torch.ones(1, 1) for _ in batches])
     with pytest.raises(InputError, match="got 0 over 0 tokens"):
-        fit(model, lambda b, s: (0 * model(b).sum(), 0), data, lambda: {}, Plan(steps=2), Run(tmp_path))
+        fit(model, lambda b, s: (0 * model(b).sum(), 0), data, lambda: {}, TrainingConfig(steps=2), RunFolder(tmp_path))
 
 
 def test_a_full_disk_ends_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan(steps=9, checkpoint_every=3, validate_every=4, **QUICK)
+    plan = TrainingConfig(steps=9, checkpoint_every=3, validate_every=4, **QUICK)
     train(tmp_path / "whole", plan)
     write, calls = state.write, []
 
@@ -269,19 +285,19 @@ def test_a_full_disk_ends_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_other_errors_of_the_file_system_are_not_called_a_full_disk(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FileExistsError):
-        train(tmp_path / "file", Plan(steps=1))
+        train(tmp_path / "file", TrainingConfig(steps=1))
 
 
 def test_patience_and_minutes_end_a_run(tmp_path: Path) -> None:
     model = Tiny()
     scores = iter([3.0, 2.0, 2.5, 2.0, 1.0])
-    plan = Plan(steps=50, validate_every=2, patience=2, **QUICK)
-    run = Run(tmp_path / "patience")
+    plan = TrainingConfig(steps=50, validate_every=2, patience=2, **QUICK)
+    run = RunFolder(tmp_path / "patience")
     outcome = fit(model, make_loss(model), make_data(), lambda: {"loss": next(scores)}, plan, run)
     assert outcome.ending == "finished" and outcome.progress.scores == (3.0, 2.0, 2.5, 2.0)
     assert checkpoint.read_meta(tmp_path / "patience" / "best")["step"] == 4
     assert train(tmp_path / "patience", plan, resume=True)[1].ending == "already finished"
-    short = Plan(steps=10**6, minutes=0.2 / 60, **QUICK)
+    short = TrainingConfig(steps=10**6, minutes=0.2 / 60, **QUICK)
     outcome = train(tmp_path / "minutes", short)[1]
     assert outcome.ending == "finished" and 0 < outcome.progress.step < 10**6 and len(outcome.progress.scores) >= 1
     assert train(tmp_path / "minutes", short, resume=True)[1].ending == "already finished"
@@ -289,43 +305,43 @@ def test_patience_and_minutes_end_a_run(tmp_path: Path) -> None:
 
 def test_checkpoints_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count(1000.0, 25.0)  # seconds, once at the start and then once a step
-    monkeypatch.setattr(fit_module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     found = []
 
     def hook(step: int) -> None:
         last = checkpoint.find(tmp_path / "last")
         found.append(checkpoint.read_meta(last)["step"] if last else 0)
 
-    plan = Plan(steps=7, validate_every=100, checkpoint_minutes=1, **QUICK)
+    plan = TrainingConfig(steps=7, validate_every=100, checkpoint_minutes=1, **QUICK)
     train(tmp_path, plan, hook=hook)
     assert found == [0, 0, 0, 3, 3, 3, 6]
-    train(tmp_path, Plan(**(plan.__dict__ | {"steps": 9})), resume=True)
+    train(tmp_path, TrainingConfig(**(plan.__dict__ | {"steps": 9})), resume=True)
     assert checkpoint.read_meta(tmp_path / "last")["seconds"] == 9 * 25
 
 
 def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`metric` must be one that validation gives \(loss, accuracy\), got 'bleu'"):
-        train(tmp_path, Plan(steps=1, metric="bleu"))
+        train(tmp_path, TrainingConfig(steps=1, metric="bleu"))
 
 
 def test_an_optimizer_of_ones_own(tmp_path: Path) -> None:
     model = Tiny(0.0)
     before = model.embed.weight.detach().clone()
-    plan = Plan(steps=3, **QUICK)
+    plan = TrainingConfig(steps=3, **QUICK)
     fit(
         model,
         make_loss(model),
         make_data(),
         make_validate(model),
         plan,
-        Run(tmp_path),
+        RunFolder(tmp_path),
         make_optimizer(model.rnn.parameters(), plan),
     )
     assert torch.equal(model.embed.weight, before)
 
 
 def test_rows_of_the_log(tmp_path: Path) -> None:
-    train(tmp_path, Plan(steps=9, validate_every=5, warmup=10, **QUICK), dropout=0)
+    train(tmp_path, TrainingConfig(steps=9, validate_every=5, warmup=10, **QUICK), dropout=0)
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     training = [row for row in rows if "loss" in row]
     names = ["step", "epoch", "loss", "lr", "grad_norm", "tokens_per_second", "waiting", "seconds"]
@@ -348,14 +364,16 @@ def test_the_log_says_what_share_of_the_time_no_batch_was_ready(
 
     model, data = Tiny(0.0), make_data()
     loss = make_loss(model, hook=lambda step: time.sleep(0.2 * (slow == "step")))
-    fit(model, loss, Data(data.epoch, load), make_validate(model), Plan(steps=4, **QUICK), Run(tmp_path))
+    fit(
+        model, loss, Data(data.epoch, load), make_validate(model), TrainingConfig(steps=4, **QUICK), RunFolder(tmp_path)
+    )
     assert low < json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])["waiting"] < high
 
 
 def test_curves_hold_what_the_log_holds(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    plan = Plan(steps=12, validate_every=3, checkpoint_every=6, **(QUICK | {"log_every": 2}))
+    plan = TrainingConfig(steps=12, validate_every=3, checkpoint_every=6, **(QUICK | {"log_every": 2}))
 
     def crash(step: int) -> None:
         if step == 11:
@@ -400,7 +418,7 @@ def test_progress_on_a_terminal_and_elsewhere(
 
 
 def test_bf16_and_float32_learn_alike(tmp_path: Path) -> None:
-    low, high = (Plan(steps=30, learning_rate=0.02, precision=p) for p in ("bf16", "float32"))  # type: ignore[arg-type]
+    low, high = (TrainingConfig(steps=30, learning_rate=0.02, precision=p) for p in ("bf16", "float32"))  # type: ignore[arg-type]
     weights = [train(tmp_path / plan.precision, plan, dropout=0)[0].embed.weight for plan in (low, high)]
     assert weights[0].dtype == torch.float32 and not torch.equal(*weights)
     torch.testing.assert_close(*weights, atol=0.05, rtol=0.05)
@@ -410,10 +428,10 @@ def test_bf16_and_float32_learn_alike(tmp_path: Path) -> None:
 def test_resume_on_a_gpu(tmp_path: Path) -> None:
     def run(folder: Path, **others: Any) -> nn.Module:
         model = Tiny().to("cuda")
-        fit(model, make_loss(model, **others), make_data(), lambda: {"loss": 0.0}, plan, Run(folder, resume=True))
+        fit(model, make_loss(model, **others), make_data(), lambda: {"loss": 0.0}, plan, RunFolder(folder, resume=True))
         return model
 
-    plan = Plan(steps=13, ema=0.9, precision="bf16", **QUICK)
+    plan = TrainingConfig(steps=13, ema=0.9, precision="bf16", **QUICK)
     whole = run(tmp_path / "whole")
     run(tmp_path / "cut", hook=stop_at(5))
     assert differences(whole.state_dict(), run(tmp_path / "cut").state_dict()) == []

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from seqkit.data.files import text_lines
+from seqkit.data.files import read_lines
 from seqkit.errors import InputError
 
 Format = Literal["auto", "plain", "kaldi", "jsonl"]
@@ -45,7 +45,7 @@ def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Fo
     that have not the same ids or, where they have none, the same number of lines.
     """
     places = [(path, "references") for path in references] + [(path, "hypothesis") for path in hypotheses]
-    lines = {path: list(text_lines(path)) for path, _ in places}
+    lines = {path: list(read_lines(path)) for path, _ in places}
     for path in lines:
         if not lines[path]:
             raise InputError(f"{path}: must hold at least one line, got an empty file")

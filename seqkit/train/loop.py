@@ -6,7 +6,6 @@ log that is not yet due, the scores of past validations and the best of them cou
 """
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -17,23 +16,24 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from seqkit.data.batch import Data
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, distributed, state
 from seqkit.train.average import Average
-from seqkit.train.interrupt import interruptible, room
 from seqkit.train.log import Log
 from seqkit.train.optimizer import make_optimizer, set_rates
-from seqkit.train.plan import Plan
-from seqkit.train.schedule import factor, since_best
+from seqkit.train.schedule import evaluations_since_best, factor
+from seqkit.train.signals import interruptible, room
 from seqkit.train.state import Progress, Training, Window
-from seqkit.train.step import Data, Loss, feed, measure, update
+from seqkit.train.step import Loss, batches, measure_horizon, update
+from seqkit.train.training_config import TrainingConfig
 
-__all__ = ["Data", "Outcome", "Plan", "Run", "fit"]
+__all__ = ["Outcome", "RunFolder", "TrainingConfig", "fit"]
 
 Validate = Callable[[], Mapping[str, float]]
 
 
-class Run(NamedTuple):
+class RunFolder(NamedTuple):
     """Where a run lives."""
 
     folder: Path
@@ -55,8 +55,8 @@ def fit(
     loss: Loss,
     data: Data,
     validate: Validate,
-    plan: Plan,
-    run: Run,
+    plan: TrainingConfig,
+    run: RunFolder,
     optimizer: Optimizer | None = None,
 ) -> Outcome:
     """Train `model`, on the device it is on, and leave `best`, `last` and the log in the run's folder.
@@ -72,22 +72,22 @@ def fit(
     with room(run.folder):
         progress, logged = begin(training, run)
     if ended(progress, training):
-        say(f"{run.folder}: already finished at step {progress.step:,}")
+        distributed.print0(f"{run.folder}: already finished at step {progress.step:,}")
         return Outcome("already finished", progress)
     clock, saved = time.monotonic() - progress.seconds, progress.seconds
     folder = run.folder if distributed.rank() == 0 else None
     with room(run.folder), interruptible() as signals, closing(Log(folder, length=logged, step=progress.step)) as log:
-        for (epoch, batch), batches in log.waited(feed(data, plan, progress)):
+        for (epoch, batch), own in log.waited(batches(data, plan, progress)):
             rate = set_rates(training.optimizer, factor(plan, training.horizon, progress.step, progress.scores))
-            training.window.add(update(training, loss, batches, progress.step), rate)
+            training.window.add(update(training, loss, own, progress.step), rate)
             training.average.follow(progress.step + 1)
             progress = Progress(progress.step + 1, epoch, batch, time.monotonic() - clock, progress.scores)
-            due = decide(progress, training, interrupted=bool(signals), saved=saved)
+            due = next_actions(progress, training, interrupted=bool(signals), saved=saved)
             if due.log:
                 write_row(log, training, progress)
             with log.paused():
                 if due.validate:
-                    score = judge(training, validate, progress, run, log)
+                    score = validate_and_save_best(training, validate, progress, run, log)
                     progress = progress._replace(scores=(*progress.scores, score))
                 if due.save:
                     save(training, progress, run, log)
@@ -95,33 +95,33 @@ def fit(
             if due.end or out_of_patience(progress, plan):
                 break
             if due.leave:
-                say(f"{run.folder}: interrupted and saved at step {progress.step:,}; --resume continues")
+                distributed.print0(f"{run.folder}: interrupted and saved at step {progress.step:,}; --resume continues")
                 return Outcome("interrupted", progress)
     return Outcome("finished", progress)
 
 
-def prepare(model: nn.Module, optimizer: Optimizer | None, data: Data, plan: Plan) -> Training:
+def prepare(model: nn.Module, optimizer: Optimizer | None, data: Data, plan: TrainingConfig) -> Training:
     """The first process's weights in all of them, and what trains them."""
-    horizon = measure(data, plan)
-    distributed.copy_first(model)
+    horizon = measure_horizon(data, plan)
+    distributed.broadcast(model)
     model.train()
     average = Average(model, ema=plan.ema, last=plan.last)
     return Training(plan, horizon, model, optimizer or make_optimizer(model.parameters(), plan), average, Window())
 
 
-def begin(training: Training, run: Run) -> tuple[Progress, int]:
+def begin(training: Training, run: RunFolder) -> tuple[Progress, int]:
     """Where to start, and the length of log.jsonl there; `training` and the random numbers are set accordingly."""
     last, best = run.folder / "last", run.folder / "best"
-    saved, judged = distributed.from_first(lambda: (checkpoint.find(last), checkpoint.find(best)))
+    saved, judged = distributed.on_rank_zero(lambda: (checkpoint.find(last), checkpoint.find(best)))
     if run.resume and distributed.rank() == 0:
-        checkpoint.settle(last)
-        checkpoint.settle(best)
+        checkpoint.recover(last)
+        checkpoint.recover(best)
     if saved and run.resume:
         progress, logged = state.read(last, training)
-        say(f"{run.folder}: resumed at step {progress.step:,}")
+        distributed.print0(f"{run.folder}: resumed at step {progress.step:,}")
         return progress, logged
     if run.resume:
-        say(f"{run.folder}: no checkpoint yet, so training starts afresh")
+        distributed.print0(f"{run.folder}: no checkpoint yet, so training starts afresh")
     elif saved or judged:
         raise InputError(
             f"{run.folder}: must be a new folder, got one that holds a run: "
@@ -132,7 +132,7 @@ def begin(training: Training, run: Run) -> tuple[Progress, int]:
     return Progress(), 0
 
 
-class Due(NamedTuple):
+class Actions(NamedTuple):
     """What is to be done after a step, the same in all processes."""
 
     log: bool
@@ -142,14 +142,14 @@ class Due(NamedTuple):
     leave: bool
 
 
-def decide(progress: Progress, training: Training, *, interrupted: bool, saved: float) -> Due:
+def next_actions(progress: Progress, training: Training, *, interrupted: bool, saved: float) -> Actions:
     """saved: the run's seconds at the latest checkpoint."""
     plan, step = training.plan, progress.step
     late = plan.checkpoint_minutes > 0 and progress.seconds - saved >= 60 * plan.checkpoint_minutes
-    leave, end, late = distributed.any_of([interrupted, ended(progress, training), late])
+    leave, end, late = distributed.any_rank([interrupted, ended(progress, training), late])
     validating = end or (step % plan.validate_every == 0 if plan.validate_every else progress.batch == 0)
     saving = plan.checkpoint_every > 0 and step % plan.checkpoint_every == 0
-    return Due(end or step % plan.log_every == 0, validating, validating or saving or late or leave, end, leave)
+    return Actions(end or step % plan.log_every == 0, validating, validating or saving or late or leave, end, leave)
 
 
 def ended(progress: Progress, training: Training) -> bool:
@@ -159,8 +159,8 @@ def ended(progress: Progress, training: Training) -> bool:
     return progress.step >= training.horizon.steps or out_of_time or out_of_patience(progress, plan)
 
 
-def out_of_patience(progress: Progress, plan: Plan) -> bool:
-    return plan.patience > 0 and since_best(progress.scores, plan.goal) >= plan.patience
+def out_of_patience(progress: Progress, plan: TrainingConfig) -> bool:
+    return plan.patience > 0 and evaluations_since_best(progress.scores, plan.goal) >= plan.patience
 
 
 def write_row(log: Log, training: Training, progress: Progress) -> None:
@@ -175,7 +175,9 @@ def write_row(log: Log, training: Training, progress: Progress) -> None:
     training.window.rows.clear()
 
 
-def judge(training: Training, validate: Validate, progress: Progress, run: Run, log: Log) -> float:
+def validate_and_save_best(
+    training: Training, validate: Validate, progress: Progress, run: RunFolder, log: Log
+) -> float:
     """The validation metric of the averaged weights, which become `best` where none was better."""
     check_finite(training, progress.step)
     name, goal = training.plan.metric, training.plan.goal
@@ -183,20 +185,20 @@ def judge(training: Training, validate: Validate, progress: Progress, run: Run, 
         training.average.keep()
     with training.average.swapped():
         with evaluating(training.model, training.device):
-            metrics = distributed.from_first(validate)
+            metrics = distributed.on_rank_zero(validate)
         if name not in metrics:
             raise InputError(f"`metric` must be one that validation gives ({', '.join(metrics)}), got {name!r}")
-        best = since_best((*progress.scores, metrics[name]), goal) == 0
+        best = evaluations_since_best((*progress.scores, metrics[name]), goal) == 0
         if best and distributed.rank() == 0:
             checkpoint.replace_folder(run.folder / "best", lambda part: write(part, training, progress, run, metrics))
     log.validation(metrics, progress, best=best)
     return metrics[name]
 
 
-def save(training: Training, progress: Progress, run: Run, log: Log) -> None:
+def save(training: Training, progress: Progress, run: RunFolder, log: Log) -> None:
     """Replace `last` by a checkpoint of now."""
     check_finite(training, progress.step)
-    randoms = distributed.collect(state.random_state(training.device))
+    randoms = distributed.all_gather(state.random_state(training.device))
 
     def fill(part: Path) -> None:
         write(part, training, progress, run, {})
@@ -206,7 +208,7 @@ def save(training: Training, progress: Progress, run: Run, log: Log) -> None:
         checkpoint.replace_folder(run.folder / "last", fill)
 
 
-def write(part: Path, training: Training, progress: Progress, run: Run, metrics: Mapping[str, float]) -> None:
+def write(part: Path, training: Training, progress: Progress, run: RunFolder, metrics: Mapping[str, float]) -> None:
     """Weights, meta and assets of one checkpoint."""
     meta = {"step": progress.step, "epoch": progress.epoch, "seconds": progress.seconds, "metrics": dict(metrics)}
     checkpoint.write_model(part, training.model, meta)
@@ -236,9 +238,3 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
     finally:
         state.set_random_state(randoms, device)
         model.train()
-
-
-def say(text: str) -> None:
-    """One line on standard error, from the first process."""
-    if distributed.rank() == 0:
-        print(text, file=sys.stderr, flush=True)

@@ -39,7 +39,7 @@ def bahdanau(module: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def modern(module: nn.Module) -> nn.Module:
+def xavier(module: nn.Module) -> nn.Module:
     """Glorot matrices a gate, orthogonal recurrence, biases 0 but LSTM forget gates 1, embeddings N(0, 1 / width)."""
     for part in module.modules():
         if isinstance(part, nn.RNNBase):
@@ -55,7 +55,7 @@ def modern(module: nn.Module) -> nn.Module:
 
 
 def recurrent(layer: nn.RNNBase) -> None:
-    """`modern` for one recurrent layer."""
+    """`xavier` for one recurrent layer."""
     for name, parameter in layer.named_parameters():
         if name.startswith("bias"):
             parameter.zero_()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqkit.decode.search import NEVER, NOTHING, Hypothesis, Model, Prefixes, Scorers, Search, advance, begin, leaving
+from seqkit.decode.search import NEG_INF, NOTHING, Hypothesis, Model, Prefixes, Scorers, Search, advance, begin, leaving
 from seqkit.nn.memory import select
 
 
@@ -94,4 +94,4 @@ def _collect(paths: Paths, tokens_PT: Tensor, results: list[Hypothesis]) -> None
         strict=True,
     )
     for place, tokens, length, logprob, score in rows:
-        results[place] = Hypothesis(tokens[:length], logprob, score) if score > NEVER else NOTHING
+        results[place] = Hypothesis(tokens[:length], logprob, score) if score > NEG_INF else NOTHING

@@ -12,7 +12,7 @@ BELOW_ONE = ("betas", "rho", "momentum", "ema", "floor", "decay")
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingConfig:
     """How long, how fast and by what rule to train. Raises InputError for a number outside its range."""
 
     steps: int = 0

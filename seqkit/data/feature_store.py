@@ -34,7 +34,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.data.files import atomic
+from seqkit.data.files import atomic_write
 from seqkit.errors import InputError
 
 Half = NDArray[np.float16]
@@ -217,12 +217,12 @@ class Writer:
         self._check_room()
         self.data = self.files.enter_context(open(data, "ab", buffering=0))  # noqa: SIM115
         self.data.truncate(self.row * 2 * self.records.width)
-        with atomic(index) as file:
+        with atomic_write(index) as file:
             file.write(entries_R.tobytes())
         self.index = self.files.enter_context(open(index, "ab", buffering=0))  # noqa: SIM115
         if fresh:
             header = {"format": FORMAT, "key": self.key, "shapes": shapes, "features": data.name, "index": index.name}
-            with atomic(self.folder / HEADER) as file:
+            with atomic_write(self.folder / HEADER) as file:
                 file.write(json.dumps(header, indent=1).encode() + b"\n")
         for path in (*self.folder.glob("features-*.f16"), *self.folder.glob("index-*.bin")):
             if path not in (data, index):
