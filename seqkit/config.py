@@ -81,15 +81,21 @@ def typed_value(name: str, kind: Any, value: Any) -> Any:
     """`value`, or the text that stands for it, as an instance of `kind`; raises InputError where it is none."""
     from jsonargparse import ArgumentError
 
-    if isinstance(value, str) and get_origin(kind) in (tuple, list):
-        if get_args(kind)[0] is str:  # YAML would make numbers of some texts
-            value = [part for part in map(str.strip, value.strip("[]").split(",")) if part]
-        elif not value.startswith("["):
-            value = f"[{value}]"
+    if isinstance(value, str) and value == "null" and type(None) in get_args(kind):
+        return None
+    if isinstance(value, str) and is_list(kind):
+        value = value.strip("[]").replace(",", " ").split()  # spaces and commas alike
+        if get_args(kind)[0] is not str:
+            value = f"[{', '.join(value)}]"
     try:
         return _parser(kind).parse_object({"value": value}).value
     except ArgumentError:
         raise InputError(f"`{name}` must be {notation(kind)}, got {value!r}") from None
+
+
+def is_list(kind: Any) -> bool:
+    """Whether a field of this type holds several values."""
+    return get_origin(kind) in (tuple, list)
 
 
 @functools.cache

@@ -1,5 +1,4 @@
-"""Pictures: what a decoder attended to, and how a training run went. Here and in `draw_time.py` alone is matplotlib
-imported.
+"""Plots of attention, boxes and training curves. Only this file and `draw_time.py` import matplotlib.
 
 Figures are made object by object, without pyplot, so nothing here holds state or opens a window; the ending of the
 file's name chooses the format (png, pdf, svg).
@@ -30,7 +29,7 @@ PANELS = 6  # pictures in a row
 
 
 def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str], path: Path, title: str = "") -> None:
-    """Attention as a grid: source tokens across the top, a row for every target token, darker for more weight.
+    """Plots an attention matrix: source tokens across the top, a row per target token, darker for more weight.
 
     weights_TS holds probabilities, rows summing to 1. Raises ValueError unless T and S count the tokens.
     """
@@ -42,12 +41,12 @@ def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str
         )
     cell = float(np.clip(14 / max(grid_TS.shape), 0.17, 0.34))  # inches; a page's width where that can be read
     size = float(np.clip(30 * cell, 5.5, 10))  # points
-    figure, axes = figure_of(cell * len(source), cell * len(target))
+    figure, axes = new_figure(cell * len(source), cell * len(target))
     axes.set_xlim(0, len(source))
     axes.set_ylim(len(target), 0)
     axes.pcolormesh(grid_TS, cmap="Blues", vmin=0, vmax=1, edgecolors=RULE, linewidth=cell)
     axes.xaxis.tick_top()
-    labels = [label_of(token) for token in source]
+    labels = [format_label(token) for token in source]
     upright = {"ha": "center"} if max(map(len, labels)) < 3 else {"rotation": 60, "ha": "left"}
     axes.set_xticks(
         np.arange(len(source)) + 0.5,
@@ -58,7 +57,7 @@ def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str
         rotation_mode="anchor",
         **upright,
     )
-    shown = [label_of(token) for token in target]
+    shown = [format_label(token) for token in target]
     axes.set_yticks(np.arange(len(target)) + 0.5, shown, parse_math=False, fontsize=size)
     axes.tick_params(length=0, pad=4, labeltop=True)
     if title:
@@ -67,7 +66,7 @@ def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str
 
 
 def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
-    """A panel for each of `names` over the steps of training, by default for every number that `log.jsonl` holds.
+    """Plots training curves: a panel for each of `names` over the steps, by default for every number in `log.jsonl`.
 
     A line of the log is an object with `step`; a number in an inner object is named after both, as `validation/bleu`.
     Raises InputError where the log has none of them.
@@ -83,10 +82,10 @@ def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
     shown = [name for name in names or sorted(series) if name in series]
     if not shown:
         raise InputError(f"{log}: must have {', '.join(names) or 'a number'} beside `step` in some line, got none")
-    figure, first = figure_of(6.4, 1.9, rows=len(shown))
-    for axes, name, colour in zip(first.figure.axes, shown, LINES * len(shown), strict=False):
+    figure, first = new_figure(6.4, 1.9, rows=len(shown))
+    for axes, name, color in zip(first.figure.axes, shown, LINES * len(shown), strict=False):
         steps, values = zip(*series[name], strict=True)
-        axes.plot(steps, values, color=colour, linewidth=1.6, marker="o" if len(steps) < 40 else "", markersize=3.5)
+        axes.plot(steps, values, color=color, linewidth=1.6, marker="o" if len(steps) < 40 else "", markersize=3.5)
         axes.set_title(name.replace("_", " "), loc="left", fontsize=10, color=INK)
         axes.grid(axis="y", color=RULE, linewidth=0.8)
         axes.tick_params(length=3, color=RULE, labelsize=8.5)
@@ -97,7 +96,7 @@ def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
 
 
 def heat_maps(image_HW3: ArrayLike, steps: Sequence[tuple[str, ArrayLike]], path: Path, title: str = "") -> None:
-    """A picture, and again for every step with its attention over it: clear where the weight is, else veiled.
+    """Plots attention heat maps: the image, and again for every step, clear where the weight is large, else veiled.
 
     image_HW3 is uint8, or floats on 0..1. A step is a label and weights_hw, which is stretched over the picture; the
     largest weight of a step is clear.
@@ -121,13 +120,13 @@ def heat_maps(image_HW3: ArrayLike, steps: Sequence[tuple[str, ArrayLike]], path
         veil_hw4[..., 3] = 0.75 * (1 - weights_hw / max(weights_hw.max(), np.finfo(float).tiny))
         axes.imshow(veil_hw4, extent=frame, interpolation="bicubic")
         axes.set_axis_off()
-        axes.set_title(label_of(label) if label else "", parse_math=False, fontsize=11, color=INK)
+        axes.set_title(format_label(label) if label else "", parse_math=False, fontsize=11, color=INK)
     figure.suptitle(title, x=0.01, ha="left", parse_math=False, fontsize=12, color=INK)
     save_figure(figure, path)
 
 
 def boxes(image_HW3: ArrayLike, drawn: Sequence[tuple[str, Sequence[float]]], path: Path, title: str = "") -> None:
-    """A picture with boxes on it, each with a label and a colour of its own, the first on top.
+    """Plots labeled boxes on an image, each in a color of its own, the first on top.
 
     image_HW3 is uint8, or floats on 0..1. A box is left, top, right, bottom in pixels of the picture.
     """
@@ -139,27 +138,27 @@ def boxes(image_HW3: ArrayLike, drawn: Sequence[tuple[str, Sequence[float]]], pa
         )
     from matplotlib.patches import Rectangle
 
-    figure, axes = figure_of(6.4, 6.4 * image.shape[0] / image.shape[1])
+    figure, axes = new_figure(6.4, 6.4 * image.shape[0] / image.shape[1])
     axes.imshow(image, extent=(0, image.shape[1], image.shape[0], 0), interpolation="bilinear")
     axes.set_axis_off()
-    for (label, (left, top, right, bottom)), colour in reversed([*zip(drawn, itertools.cycle(LINES), strict=False)]):
-        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=2.5))
+    for (label, (left, top, right, bottom)), color in reversed([*zip(drawn, itertools.cycle(LINES), strict=False)]):
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=color, linewidth=2.5))
         axes.text(
             left,
             top,
-            f" {label_of(label)} ",
+            f" {format_label(label)} ",
             va="bottom",
             fontsize=9,
             color="white",
             parse_math=False,
-            bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
+            bbox={"facecolor": color, "edgecolor": "none", "pad": 1.5},
         )
     axes.set_title(title, loc="left", parse_math=False, fontsize=12, color=INK)
     save_figure(figure, path)
 
 
-def figure_of(width: float, height: float, rows: int = 1) -> tuple["Figure", "Axes"]:
-    """Axes of `width` by `height` inches, one above the other, without spines; the figure and the first of them."""
+def new_figure(width: float, height: float, rows: int = 1) -> tuple["Figure", "Axes"]:
+    """Makes a figure with `rows` axes of `width` by `height` inches, without spines; returns it and the first axes."""
     from matplotlib.figure import Figure
 
     gap, first = 0.4, None
@@ -174,21 +173,21 @@ def figure_of(width: float, height: float, rows: int = 1) -> tuple["Figure", "Ax
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write the figure, cut to what is drawn; a character that no font has is a box, and no warning."""
+    """Saves the figure, cropped to what is drawn; a character that no font has becomes a box, without a warning."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(path, dpi=160, bbox_inches="tight", pad_inches=0.15, facecolor="white")
 
 
-def label_of(token: str) -> str:
-    """A token as a label: visible where it is blank, and cut where it is long."""
+def format_label(token: str) -> str:
+    """Formats a token as a label: visible where it is blank, truncated where it is long."""
     shown = "".join(char if char.isprintable() else "·" for char in token) if token.strip() else "␣"
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
 
 
 def _numbers(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    """Every number of an object and of the objects in it, named by the way to it."""
+    """Lists every number of a nested object, named by its path."""
     found = []
     for name, value in record.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Pictures of what happens over time in video and sound: saliency, posteriors, double attention; and confusions.
+"""Plots over time: saliency, posteriors, attention over video and audio; and confusion matrices.
 
 T frames, V tokens, K pictures, P kinds, H and W pixels, U target tokens, S steps of a memory, F features.
 """
@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqkit.draw import INK, RULE, figure_of, label_of, save_figure
+from seqkit.draw import INK, RULE, format_label, new_figure, save_figure
 
 SPAN = 9.0  # inches of a picture over time
 
 
 def saliency(images_KHW3: ArrayLike, maps_KHW: ArrayLike, labels: Sequence[str], path: Path, title: str = "") -> None:
-    """Pictures in a row and below each, bright where its map is large: by how much a pixel moves the label.
+    """Plots saliency maps: images in a row, and below each its map, bright where a pixel changes the label most.
 
     images_KHW3 is uint8, or floats on 0..1. All maps have one scale. Raises ValueError where the numbers differ.
     """
@@ -36,7 +36,7 @@ def saliency(images_KHW3: ArrayLike, maps_KHW: ArrayLike, labels: Sequence[str],
                 axes.imshow(np.minimum(values / most, 1), cmap="inferno", vmin=0, vmax=1)
             else:
                 axes.imshow(image)
-                axes.set_title(label_of(label), fontsize=10, color=INK, parse_math=False)
+                axes.set_title(format_label(label), fontsize=10, color=INK, parse_math=False)
     figure.suptitle(title, x=0.01, ha="left", parse_math=False, fontsize=11, color=INK)
     save_figure(figure, path)
 
@@ -50,7 +50,7 @@ def posteriors(
     seconds: float,
     title: str = "",
 ) -> None:
-    """Probabilities over time, a row for every token that is ever likely; words above where they are said.
+    """Plots posteriors over time: a row for every token that is ever likely, words above their times.
 
     `seconds` is a frame's length. Raises ValueError unless V counts the tokens.
     """
@@ -58,7 +58,7 @@ def posteriors(
     if grid_TV.ndim != 2 or grid_TV.shape[1] != len(tokens):
         raise ValueError(f"`prob_TV` must be (frames, {len(tokens)}), got {grid_TV.shape}")
     rows = [v for v in range(len(tokens)) if grid_TV[:, v].max(initial=0) > 0.05]
-    figure, axes = figure_of(SPAN, 0.2 * max(1, len(rows)))
+    figure, axes = new_figure(SPAN, 0.2 * max(1, len(rows)))
     axes.imshow(
         grid_TV[:, rows].T,
         aspect="auto",
@@ -68,7 +68,7 @@ def posteriors(
         interpolation="nearest",
         extent=(0, len(grid_TV) * seconds, len(rows), 0),
     )
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [label_of(tokens[v]) for v in rows], fontsize=8, parse_math=False)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [format_label(tokens[v]) for v in rows], fontsize=8, parse_math=False)
     axes.tick_params(length=0, labelbottom=True, labelsize=8)
     axes.set_xlabel("seconds", fontsize=9, color=INK)
     for word, start, end in words:
@@ -81,7 +81,7 @@ def posteriors(
 def confusion(
     counts_PP: ArrayLike, names: Sequence[str], groups: Sequence[tuple[str, int]], path: Path, title: str = ""
 ) -> None:
-    """How often a row was taken for a column, as a share of the row; groups of neighbours are framed and named.
+    """Plots a confusion matrix as shares of each row; groups of adjacent classes are framed and named.
 
     Raises ValueError unless names and groups count the rows.
     """
@@ -91,7 +91,7 @@ def confusion(
     from matplotlib.patches import Rectangle
 
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    figure, axes = figure_of(0.2 * len(names), 0.2 * len(names))
+    figure, axes = new_figure(0.2 * len(names), 0.2 * len(names))
     axes.imshow(share**0.5, cmap="Blues", vmin=0, vmax=1)  # the root shows what is rare
     axes.set_xticks(range(len(names)), names, fontsize=7, rotation=90)
     axes.set_yticks(range(len(names)), names, fontsize=7)
@@ -110,7 +110,7 @@ def confusion(
 def double_attention(
     panels: Sequence[tuple[str, ArrayLike, ArrayLike, float]], tokens: Sequence[str], path: Path, title: str = ""
 ) -> None:
-    """For every stream what it is and, below, what each token attended to, all over one axis of seconds.
+    """Plots attention over several streams: each stream and, below, its attention weights, on one axis of seconds.
 
     A panel is a name; either frames (T, H, W, 3), of which some are shown, or features (T, F); weights (U, S); and the
     stream's length in seconds. Raises ValueError where weights have another number of rows than there are tokens.
@@ -143,7 +143,7 @@ def double_attention(
             extent=(0, seconds, len(tokens), 0),
         )
         below.set_yticks(
-            np.arange(len(tokens)) + 0.5, [label_of(token) for token in tokens], fontsize=7, parse_math=False
+            np.arange(len(tokens)) + 0.5, [format_label(token) for token in tokens], fontsize=7, parse_math=False
         )
         above.set_title(name, loc="left", fontsize=9, color=INK)
         above.set_yticks([])

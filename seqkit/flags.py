@@ -9,7 +9,7 @@ import errno
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from seqkit import __version__
@@ -35,6 +35,68 @@ CALLERS = (
 )  # a path or disk, not a bug
 
 
+SYNONYMS = {  # what newcomers type, and the flags here that mean it, the first that the command has
+    "gpu": ("device cuda",),
+    "gpus": ("device cuda",),
+    "cuda": ("device cuda",),
+    "cpu": ("device cpu",),
+    "no_cuda": ("device cpu",),
+    "fp16": ("precision bf16",),
+    "amp": ("precision bf16",),
+    "bf16": ("precision bf16",),
+    "half": ("precision bf16",),
+    "lr": ("learning_rate",),
+    "batch": ("batch_budget", "decode_batch_size"),
+    "batch_size": ("batch_budget", "decode_batch_size"),
+    "bs": ("batch_budget", "decode_batch_size"),
+    "max_tokens": ("batch_budget",),
+    "eval_batch_size": ("decode_batch_size",),
+    "num_workers": ("workers",),
+    "max_epochs": ("epochs",),
+    "num_epochs": ("epochs",),
+    "epoch": ("epochs",),
+    "max_steps": ("steps",),
+    "clip": ("max_grad_norm",),
+    "grad_clip": ("max_grad_norm",),
+    "clip_norm": ("max_grad_norm",),
+    "accumulate": ("grad_accumulation",),
+    "gradient_accumulation_steps": ("grad_accumulation",),
+    "wd": ("weight_decay",),
+    "warmup_steps": ("warmup",),
+    "lr_scheduler": ("schedule",),
+    "label_smooth": ("label_smoothing",),
+    "smoothing": ("label_smoothing",),
+    "hidden_size": ("decoder_dim", "hidden_dim", "video_dim"),
+    "hidden_dim": ("decoder_dim", "video_dim"),
+    "embedding_dim": ("embed_dim",),
+    "emb_dim": ("embed_dim",),
+    "num_layers": ("encoder_layers", "decoder_layers", "layers"),
+    "beam_size": ("beam",),
+    "num_beams": ("beam",),
+    "beam_width": ("beam",),
+    "n_best": ("nbest",),
+    "output": ("out",),
+    "output_dir": ("out",),
+    "save_dir": ("out",),
+    "data_dir": ("data",),
+    "dataset": ("data",),
+    "checkpoint": ("run", "init"),
+    "ckpt": ("run", "init"),
+    "model": ("run", "init"),
+    "model_path": ("run", "init"),
+    "pretrained": ("init",),
+    "finetune_from": ("init",),
+    "resume_from": ("resume",),
+    "ensemble": ("run",),
+    "pictures": ("plots",),
+    "plot": ("plots",),
+    "rows": ("variants",),
+    "subset": ("split",),
+    "patience_epochs": ("patience",),
+}
+WORKERS = "its data is read in the training process: leave it out"
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that raises InputError, and shows help in columns wide enough for whole sentences."""
 
@@ -56,9 +118,19 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
         if name.startswith("--") and " " not in name:
             spelt[index] = name if name in known else "--" + name[2:].replace("-", "_")
             if spelt[index] not in known:
-                raise InputError(f"`{name}` must be a flag of {parser.prog}{nearest(name, known)}")
+                raise InputError(f"`{name}` must be a flag of {parser.prog}{_advice(spelt[index][2:], known)}")
             spelt[index] += equals + value
     return parser.parse_intermixed_args(spelt)
+
+
+def _advice(name: str, known: Collection[str]) -> str:
+    """The flag that a synonym means here, or the nearest in spelling."""
+    meant = [flag for flag in SYNONYMS.get(name, ()) if f"--{flag.split()[0]}" in known]
+    if meant:
+        return f"; did you mean `--{meant[0]}`? see --help for its unit"
+    if name in ("workers", "num_workers"):
+        return f"; {WORKERS}"
+    return nearest(f"--{name}", known)
 
 
 def run_cli(main: Callable[[list[str]], object], argv: Sequence[str] | None = None) -> int:

@@ -41,7 +41,7 @@ class Table:
         self.attention_RS = torch.randn(997, 5, generator=generator, dtype=torch.float64)
         self.rows_seen: list[int] = []
 
-    def start(self, memories: Any) -> tuple[Tensor]:
+    def initial_state(self, memories: Any) -> tuple[Tensor]:
         if not memories:
             return (torch.ones(1, dtype=torch.int64),)
         return ((memories[0].values_BSH[:, 0, 0] * 1e6).long().remainder(997),)
@@ -67,7 +67,7 @@ class Recurrent(nn.Module):
             self.output = nn.Linear(width, vocab, dtype=dtype)
         self.output.weight.data *= 6
 
-    def start(self, memories: Any) -> tuple[Tensor, Tensor]:
+    def initial_state(self, memories: Any) -> tuple[Tensor, Tensor]:
         first_BH = memories[0].values_BSH[:, 0]
         return first_BH.tanh(), torch.zeros_like(first_BH)
 
@@ -83,8 +83,8 @@ def next_tokens(model: Any, memories: Any, search: Search, scorers: Any = ()) ->
     """Runs the model and the scorers over the whole prefix of one sentence, from the start, for every question."""
 
     def ask(prefix: list[int]) -> tuple[Tensor, Tensor]:
-        state = model.start(memories)
-        scored = [scorer.start(1, torch.device("cpu")) for scorer, _ in scorers]
+        state = model.initial_state(memories)
+        scored = [scorer.initial_state(1, torch.device("cpu")) for scorer, _ in scorers]
         for token in [search.bos, *prefix]:
             token_B = torch.tensor([token])
             logits_BV, weights, state = model.step(token_B, memories, state)
@@ -106,10 +106,10 @@ def allowed(prefix: list[int], token: int, search: Search) -> bool:
     return n == 0 or token == search.eos or len(set(grams)) == len(grams)
 
 
-def penalised(total: float, length: int, search: Search) -> float:
+def penalized(total: float, length: int, search: Search) -> float:
     """The score of `length` tokens, EOS counted."""
     wu = ((5 + length) / 6) ** search.alpha
-    return total / {"none": 1.0, "average": float(length), "wu": wu}[search.length_penalty]
+    return total / {None: 1.0, "average": float(length), "wu": wu}[search.length_penalty]
 
 
 def slow_beam(ask: NextTokens, search: Search, max_len: int) -> list[Hypothesis]:
@@ -127,9 +127,9 @@ def slow_beam(ask: NextTokens, search: Search, max_len: int) -> list[Hypothesis]
         candidates.sort(key=lambda candidate: -candidate[0])
         ended = [c for c in candidates[: search.beam] if c[2][-1] == search.eos]
         open_ = [c for c in candidates if c[2][-1] != search.eos][: search.beam]
-        pool += [Hypothesis(ids[:-1], logprob, penalised(total, length, search)) for total, logprob, ids in ended]
+        pool += [Hypothesis(ids[:-1], logprob, penalized(total, length, search)) for total, logprob, ids in ended]
         if length == max_len:
-            pool += [Hypothesis(ids, logprob, penalised(total, length, search)) for total, logprob, ids in open_]
+            pool += [Hypothesis(ids, logprob, penalized(total, length, search)) for total, logprob, ids in open_]
         if len(pool) >= search.beam or not open_:
             break
     return sorted(pool, key=lambda hypothesis: -hypothesis.score)[: search.nbest]
@@ -145,7 +145,7 @@ def every_sentence(ask: NextTokens, search: Search, vocab: int, max_len: int) ->
                 steps = [ask(ids[:i]) for i in range(len(ids))]
                 logprob = sum(float(step[0][token]) for step, token in zip(steps, ids, strict=True))
                 total = logprob + sum(float(step[1][token]) for step, token in zip(steps, ids, strict=True))
-                yield Hypothesis(list(words_of), logprob, penalised(total, len(ids), search))
+                yield Hypothesis(list(words_of), logprob, penalized(total, len(ids), search))
 
 
 def one(tree: Any, row: int) -> Any:

@@ -1,7 +1,6 @@
-"""Laws of the whole project: what may import what, and how little an import costs."""
+"""Laws of the whole project: what may import what, how little an import costs, and how long files may be."""
 
 import ast
-import re
 import subprocess
 import sys
 import tomllib
@@ -9,51 +8,51 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("seqkit", "recipes", "data_prep")
-MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-HEAVY = (
-    "cv2",
-    "av",
-    "torchaudio",
-    "torchvision",
-    "matplotlib",
-    "sacrebleu",
-    "jiwer",
-    "sentencepiece",
-    "tensorboard",
-    "tqdm",
-    "safetensors",
-    "jsonargparse",
-    "yaml",
-    "soundfile",
-    "onnx",
-    "gradio",
-    "PIL",
+FOLDERS = ("seqkit", "recipes", "data_prep")
+MODULES = sorted(
+    path
+    for folder in FOLDERS
+    for path in (ROOT / folder).rglob("*.py")
+    if path.parent not in (ROOT / "seqkit" / "recipes", ROOT / "seqkit" / "data_prep")
 )
+HEAVY = (
+    "cv2", "av", "torchaudio", "torchvision", "matplotlib", "sacrebleu", "jiwer", "sentencepiece", "tensorboard", "tqdm",
+    "safetensors", "jsonargparse", "yaml", "soundfile", "onnx", "gradio", "PIL",
+)  # fmt: skip
 FLOORS = {  # every part of the library with the parts it may stand on
-    "seqkit": (),
+    "seqkit": ("seqkit.recipe", "seqkit.config", "seqkit.errors", "seqkit.flags", "seqkit.tasks"),  # `load`
     "seqkit.errors": (),
+    "seqkit.ranges": ("seqkit.errors",),
     "seqkit.data": ("seqkit.errors",),
     "seqkit.nn": ("seqkit.errors",),
     "seqkit.decode": ("seqkit.errors", "seqkit.nn.memory"),
     "seqkit.score": ("seqkit", "seqkit.errors", "seqkit.data", "seqkit.decode"),
-    "seqkit.train": ("seqkit", "seqkit.errors", "seqkit.data", "seqkit.nn", "seqkit.decode", "seqkit.score"),
+    "seqkit.train": (
+        "seqkit", "seqkit.errors", "seqkit.ranges", "seqkit.data", "seqkit.nn", "seqkit.decode", "seqkit.score",
+    ),
     "seqkit.draw": ("seqkit.errors",),
     "seqkit.draw_time": ("seqkit.draw",),
-    "seqkit.config": ("seqkit.errors",),
+    "seqkit.config": ("seqkit.errors", "seqkit.ranges"),
     "seqkit.flags": ("seqkit", "seqkit.errors", "seqkit.config"),
-    "seqkit.compare": ("seqkit.errors", "seqkit.config", "seqkit.flags", "seqkit.data", "seqkit.score"),
+    "seqkit.field_flags": ("seqkit.errors", "seqkit.config", "seqkit.flags"),
+    "seqkit.tasks": ("seqkit.errors", "seqkit.recipe"),
+    "seqkit.recipe": ("seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.score", "seqkit.train"),
+    "seqkit.compare": ("seqkit",),
+    "seqkit.commands": ("seqkit",),
     "seqkit.cli": ("seqkit",),
-    "data_prep": ("seqkit",),
-    "recipes": ("seqkit", "data_prep"),
-}
+    "seqkit.__main__": ("seqkit.cli",),
+    "seqkit.data_prep": ("seqkit",),
+    "seqkit.recipes": ("seqkit", "seqkit.data_prep"),
+}  # fmt: skip
+ALL_BELOW = ("seqkit.compare", "seqkit.commands", "seqkit.cli", "seqkit.data_prep", "seqkit.recipes")
+ABOVE = ("seqkit.recipes", "seqkit.data_prep")
 
 
 def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return name if name.startswith("seqkit") else f"seqkit.{name}"
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -65,13 +64,11 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}, line {node.lineno}: imports must be absolute"
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [name if is_module(name) else str(node.module) for name in inner]
-        yield from (name for name in names if name.split(".")[0] in PACKAGES)
+            names = [name if name in NAMES else str(node.module) for name in inner]
+        yield from (name for name in names if name.split(".")[0] == "seqkit")
 
 
-def is_module(name: str) -> bool:
-    path = ROOT / name.replace(".", "/")
-    return path.is_dir() or path.with_suffix(".py").is_file()
+NAMES = {name_of(path) for path in MODULES} | {name_of(path.parent / "__init__.py") for path in MODULES}
 
 
 def floor(name: str) -> str:
@@ -85,9 +82,14 @@ def within(name: str, part: str) -> bool:
 def allowed(name: str, imported: str) -> bool:
     """Its own floor, and what that may stand on; `seqkit` alone is the version to the library, all of it above."""
     mine = floor(name)
-    above = mine in ("seqkit.cli", "data_prep", "recipes")
-    stands_on = (part for part in FLOORS[mine] if part != "seqkit" or above or imported == part)
-    return within(imported, mine) and mine != "seqkit" or any(within(imported, part) for part in stands_on)
+    if any(within(imported, part) and not within(name, part) for part in ABOVE):
+        return mine == "seqkit.recipes" and within(imported, "seqkit.data_prep")
+    if within(imported, mine) and mine != "seqkit":
+        return True
+    return any(
+        imported == part if part == "seqkit" and mine not in ALL_BELOW else within(imported, part)
+        for part in FLOORS[mine]
+    )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -103,13 +105,23 @@ def test_the_law_of_floors_forbids_what_it_should() -> None:
         ("seqkit.data.batch", "seqkit.train.loop"),
         ("seqkit.train.loop", "seqkit.cli"),
         ("seqkit.errors", "seqkit.data"),
-        ("data_prep.wmt", "recipes.x"),
+        ("seqkit.data_prep.wmt", "seqkit.recipes.x"),
         ("seqkit.data.text", "seqkit"),
-        ("seqkit", "seqkit.errors"),
-        ("seqkit.cli", "recipes.translation"),
+        ("seqkit", "seqkit.recipes.translation"),
+        ("seqkit.cli", "seqkit.recipes.translation"),
+        ("seqkit.recipe", "seqkit.recipes.translation"),
+        ("seqkit.tasks", "seqkit.data_prep.translation"),
     ]
     assert not any(allowed(name, imported) for name, imported in forbidden)
-    assert allowed("seqkit.decode.search", "seqkit.nn.memory") and allowed("recipes.x", "data_prep.synthetic")
+    assert allowed("seqkit.decode.search", "seqkit.nn.memory")
+    assert allowed("seqkit.recipes.x", "seqkit.data_prep.synthetic")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*/data.py")), ids=name_of)
+def test_a_data_file_imports_no_model_and_no_train_loop(path: Path) -> None:
+    barred = ("seqkit.train.loop", "seqkit.nn")
+    found = [name for name in imports(path) if any(within(name, part) for part in barred)]
+    assert found + [name for name in imports(path) if name.endswith(("model", "encoders", ".recipe"))] == []
 
 
 @pytest.mark.parametrize("package", ["nn", "decode", "train"])
@@ -137,7 +149,7 @@ def test_what_is_imported_at_the_top_is_a_declared_dependency() -> None:
     imported = {"PyYAML": "yaml", "Pillow": "PIL", "opencv-python": "cv2"}
 
     def names_in(requirements: list[str]) -> set[str]:
-        names = [text.split(">")[0].split("[")[0] for text in requirements]
+        names = [text.split(">")[0].split("=")[0].split("[")[0] for text in requirements]
         return {imported.get(name, name.replace("-", "_")) for name in names}
 
     known = names_in(project["dependencies"])
@@ -147,17 +159,21 @@ def test_what_is_imported_at_the_top_is_a_declared_dependency() -> None:
         for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
-            for name in {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - set(PACKAGES):
+            for name in {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"seqkit"}:
                 assert name in known | (optional if node not in tree.body else set()), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.stem != "__init__"], ids=name_of)
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_stay_small(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= (350 if path.parent.name == "recipes" else 250)
-    for node in ast.walk(ast.parse(text)):
+    limit = {"recipes": 400, "tests": 500}.get(path.relative_to(ROOT).parts[0], 300)
+    assert len(text.splitlines()) <= limit
+    for node in ast.walk(ast.parse(text)) if path in MODULES else ():
         if isinstance(node, ast.FunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 50, f"`{node.name}` must be at most 50 lines"
+            assert (node.end_lineno or 0) - node.lineno < 60, f"`{node.name}` must be at most 60 lines"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -166,28 +182,25 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(tree) or not tree.body
 
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", [p for p in MODULES if "nn" in p.parts or "model" in p.stem], ids=name_of)
+def test_every_forward_has_its_docstring(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.name == "forward":
+            assert ast.get_docstring(node), f"{path.name}, line {node.lineno}"
 
 
-def fenced(language: str) -> list[str]:
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    return [block for name, block in blocks if name == language]
-
-
-def test_the_code_in_the_readme_runs() -> None:
-    torch.manual_seed(0)
-    for code in fenced("python"):
-        exec(compile(code, "README.md", "exec"), {})
-
-
-def test_the_tree_in_the_readme_names_every_module_and_no_other() -> None:
-    tree = next(block for block in fenced("") if "seqkit/" in block)
-    named = re.findall(r"^ +(\S+\.py) ", tree, re.MULTILINE)
-    assert sorted(named) == sorted(path.name for path in MODULES if path.stem != "__init__")
+def test_a_task_has_the_same_file_names_as_every_other() -> None:
+    tasks = ["translation", "captioning", "vqa", "grounding", "language_model"]
+    for task in tasks:
+        assert {"__main__.py", "recipe.py", "model.py", "data.py", "README.md", "RESULTS.md"} <= {
+            path.name for path in (ROOT / "recipes" / task).iterdir()
+        }
+    lipreading = {path.name for path in (ROOT / "recipes" / "lipreading").iterdir()}
+    assert {"__main__.py", "lipnet.py", "wlas.py", "data.py", "README.md", "RESULTS.md"} <= lipreading
 
 
 def test_continuous_integration_runs_the_readmes_commands() -> None:
-    install, test = fenced("sh")[1].split("#")[0].strip().split(" && ")[1:]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert install == '.venv/bin/pip install -e ".[dev]"' and '-e ".[dev]"' in script
-    assert test == ".venv/bin/pytest" and "/bin/pytest" in script.splitlines()[-1]
+    assert '.venv/bin/pip install -e ".[dev]"' in readme and '-e ".[dev]"' in script
+    assert ".venv/bin/pytest" in readme and "/bin/pytest" in script.splitlines()[-1]

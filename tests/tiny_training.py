@@ -92,7 +92,7 @@ def make_validate(model: nn.Module, count: int = 5) -> Callable[[], dict[str, fl
 
 def train(
     folder: Path,
-    plan: TrainingConfig,
+    config: TrainingConfig,
     *,
     resume: bool = False,
     dropout: float = 0.3,
@@ -104,7 +104,7 @@ def train(
     model = Tiny(dropout, seed)
     loss = make_loss(model, noisy=dropout > 0, hook=hook)
     run = RunFolder(folder, resume, lambda part: (part / "vocab.txt").write_text("a b c") and None)
-    return model, fit(model, loss, make_data(rows), make_validate(model), plan, run)
+    return model, fit(model, loss, make_data(rows), make_validate(model), config, run)
 
 
 def stop_at(stop: int) -> Callable[[int], None]:

@@ -1,21 +1,23 @@
-"""Pictures with their captions, from any corpus, to manifests: what flickr8k.py and coco.py share.
+"""Images with captions to manifests: what the preparation of every captioning corpus shares.
 
-A picture that is missing, empty, truncated or unreadable is dropped; one that is not RGB is kept. Both are counted
+An image that is missing, empty, truncated or unreadable is dropped; one that is not RGB is kept. Both are counted
 and named in `stats.json`. Captions stay as published.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seqkit.data.manifest import Item
-from seqkit.data_prep.common import raw_files as published
-from seqkit.data_prep.common.raw_files import Files, Kept, examine, locate
+from seqkit.data_prep.common import outputs
+from seqkit.data_prep.common.image_check import check_images
+from seqkit.data_prep.common.outputs import PreparedSplit, Stats
+from seqkit.data_prep.common.raw_files import Files, find_image
 from seqkit.errors import InputError
 
 
-class Captioned(NamedTuple):
-    """A picture as a corpus lists it."""
+class CaptionedImage(NamedTuple):
+    """An image as a corpus lists it."""
 
     name: str  # of its file, perhaps with the published folder before it
     captions: tuple[str, ...]
@@ -24,33 +26,33 @@ class Captioned(NamedTuple):
 def write_splits(
     out: Path,
     files: Files,
-    splits: Mapping[str, Sequence[Captioned]],
+    splits: Mapping[str, Sequence[CaptionedImage]],
     *,
     read: Sequence[str],
     workers: int,
     unlisted: int = 0,
-) -> dict[str, dict[str, object]]:
-    """A manifest for every split of which a picture is left, and `stats.json`; statistics by split.
+) -> Stats:
+    """Writes a manifest for every split with at least one image, and `stats.json`; returns statistics by split.
 
-    `read` names the published files of captions, `unlisted` counts their pictures that are in no split.
-    Raises InputError where no picture is left at all, or two would have one id.
+    `read` names the published files of captions, `unlisted` counts their images that are in no split.
+    Raises InputError where no image is left at all, or two would have one id.
     """
-    _unique(splits)
-    more: dict[str, dict[str, object]] = {}
+    _check_unique(splits)
+    more: dict[str, dict[str, Any]] = {}
     if unlisted:
         more["unlisted"] = {"images": unlisted, "left_out": "in none of the lists"}
-    kept = ((split, _keep(files, listed, workers, split)) for split, listed in splits.items())
-    return published.write_splits(out, kept, read, more)
+    prepared = ((split, _keep_readable(files, listed, workers, split)) for split, listed in splits.items())
+    return outputs.write_splits(out, prepared, read, more)
 
 
-def _unique(splits: Mapping[str, Sequence[Captioned]]) -> None:
+def _check_unique(splits: Mapping[str, Sequence[CaptionedImage]]) -> None:
     first: dict[str, str] = {}
     for split, listed in splits.items():
         for name, _ in listed:
             here = f"{name} of {split}"
             if _id(name) in first:
                 raise InputError(
-                    "pictures must differ in their names without folder and ending, "
+                    "images must differ in their names without folder and ending, "
                     f"got {first[_id(name)]} and {here}; rename one of the two, or keep it in one place"
                 )
             first[_id(name)] = here
@@ -60,24 +62,23 @@ def _id(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def _keep(files: Files, listed: Sequence[Captioned], workers: int, title: str) -> Kept:
-    """The items of a split; counts first, then the names behind them."""
-    captions = {name: tuple(filter(str.strip, texts)) for name, texts in listed}  # an empty one cannot be learnt
-    pictures = examine(files, filter(captions.get, captions), workers, title)
+def _keep_readable(files: Files, listed: Sequence[CaptionedImage], workers: int, title: str) -> PreparedSplit:
+    captions = {name: tuple(filter(str.strip, texts)) for name, texts in listed}  # an empty one cannot be learned
+    report = check_images(files, filter(captions.get, captions), workers, title)
     for name in (name for name, texts in captions.items() if not texts):
-        pictures.dropped["no_caption" if locate(files, name) else "missing"].append(name)
-    items = [Item(id=_id(name), image=path, references=captions[name]) for name, path in pictures.paths.items()]
+        report.dropped["no_caption" if find_image(files, name) else "missing"].append(name)
+    items = [Item(id=_id(name), image=path, references=captions[name]) for name, path in report.paths.items()]
     empty = [name for name, texts in listed for text in texts if not text.strip()]
-    return Kept(
+    return PreparedSplit(
         items,
         {
             "images": len(listed),
             "items": len(items),
             "references": sum(len(item.references) for item in items),
-            "dropped": {fault: len(names) for fault, names in pictures.dropped.items()},
-            "not_rgb": {mode: len(names) for mode, names in pictures.not_rgb.items()},
+            "dropped": {fault: len(names) for fault, names in report.dropped.items()},
+            "not_rgb": {mode: len(names) for mode, names in report.not_rgb.items()},
             "empty_captions": len(empty),
-            "named": {**pictures.dropped, **pictures.not_rgb, **({"empty_captions": empty} if empty else {})},
-            "reasons": pictures.reasons,
+            "named": {**report.dropped, **report.not_rgb, **({"empty_captions": empty} if empty else {})},
+            "reasons": report.reasons,
         },
     )

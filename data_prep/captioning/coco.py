@@ -1,14 +1,15 @@
-"""COCO captions, and whatever has Karpathy's split files (COCO, Flickr8k, Flickr30k), to manifests.
+"""COCO captions, or a corpus with Karpathy's split files (COCO, Flickr8k, Flickr30k): images with captions.
 
-    python data_prep/coco.py --raw DIR --out DIR [--captions NAME] [--split NAME]
+    seqkit prepare coco --raw DIR --out DIR [--captions NAME] [--split NAME]
 
-Two forms are read, wherever under --raw they and the pictures lie:
+Reads two forms, wherever under --raw they and the images lie:
 - `captions_{train,val}{2014,2017}.json` (Chen et al. 2015, arXiv:1504.00325): the published validation set becomes
   `val.jsonl`; captions of the test set were never published, so there is none.
 - `dataset_{coco,flickr8k,flickr30k}.json` (Karpathy and Fei-Fei 2015, arXiv:1412.2306): train, val and test, and
   `restval`, the rest of COCO's validation set, to train.
 Where several are found, --captions says which: `2014`, `2017`, `dataset_coco`, ...
-The pictures of 2017 are those of 2014 under shorter names, and are taken where the longer are not found.
+The images of 2017 are those of 2014 under shorter names, and are taken where the longer are not found.
+Writes `train.jsonl`, `val.jsonl`, with Karpathy's files `test.jsonl`, and `stats.json`: `image`, `references`.
 """
 
 import re
@@ -17,29 +18,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from seqkit.cli import Parser, parse
-from seqkit.data_prep.captioning.captions import Captioned, write_splits
-from seqkit.data_prep.common.raw_files import (
-    Files,
-    add_arguments,
-    entries_of,
-    files_below,
-    one_file,
-    read_json,
-    show,
-    value_of,
-)
+from seqkit.data_prep.captioning.captions import CaptionedImage, write_splits
+from seqkit.data_prep.common.image_check import add_arguments
+from seqkit.data_prep.common.outputs import Stats, print_stats
+from seqkit.data_prep.common.raw_files import Files, entries_of, find_files, published_file, read_json, value_of
 from seqkit.errors import InputError
 
 COCO = re.compile(r"captions_(?P<split>train|val|test)(?P<name>\d+)\.json")
 KARPATHY = re.compile(r"(?P<name>dataset_\w+)\.json")
-PARTS = {"train": "train", "restval": "train", "val": "val", "test": "test"}  # Karpathy's to ours
+KARPATHY_SPLITS = {"train": "train", "restval": "train", "val": "val", "test": "test"}  # Karpathy's to ours
 OF_2014 = re.compile(r"COCO_\w+_(?P<of_2017>\d{12}\.jpg)")
 
-Splits = dict[str, list[Captioned]]
+Splits = dict[str, list[CaptionedImage]]
 
 
-def read_coco(path: Path) -> list[Captioned]:
-    """Pictures and captions in the order of the file. Raises InputError for a malformed entry."""
+def read_coco(path: Path) -> list[CaptionedImage]:
+    """Images and captions in the order of the file. Raises InputError for a malformed entry."""
     content = read_json(path)
     names: dict[int, str] = {}
     captions: dict[int, list[str]] = defaultdict(list)
@@ -50,29 +44,29 @@ def read_coco(path: Path) -> list[Captioned]:
         if image not in names:
             raise InputError(f"{place}: `image_id` must be the `id` of one of `images`, got {image}")
         captions[image].append(value_of(annotation, "caption", str, place))
-    return [Captioned(name, tuple(captions[image])) for image, name in names.items()]
+    return [CaptionedImage(name, tuple(captions[image])) for image, name in names.items()]
 
 
 def read_karpathy(path: Path) -> Splits:
-    """Pictures and captions by split. Raises InputError for a malformed entry or a split of another name."""
+    """Images and captions by split. Raises InputError for a malformed entry or a split of another name."""
     splits: Splits = defaultdict(list)
     for place, image in entries_of(read_json(path), "images", str(path)):
-        part = value_of(image, "split", str, place)
-        if part not in PARTS:
-            raise InputError(f"{place}: `split` must be one of {', '.join(PARTS)}, got {part!r}")
+        published = value_of(image, "split", str, place)
+        if published not in KARPATHY_SPLITS:
+            raise InputError(f"{place}: `split` must be one of {', '.join(KARPATHY_SPLITS)}, got {published!r}")
         folder = value_of(image, "filepath", str, place) + "/" if "filepath" in image else ""
         captions = (value_of(one, "raw", str, where) for where, one in entries_of(image, "sentences", place))
         name = folder + value_of(image, "filename", str, place)
-        splits[PARTS[part]].append(Captioned(name, tuple(captions)))
+        splits[KARPATHY_SPLITS[published]].append(CaptionedImage(name, tuple(captions)))
     return splits
 
 
-def choose(files: Files, wanted: str | None, raw: Path) -> list[tuple[str, Path]]:
+def choose_release(files: Files, wanted: str | None, raw: Path) -> list[tuple[str, Path]]:
     """The files of one publication, each with its split, empty where the file itself tells. Raises InputError."""
     found: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for name in sorted(files):
         match = COCO.fullmatch(name) or KARPATHY.fullmatch(name)
-        path = one_file(files, name) if match else None
+        path = published_file(files, name) if match else None
         if match and path:
             found[match["name"]].append((match.groupdict().get("split", ""), path))
     if not found:
@@ -85,8 +79,8 @@ def choose(files: Files, wanted: str | None, raw: Path) -> list[tuple[str, Path]
     return found[wanted or next(iter(found))]
 
 
-def alias(files: Files, names: Iterable[str]) -> dict[str, Sequence[Path]]:
-    """`files`, and those of 2017 under those names of 2014 that are not there."""
+def with_2017_names(files: Files, names: Iterable[str]) -> dict[str, Sequence[Path]]:
+    """`files`, with images of 2017 under those names of 2014 that are not there."""
     known = dict(files)
     for name in (name.rpartition("/")[2] for name in names):
         match = OF_2014.fullmatch(name)
@@ -95,23 +89,21 @@ def alias(files: Files, names: Iterable[str]) -> dict[str, Sequence[Path]]:
     return known
 
 
-def prepare(
-    raw: Path, out: Path, *, captions: str | None = None, split: str | None = None, workers: int = 1
-) -> dict[str, dict[str, object]]:
+def prepare(raw: Path, out: Path, *, captions: str | None = None, split: str | None = None, workers: int = 1) -> Stats:
     """Writes what it finds; statistics by split. Raises InputError for published files that are missing or broken."""
-    files = files_below(raw)
-    chosen = choose(files, captions, raw)
+    files = find_files(raw)
+    chosen = choose_release(files, captions, raw)
     splits: Splits = defaultdict(list)
-    for part, path in chosen:
-        for name, listed in ({part: read_coco(path)} if part else read_karpathy(path)).items():
+    for title, path in chosen:
+        for name, listed in ({title: read_coco(path)} if title else read_karpathy(path)).items():
             splits[split or name] += listed
-    files = alias(files, (listed.name for part in splits.values() for listed in part))
+    files = with_2017_names(files, (listed.name for images in splits.values() for listed in images))
     return write_splits(out, files, splits, read=[path.name for _, path in chosen], workers=workers)
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = Parser("coco", "COCO captions, or Karpathy's split files, to manifests.")
+    parser = Parser("seqkit prepare coco", __doc__ or "")
     add_arguments(parser)
     parser.add_argument("--captions", metavar="NAME", help="which to read where several are found: 2014, dataset_coco")
     given = parse(parser, argv)
-    show(prepare(given.raw, given.out, captions=given.captions, split=given.split, workers=given.workers))
+    print_stats(prepare(given.raw, given.out, captions=given.captions, split=given.split, workers=given.workers))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item
-from seqkit.data_prep.common.questions import Part
+from seqkit.data_prep.common.image_items import Split
 from seqkit.data_prep.common.raw_files import Files
 from seqkit.errors import InputError
 
@@ -22,8 +22,8 @@ SPLITS = ("train", "val", "test")
 Boxes = dict[str, list[tuple[int, ...]]]  # by chain
 
 
-def list_paths(files: Files) -> dict[str, Path]:
-    """The lists of pictures by split: files of that name that begin with a number."""
+def find_lists(files: Files) -> dict[str, Path]:
+    """The lists of images by split: files of that name that begin with a number."""
     found: dict[str, Path] = {}
     for split in SPLITS:
         for path in files.get(f"{split}.txt", ()):
@@ -33,14 +33,14 @@ def list_paths(files: Files) -> dict[str, Path]:
     return found
 
 
-def sentence_paths(files: Files) -> dict[str, Path]:
-    """Files of captions by the number of their picture."""
+def find_sentences(files: Files) -> dict[str, Path]:
+    """Files of captions by the number of their image."""
     paths = (path for found in files.values() for path in found)
     return {p.stem: p for p in paths if p.parent.name == "Sentences" and p.suffix == ".txt" and p.stem.isdigit()}
 
 
 def read_boxes(path: Path) -> tuple[Boxes, list[int]]:
-    """Boxes of every chain, and height and width of the picture. Raises InputError for a malformed file."""
+    """Boxes of every chain, and height and width of the image. Raises InputError for a malformed file."""
     boxes: Boxes = defaultdict(list)
     try:
         root = ET.parse(path).getroot()
@@ -56,10 +56,10 @@ def read_boxes(path: Path) -> tuple[Boxes, list[int]]:
     return boxes, extent
 
 
-def read_picture(number: str, sentences: Path, annotations: Path) -> Part:
-    """Every phrase of a picture as an item, `image` being the picture's file name."""
+def read_image_phrases(number: str, sentences: Path, annotations: Path) -> Split:
+    """Every phrase of an image as an item, `image` being the image's file name."""
     boxes, extent = read_boxes(annotations)
-    read = Part.empty()
+    read = Split.empty()
     for line, text in read_lines(sentences):
         phrases = list(PHRASE.finditer(text))
         if len(phrases) != text.count("[/EN#"):
@@ -76,9 +76,9 @@ def read_picture(number: str, sentences: Path, annotations: Path) -> Part:
     return read
 
 
-def read_entities(files: Files, lists: Mapping[str, Path], split: str | None) -> dict[str, Part]:
+def read_entities(files: Files, lists: Mapping[str, Path], split: str | None) -> dict[str, Split]:
     """Phrases by split; all in `split` where that is given. Raises InputError for neither list nor split."""
-    sentences = sentence_paths(files)
+    sentences = find_sentences(files)
     numbers: dict[str, Sequence[str]] = {
         name: [text.strip() for _, text in read_lines(path) if text.strip()] for name, path in lists.items()
     }
@@ -86,15 +86,15 @@ def read_entities(files: Files, lists: Mapping[str, Path], split: str | None) ->
         numbers = {split: sorted(sentences)}
     if not numbers:
         raise InputError("--raw must hold train.txt, val.txt or test.txt, lists of numbers, got none; or give --split")
-    return {name: _read_part(files, sentences, listed) for name, listed in numbers.items()}
+    return {name: _read_split(files, sentences, listed) for name, listed in numbers.items()}
 
 
-def _read_part(files: Files, sentences: Mapping[str, Path], numbers: Sequence[str]) -> Part:
-    read = Part.empty()
+def _read_split(files: Files, sentences: Mapping[str, Path], numbers: Sequence[str]) -> Split:
+    read = Split.empty()
     for number in numbers:
         annotations = files.get(f"{number}.xml")
         if number in sentences and annotations:
-            read.add(read_picture(number, sentences[number], annotations[0]))
+            read.add(read_image_phrases(number, sentences[number], annotations[0]))
         else:
             read.dropped["no_annotations" if number in sentences else "no_sentences"].append(number)
     return read

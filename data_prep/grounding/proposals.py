@@ -17,21 +17,21 @@ from seqkit.score.boxes import ENOUGH, iou
 
 Box = tuple[float, ...]
 
-# Width and height of windows as shares of the picture's, biggest first; neighbours are STRIDE of a window apart, 100 in
-# all. Of boxes that cover 2 to 80 % of a picture, any place and shapes about 1:3 to 3:1, they fit 71 %.
+# Width and height of windows as shares of the image's, biggest first; neighbors are STRIDE of a window apart, 100 in
+# all. Of boxes that cover 2 to 80 % of an image, any place and shapes about 1:3 to 3:1, they fit 71 %.
 WINDOWS = ((1.0, 1.0), (0.7, 0.7), (0.4, 0.8), (0.8, 0.4), (0.5, 0.5), (0.25, 0.5), (0.5, 0.25), (0.27, 0.27))
 STRIDE = 0.5
 
 
 def windows(height: int, width: int, most: int = 100) -> list[Box]:
-    """At most so many boxes spread evenly over a picture, the biggest first. Whole numbers of pixels."""
+    """At most so many boxes spread evenly over an image, the biggest first. Whole numbers of pixels."""
     boxes: list[Box] = []
     for across, down in WINDOWS:
         lefts, tops = _starts(across), _starts(down)
         for top, left in itertools.product(tops, lefts):
             corners = (left * width, top * height, (left + across) * width, (top + down) * height)
             boxes.append(tuple(map(round, corners)))
-    return clipped(boxes, height, width)[:most]
+    return clip_boxes(boxes, height, width)[:most]
 
 
 def _starts(share: float) -> list[float]:
@@ -40,28 +40,28 @@ def _starts(share: float) -> list[float]:
     return [(1 - share) * i / steps for i in range(steps + 1)] if steps else [(1 - share) / 2]
 
 
-def clipped(boxes: Sequence[Sequence[float]], height: int, width: int) -> list[Box]:
-    """Each within the picture and once; those without area are left out."""
+def clip_boxes(boxes: Sequence[Sequence[float]], height: int, width: int) -> list[Box]:
+    """Each within the image and once; those without area are left out."""
     inside = ((max(0, left), max(0, top), min(width, right), min(height, bottom)) for left, top, right, bottom in boxes)
     return list(dict.fromkeys(box for box in inside if box[0] < box[2] and box[1] < box[3]))
 
 
-def fit(candidates: Sequence[Box], truth: Sequence[Box]) -> bool:
+def has_match(candidates: Sequence[Box], truth: Sequence[Box]) -> bool:
     """Whether some candidate has an IoU of one half with some true box."""
     return bool(candidates) and bool((iou(np.array(candidates), np.array(truth)) >= ENOUGH).any())
 
 
-def grounded(
+def grounding_fields(
     phrase: str, truth: Sequence[Box], candidates: Sequence[Box], extent: tuple[int, int], extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The values of an item: `references` are the true boxes as texts, `extent` is height and width of the picture."""
+    """The values of an item: `references` are the true boxes as texts, `extent` is height and width of the image."""
     texts = tuple(" ".join(f"{edge:.10g}" for edge in box) for box in truth)
     more = {"truth": [list(box) for box in truth], "extent": list(extent)}
     return {"source": phrase, "boxes": tuple(candidates), "references": texts, "extra": {**extra, **more}}
 
 
 def read_proposals(path: Path) -> dict[str, list[Box]]:
-    """Boxes by the file name of their picture: a line `{"image": "a.jpg", "boxes": [[0, 0, 10, 20], ...]}` for each.
+    """Boxes by the file name of their image: a line `{"image": "a.jpg", "boxes": [[0, 0, 10, 20], ...]}` for each.
 
     Raises InputError, with file and line, for anything else.
     """
@@ -80,7 +80,7 @@ def read_proposals(path: Path) -> dict[str, list[Box]]:
         if not name or not np.isfinite(boxes).all() or name in found:
             raise InputError(
                 f'{path}, line {number}: must be {{"image": NAME, "boxes": [[left, top, right, bottom], ...]}} in '
-                f"finite numbers, each picture once, got {text[:60]!r}"
+                f"finite numbers, each image once, got {text[:60]!r}"
             )
         found[name] = [tuple(box) for box in boxes.tolist()]
     return found

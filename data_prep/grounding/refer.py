@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from seqkit.data.manifest import Item
-from seqkit.data_prep.common.questions import Part
+from seqkit.data_prep.common.image_items import Split
 from seqkit.data_prep.common.raw_files import Files, entries_of, read_json, value_of
 from seqkit.errors import InputError
 
@@ -36,7 +36,7 @@ def read_pickle(path: Path) -> Any:
             raise InputError(f"{path}: must be a pickle of plain values, got a fault: {error}") from None
 
 
-def refs_paths(files: Files) -> dict[str, Path]:
+def find_refs(files: Files) -> dict[str, Path]:
     """Files of expressions by folder and author of the splits, such as `refcoco/unc`."""
     matches = ((path, REFS.fullmatch(name)) for name, paths in files.items() for path in paths)
     return {
@@ -47,46 +47,46 @@ def refs_paths(files: Files) -> dict[str, Path]:
 
 
 def read_instances(path: Path) -> dict[int, tuple[str, list[int], list[float]]]:
-    """By the id of an object: its picture's name and extent, and its box. Raises InputError for a malformed entry."""
+    """By the id of an object: its image's name and extent, and its box. Raises InputError for a malformed entry."""
 
     def lean(entry: dict[str, Any]) -> dict[str, Any]:
         entry.pop("segmentation", None)  # most of the file
         return entry
 
     content = read_json(path, lean)
-    pictures: dict[int, tuple[str, list[int]]] = {}
+    images: dict[int, tuple[str, list[int]]] = {}
     for place, image in entries_of(content, "images", str(path)):
         extent = [value_of(image, key, int, place) for key in ("height", "width")]
-        pictures[value_of(image, "id", int, place)] = (value_of(image, "file_name", str, place), extent)
+        images[value_of(image, "id", int, place)] = (value_of(image, "file_name", str, place), extent)
     found: dict[int, tuple[str, list[int], list[float]]] = {}
     for place, entry in entries_of(content, "annotations", str(path)):
         image, box = value_of(entry, "image_id", int, place), value_of(entry, "bbox", list, place)
-        if image not in pictures:
+        if image not in images:
             raise InputError(f"{place}: `image_id` must be the `id` of one of `images`, got {image}")
         if len(box) != 4 or not all(isinstance(edge, int | float) for edge in box):
             raise InputError(f"{place}: `bbox` must be left, top, width and height, got {box!r:.60}")
         left, top, width, height = box
-        found[value_of(entry, "id", int, place)] = (*pictures[image], [left, top, left + width, top + height])
+        found[value_of(entry, "id", int, place)] = (*images[image], [left, top, left + width, top + height])
     return found
 
 
-def read_refer(path: Path, split: str | None) -> dict[str, Part]:
+def read_refer(path: Path, split: str | None) -> dict[str, Split]:
     """Expressions by split; all in `split` where that is given. Raises InputError for a malformed entry."""
     instances = read_instances(path.parent / INSTANCES)
-    parts: dict[str, Part] = defaultdict(Part.empty)
+    splits: dict[str, Split] = defaultdict(Split.empty)
     for place, ref in entries_of({"refs": read_pickle(path)}, "refs", str(path)):
         number = value_of(ref, "ann_id", int, place)
         if number not in instances:
             raise InputError(f"{place}: `ann_id` must be the `id` of one of `annotations`, got {number}")
         name, extent, box = instances[number]
-        part = parts[split or value_of(ref, "split", str, place)]
+        chosen = splits[split or value_of(ref, "split", str, place)]
         for where, sentence in entries_of(ref, "sentences", place):
             ids = value_of(ref, "ref_id", int, place), value_of(sentence, "sent_id", int, where)
             text = value_of(sentence, "sent", str, where).strip()
             key = "-".join(map(str, ids))
             if text:
                 extra = {"truth": [tuple(box)], "extent": extent}
-                part.items.append(Item(id=key, source=text, image=Path(name), extra=extra))
+                chosen.items.append(Item(id=key, source=text, image=Path(name), extra=extra))
             else:
-                part.dropped["no_phrase"].append(key)
-    return parts
+                chosen.dropped["no_phrase"].append(key)
+    return splits

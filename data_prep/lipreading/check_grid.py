@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqkit.data.video_file import PER_TICK, TICKS, read_frames, read_sound
-from seqkit.data_prep.lipreading.clips import Job, crashed, each, make
+from seqkit.data.video_file import FRAME_RATE, SAMPLES_PER_FRAME, read_frames, read_sound
+from seqkit.data_prep.common.outputs import write_stats
+from seqkit.data_prep.lipreading.clips import Job, crash_result, make_clip, map_jobs
 from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus
-from seqkit.data_prep.lipreading.grid_splits import some
+from seqkit.data_prep.lipreading.grid_splits import sample
 from seqkit.data_prep.lipreading.mouths import contact_sheet, make_detector, reduced
-from seqkit.data_prep.translation.pairs import write_stats
 from seqkit.errors import InputError
 
 STRIDE = 25  # frames from one look for a face to the next
@@ -28,7 +28,7 @@ LATE = 0.2  # seconds by which an alignment may reach past its video
 SHOWN = 5  # clips that are named for each fault on the screen
 
 
-class Seen(NamedTuple):
+class VideoCheck(NamedTuple):
     """What a quick pass over a video showed."""
 
     frames: int = 0
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
     fault: str = ""  # why it cannot be decoded
 
 
-def look(job: Job) -> Seen:
+def look(job: Job) -> VideoCheck:
     """Decodes all of a video and its sound."""
     remarks: list[str] = []
     layout, _, detect = make_detector(job.detector)
@@ -54,15 +54,15 @@ def look(job: Job) -> Seen:
             samples += len(block)
             loudest = max(loudest, int(np.abs(block.astype(np.int32)).max(initial=0)))
     except InputError as error:
-        return Seen(fault=str(error))
-    return Seen(frames, face, samples / PER_TICK / TICKS, loudest, tuple(remarks))
+        return VideoCheck(fault=str(error))
+    return VideoCheck(frames, face, samples / SAMPLES_PER_FRAME / FRAME_RATE, loudest, tuple(remarks))
 
 
-def lost(job: Job) -> Seen:
-    return Seen(fault=crashed(job).text)
+def crashed_check(job: Job) -> VideoCheck:
+    return VideoCheck(fault=crash_result(job).text)
 
 
-def faults(clip: Clip, seen: Seen) -> list[str]:
+def faults(clip: Clip, seen: VideoCheck) -> list[str]:
     """Short names of all that is wrong with a clip."""
     found = [f"alignment_{clip.state}"] if clip.state not in ("agree",) else []
     if seen.fault:
@@ -73,13 +73,13 @@ def faults(clip: Clip, seen: Seen) -> list[str]:
         "no_sound": seen.seconds == 0,
         "silent": seen.seconds > 0 and seen.loudest <= SILENT,
         "damaged": bool(seen.remarks),
-        "cut_off": bool(words) and words[-1][2] > seen.frames / TICKS + LATE,
-        "sound_of_other_length": seen.seconds > 0 and abs(seen.seconds - seen.frames / TICKS) > 0.5,
+        "cut_off": bool(words) and words[-1][2] > seen.frames / FRAME_RATE + LATE,
+        "sound_of_other_length": seen.seconds > 0 and abs(seen.seconds - seen.frames / FRAME_RATE) > 0.5,
     }
     return found + [name for name, there in checks.items() if there]
 
 
-def report(corpus: Corpus, seen: Mapping[str, Seen]) -> dict[str, Any]:
+def report(corpus: Corpus, seen: Mapping[str, VideoCheck]) -> dict[str, Any]:
     """Counts by speaker, and the clips behind every fault."""
     speakers: dict[str, dict[str, Any]] = {}
     named: dict[str, list[str]] = defaultdict(list)
@@ -100,7 +100,7 @@ def report(corpus: Corpus, seen: Mapping[str, Seen]) -> dict[str, Any]:
         "speakers": speakers,
         "alignments_in_the_folder_of": corpus.moved,
         "copies_left_out": [str(path) for path in corpus.copies],
-        "other_videos": corpus.strangers,
+        "other_videos": corpus.unrecognized,
         "named": dict(named),
         "found_in": {c.id: str(c.alignment.path) for c in corpus.clips if c.alignment and c.state == "elsewhere"},
         "reasons": {name: look.fault for name, look in seen.items() if look.fault},
@@ -108,7 +108,7 @@ def report(corpus: Corpus, seen: Mapping[str, Seen]) -> dict[str, Any]:
     }
 
 
-def show(found: Mapping[str, Any]) -> None:
+def print_report(found: Mapping[str, Any]) -> None:
     print(f"{'speaker':<9}{'videos':>7}{'frames':>9}{'aligned':>9}  frames a video; faults")
     for speaker, counts in found["speakers"].items():
         lengths = ", ".join(f"{number} of {frames}" for frames, number in counts["lengths"].items())
@@ -128,29 +128,30 @@ def show(found: Mapping[str, Any]) -> None:
         print("nothing is wrong")
 
 
-def examine(raw: Path, out: Path | None, *, workers: int, detector: str) -> dict[str, Any]:
+def check_corpus(raw: Path, out: Path | None, *, workers: int, detector: str) -> dict[str, Any]:
     """Prints and returns what was found. Raises InputError where there is no clip at all."""
     corpus = read_corpus(raw)
     jobs = [Job(clip.video, Path(), Path(), detector) for clip in corpus.clips]
     seen = {
-        corpus.clips[number].id: one for number, one in each(look, jobs, workers=workers, title="doctor", crash=lost)
+        corpus.clips[number].id: one
+        for number, one in map_jobs(look, jobs, workers=workers, title="doctor", crash=crashed_check)
     }
     found = report(corpus, seen)
-    show(found)
+    print_report(found)
     if out is not None:
         write_stats(out, {"doctor": found})
         good = [clip for clip in corpus.clips if seen[clip.id].face and seen[clip.id].frames]
-        sheet(out / "contact_sheet.jpg", some(good), detector)
+        write_contact_sheet(out / "contact_sheet.jpg", sample(good), detector)
     return found
 
 
-def sheet(path: Path, clips: Sequence[Clip], detector: str) -> None:
+def write_contact_sheet(path: Path, clips: Sequence[Clip], detector: str) -> None:
     """The contact sheet of clips that are cropped for it alone."""
     with tempfile.TemporaryDirectory() as folder:
         rows = []
         for clip in clips:
             video = Path(folder, f"{clip.id}.mp4")
-            if make(Job(clip.video, video, video.with_suffix(".wav"), detector)).note:
+            if make_clip(Job(clip.video, video, video.with_suffix(".wav"), detector)).note:
                 rows.append((clip.id, video))
         if rows:
             contact_sheet(path, rows)

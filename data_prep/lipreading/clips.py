@@ -1,6 +1,6 @@
-"""Many videos to mouth clips: in several processes, going on where an earlier run was ended, none stopping the others.
+"""Many videos to mouth clips, in several processes: an ended run is resumed, and no video stops the others.
 
-A clip that is there is kept if its note tells of the same source (bytes and time of change) and the same settings.
+An existing clip is kept if its note names the same source (size and modification time) and the same settings.
 """
 
 import os
@@ -18,14 +18,14 @@ from tqdm import tqdm
 from seqkit.cli import Parser
 from seqkit.errors import InputError
 
-FEW = 8  # clips that one process makes before another would have started
-LAYOUT = 1  # of crops and notes; clips of another are made anew
+MIN_PARALLEL = 8  # clips; fewer are made before another process would have started
+FORMAT_VERSION = 1  # of crops and notes; clips of another version are made again
 J = TypeVar("J")
 R = TypeVar("R")
 
 
 class Job(NamedTuple):
-    """A video and where its clip goes."""
+    """A video and the paths of its clip."""
 
     source: Path
     video: Path
@@ -33,33 +33,33 @@ class Job(NamedTuple):
     detector: str = "cascade"
 
 
-class Made(NamedTuple):
-    """What became of a job."""
+class ClipResult(NamedTuple):
+    """Result of a job: a clip, or the reason why there is none."""
 
-    note: dict[str, Any]  # the clip's; empty of a video that is of no use
-    reason: str = ""  # why it is not
+    note: dict[str, Any]  # of the clip; empty where there is none
+    reason: str = ""  # why there is none
     text: str = ""
-    kept: bool = False  # from an earlier run
+    kept: bool = False  # made by an earlier run
 
 
-def make(job: Job) -> Made:
-    """The clip of a job, made or kept."""
+def make_clip(job: Job) -> ClipResult:
+    """The clip of a job, made now or by an earlier run."""
     from seqkit.data_prep.lipreading.mouths import Unusable, crop
 
     try:
-        key = {**key_of(job.source), "detector": job.detector}
-        note = known(job, key)
+        key = {**source_key(job.source), "detector": job.detector}
+        note = cached_note(job, key)
         if note:
-            return Made(note, kept=True)
-        return Made(crop(job.source, job.video, job.audio, detector=job.detector, note={"made_from": key}))
+            return ClipResult(note, kept=True)
+        return ClipResult(crop(job.source, job.video, job.audio, detector=job.detector, note={"made_from": key}))
     except Unusable as error:
-        return Made({}, error.reason, str(error))
+        return ClipResult({}, error.reason, str(error))
     except InputError as error:
-        return Made({}, "unreadable", str(error))
+        return ClipResult({}, "unreadable", str(error))
 
 
-def key_of(source: Path) -> dict[str, Any]:
-    """What tells a source and the way it is treated from another."""
+def source_key(source: Path) -> dict[str, Any]:
+    """Identifies a source and all settings of its crop."""
     from seqkit.data_prep.lipreading import mouths
 
     try:
@@ -69,7 +69,7 @@ def key_of(source: Path) -> dict[str, Any]:
     return {
         "bytes": state.st_size,
         "changed": state.st_mtime_ns,
-        "layout": LAYOUT,
+        "layout": FORMAT_VERSION,
         "side": mouths.SIDE,
         "span": mouths.SPAN,
         "below": mouths.BELOW,
@@ -77,8 +77,8 @@ def key_of(source: Path) -> dict[str, Any]:
     }
 
 
-def known(job: Job, key: dict[str, Any]) -> dict[str, Any]:
-    """The note of a clip that an earlier run made of the same; empty where there is none."""
+def cached_note(job: Job, key: dict[str, Any]) -> dict[str, Any]:
+    """The note of a clip that an earlier run made with the same key; empty where there is none."""
     from seqkit.data.video_file import read_note
 
     try:
@@ -89,33 +89,36 @@ def known(job: Job, key: dict[str, Any]) -> dict[str, Any]:
     return note if whole else {}
 
 
-def crashed(job: Job) -> Made:
-    return Made({}, "crashed", f"{job.source}: must be a whole video, got one that ends the process that decodes it")
+def crash_result(job: Job) -> ClipResult:
+    return ClipResult(
+        {}, "crashed", f"{job.source}: must be a whole video, got one that ends the process that decodes it"
+    )
 
 
-def each(
-    work: Callable[[J], R], jobs: Sequence[J], *, workers: int, title: str, crash: Callable[[J], R]
+def map_jobs(
+    function: Callable[[J], R], jobs: Sequence[J], *, workers: int, title: str, crash: Callable[[J], R]
 ) -> Iterator[tuple[int, R]]:
-    """(number, result) of every job as it is done, with progress; `crash` is the result of one that kills a process."""
+    """(number, result) of every job as it is done; `crash` gives the result of one that kills its process."""
     with tqdm(total=len(jobs), desc=title, unit=" clips", disable=None) as bar:
-        here = ((number, work(job)) for number, job in enumerate(jobs))
-        for result in here if workers == 1 and len(jobs) <= FEW else _spread(work, jobs, workers, crash):
+        local = ((number, function(job)) for number, job in enumerate(jobs))
+        few = workers == 1 and len(jobs) <= MIN_PARALLEL
+        for result in local if few else _map_parallel(function, jobs, workers, crash):
             bar.update()
             yield result
 
 
-def _spread(
-    work: Callable[[J], R], jobs: Sequence[J], workers: int, crash: Callable[[J], R]
+def _map_parallel(
+    function: Callable[[J], R], jobs: Sequence[J], workers: int, crash: Callable[[J], R]
 ) -> Iterator[tuple[int, R]]:
     waiting = iter(range(len(jobs)))
-    doubtful: list[int] = []
+    suspects: list[int] = []
     while True:
         running: dict[Future[R], int] = {}
         with _pool(workers) as pool:
             try:
-                while not doubtful:
+                while not suspects:
                     for number in waiting:
-                        running[pool.submit(work, jobs[number])] = number
+                        running[pool.submit(function, jobs[number])] = number
                         if len(running) >= 2 * workers:
                             break
                     if not running:
@@ -124,27 +127,27 @@ def _spread(
                         result = done.result()
                         yield running.pop(done), result
             except BrokenProcessPool:
-                doubtful = list(running.values())
+                suspects = list(running.values())
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        for number in doubtful:  # one of them did it: each by itself
+        for number in suspects:  # one of them did it: each by itself
             with _pool(1) as pool:
                 try:
-                    yield number, pool.submit(work, jobs[number]).result()
+                    yield number, pool.submit(function, jobs[number]).result()
                 except BrokenProcessPool:
                     yield number, crash(jobs[number])
-        doubtful = []
+        suspects = []
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    # Started afresh, not forked: a fork would copy locks that threads of this process hold.
-    quiet = (signal.SIGINT, signal.SIG_IGN)  # an interrupt is this process's to tell
+    # Spawned, not forked: a fork would copy locks that threads of this process hold.
+    quiet = (signal.SIGINT, signal.SIG_IGN)  # an interrupt is this process's to report
     return ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, quiet)
 
 
 def add_arguments(parser: Parser) -> None:
-    """The flags of every script that cuts clips; `options` reads them."""
+    """The flags of every preparation of mouth clips; `options` reads them."""
     from seqkit.data_prep.lipreading.mouths import DETECTORS
 
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
@@ -152,7 +155,7 @@ def add_arguments(parser: Parser) -> None:
         "--detector",
         choices=DETECTORS,
         default="cascade",
-        help="cascade: OpenCV's; mediapipe: landmarks, where installed (default: cascade)",
+        help="face detector: OpenCV's cascade, or mediapipe's landmarks, where installed (default: cascade)",
     )
 
 

@@ -36,23 +36,23 @@ SLOW = 12.0  # the same of widths
 TREMBLE = 0.12  # change of the smoothed width, as a part of it, that is the detector's
 
 
-class Spot(NamedTuple):
+class FaceBox(NamedTuple):
     """A face as detected."""
 
     x: float
     y: float
     width: float
 
-    def near(self, other: "Spot") -> bool:
+    def near(self, other: "FaceBox") -> bool:
         apart = max(abs(self.x - other.x), abs(self.y - other.y))
         return apart < 0.4 * other.width and 0.6 < self.width / other.width < 1.7
 
 
-Detect = Callable[[Pixels, Spot | None], Sequence[Spot]]  # in a picture, anywhere or near a face
+Detect = Callable[[Pixels, FaceBox | None], Sequence[FaceBox]]  # in a picture, anywhere or near a face
 
 
 @dataclass
-class Look:
+class NoseTemplate:
     """One picture of a nose: where it was seen, and detections meanwhile."""
 
     nose: Pixels
@@ -72,18 +72,18 @@ class Look:
 class Track:
     """One face through the video."""
 
-    looks: list[Look] = field(default_factory=list)
+    looks: list[NoseTemplate] = field(default_factory=list)
     lost: bool = True
     misses: int = 0
     hits: int = 0
 
-    def spot(self) -> Spot:
+    def spot(self) -> FaceBox:
         """Where it was last."""
         look = self.looks[-1]
         (left, top), (_, x, y, width) = look.corners[-1], look.spots[-1]
-        return Spot(left + x, top + y, width)
+        return FaceBox(left + x, top + y, width)
 
-    def detected(self, number: int, picture: Pixels, spot: Spot) -> None:
+    def detected(self, number: int, picture: Pixels, spot: FaceBox) -> None:
         """Takes note of a detection, with a new look where the nose is no longer as it was."""
         self.misses, self.hits = 0, self.hits + 1
         look = self.looks[-1] if self.looks else None
@@ -91,7 +91,7 @@ class Track:
             height, width = picture.shape
             edges = np.array([spot.x, spot.y] * 2) + np.array(NOSE) * spot.width
             left, top, right, bottom = np.clip(np.round(edges), 0, [width, height] * 2).astype(int)
-            look = Look(picture[top:bottom, left:right].copy())
+            look = NoseTemplate(picture[top:bottom, left:right].copy())
             if self.looks and self.looks[-1].frames[-1] == number:  # a frame belongs to one look
                 self.looks[-1].frames.pop()
                 self.looks[-1].corners.pop()
@@ -130,7 +130,7 @@ def peak(values: NDArray[np.float32], best: int) -> float:
 
 
 def track(pictures: Iterable[Pixels], detect: Detect, grey: Callable[[Pixels], Pixels]) -> tuple[list[Track], int]:
-    """Every face that was followed, and the number of pictures; `grey` makes of them what noses are found in."""
+    """Every face that was followed, and the number of pictures; `grayscale` makes of them what noses are found in."""
     tracks: list[Track] = []
     number, searched = -1, -AFRESH
     for number, picture in enumerate(pictures):

@@ -17,13 +17,12 @@ from typing import Any
 
 from seqkit.cli import Parser, parse
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data.video_file import TICKS
-from seqkit.data_prep.common.raw_files import show
-from seqkit.data_prep.lipreading.clips import Job, Made, add_arguments, crashed, each, make, options
-from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus, spelt
-from seqkit.data_prep.lipreading.grid_splits import PROTOCOLS, some, split
+from seqkit.data.video_file import FRAME_RATE
+from seqkit.data_prep.common.outputs import print_stats, write_stats
+from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, make_clip, map_jobs, options
+from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus, sentence_of
+from seqkit.data_prep.lipreading.grid_splits import PROTOCOLS, sample, split
 from seqkit.data_prep.lipreading.mouths import contact_sheet
-from seqkit.data_prep.translation.pairs import write_stats
 from seqkit.errors import InputError
 
 LATE = 0.2  # seconds by which an alignment may reach past the video; more is a video that is cut off
@@ -45,9 +44,9 @@ def prepare(
     """
     corpus = read_corpus(raw)
     jobs = [job_of(clip, out, detector) for clip in corpus.clips]
-    made: dict[str, Made] = {}
-    for number, result in each(make, jobs, workers=workers, title="mouths", crash=crashed):
-        made[corpus.clips[number].id] = checked(corpus.clips[number], result)
+    made: dict[str, ClipResult] = {}
+    for number, result in map_jobs(make_clip, jobs, workers=workers, title="mouths", crash=crash_result):
+        made[corpus.clips[number].id] = check_complete(corpus.clips[number], result)
     kept = [clip for clip in corpus.clips if made[clip.id].note]
     if not kept:
         reasons = Counter(result.reason for result in made.values())
@@ -59,12 +58,12 @@ def prepare(
         write_manifest(out / f"{title}.jsonl", (item_of(clip, made[clip.id], out) for clip in clips))
         stats[title] = {
             "items": len(clips),
-            "seconds": sum(made[c.id].note["frames"] for c in clips) / TICKS,
+            "seconds": sum(made[c.id].note["frames"] for c in clips) / FRAME_RATE,
             "speakers": dict(Counter(clip.speaker for clip in clips)),
         }
-    stats["corpus"] = {"protocol": f"all into {name}" if name else protocol, "seed": seed, **counted(corpus, made)}
+    stats["corpus"] = {"protocol": f"all into {name}" if name else protocol, "seed": seed, **corpus_stats(corpus, made)}
     write_stats(out, stats)
-    contact_sheet(out / "contact_sheet.jpg", [(clip.id, video_of(clip, out)) for clip in some(kept)])
+    contact_sheet(out / "contact_sheet.jpg", [(clip.id, video_of(clip, out)) for clip in sample(kept)])
     return stats
 
 
@@ -77,18 +76,20 @@ def job_of(clip: Clip, out: Path, detector: str) -> Job:
     return Job(clip.video, video, video.with_suffix(".wav"), detector)
 
 
-def checked(clip: Clip, made: Made) -> Made:
+def check_complete(clip: Clip, made: ClipResult) -> ClipResult:
     """Without a clip whose sentence is not all there."""
     if not made.note or clip.alignment is None or not clip.alignment.words:
         return made
-    spoken, seconds = clip.alignment.words[-1][2], made.note["frames"] / TICKS
+    spoken, seconds = clip.alignment.words[-1][2], made.note["frames"] / FRAME_RATE
     if spoken <= seconds + LATE:
         return made
-    return Made({}, "cut_off", f"{clip.video}: must last until the last word ends, {spoken:g} seconds, got {seconds:g}")
+    return ClipResult(
+        {}, "cut_off", f"{clip.video}: must last until the last word ends, {spoken:g} seconds, got {seconds:g}"
+    )
 
 
-def item_of(clip: Clip, made: Made, out: Path) -> Item:
-    video, seconds = video_of(clip, out), made.note["frames"] / TICKS
+def item_of(clip: Clip, made: ClipResult, out: Path) -> Item:
+    video, seconds = video_of(clip, out), made.note["frames"] / FRAME_RATE
     spoken = clip.alignment.words or () if clip.alignment else ()
     words = tuple((word, min(start, seconds), min(end, seconds)) for word, start, end in spoken)
     audio = video.with_suffix(".wav") if made.note["sound"] else None
@@ -96,14 +97,14 @@ def item_of(clip: Clip, made: Made, out: Path) -> Item:
         id=clip.id,
         video=video,
         audio=audio,
-        references=(spelt(clip.name),),
+        references=(sentence_of(clip.name),),
         speaker=clip.speaker or None,
         seconds=seconds,
         words=words,
     )
 
 
-def counted(corpus: Corpus, made: Mapping[str, Made]) -> dict[str, Any]:
+def corpus_stats(corpus: Corpus, made: Mapping[str, ClipResult]) -> dict[str, Any]:
     """Counts first, then the names behind them."""
     named: dict[str, list[str]] = defaultdict(list)
     remarks: dict[str, list[str]] = {}
@@ -129,7 +130,7 @@ def counted(corpus: Corpus, made: Mapping[str, Made]) -> dict[str, Any]:
         "alignments": dict(Counter(clip.state for clip in corpus.clips)),
         "alignments_in_the_folder_of": corpus.moved,
         "copies_left_out": len(corpus.copies),
-        "other_videos": corpus.strangers,
+        "other_videos": corpus.unrecognized,
         "named": dict(named),
         "remarks": remarks,
         "reasons": {name: result.text for name, result in made.items() if result.text},
@@ -155,10 +156,10 @@ def main(argv: Sequence[str]) -> None:
     given = parse(parser, argv)
     how = options(given)
     if given.doctor or given.command == "doctor":
-        from seqkit.data_prep.lipreading.check_grid import examine
+        from seqkit.data_prep.lipreading.check_grid import check_corpus
 
-        examine(given.raw, given.out, **how)
+        check_corpus(given.raw, given.out, **how)
         return
     if given.out is None:
         raise InputError("--out must be given, the folder for clips and manifests, got none")
-    show(prepare(given.raw, given.out, protocol=given.protocol, name=given.split, seed=given.seed, **how))
+    print_stats(prepare(given.raw, given.out, protocol=given.protocol, name=given.split, seed=given.seed, **how))

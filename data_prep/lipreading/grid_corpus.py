@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from seqkit.data_prep.common.raw_files import files_below
+from seqkit.data_prep.common.raw_files import find_files
 from seqkit.errors import InputError
 
 COMMANDS = {"b": "bin", "l": "lay", "p": "place", "s": "set"}
-COLOURS = {"b": "blue", "g": "green", "r": "red", "w": "white"}
+COLORS = {"b": "blue", "g": "green", "r": "red", "w": "white"}
 PREPOSITIONS = {"a": "at", "b": "by", "i": "in", "w": "with"}
 LETTERS = {letter: letter for letter in "abcdefghijklmnopqrstuvxyz"}
 DIGITS = {
@@ -33,7 +33,7 @@ DIGITS = {
     "9": "nine",
 }
 ADVERBS = {"a": "again", "n": "now", "p": "please", "s": "soon"}
-SLOTS = (COMMANDS, COLOURS, PREPOSITIONS, LETTERS, DIGITS, ADVERBS)
+SLOTS = (COMMANDS, COLORS, PREPOSITIONS, LETTERS, DIGITS, ADVERBS)
 NAME = re.compile("".join(f"[{''.join(slot)}]" for slot in SLOTS))
 SPEAKER = re.compile(r"(?i)(s\d{1,2})(?![a-z0-9])")  # as a folder begins: s1, s1.mpg_6000.part1, s1_processed
 VIDEOS = (".mpg", ".mpeg", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -44,7 +44,7 @@ HALF = 0.5  # of a speaker's clips that a folder must agree with to be theirs
 Words = tuple[tuple[str, float, float], ...]
 
 
-def spelt(name: str) -> str:
+def sentence_of(name: str) -> str:
     """The sentence that a clip's name spells."""
     return " ".join(slot[letter] for slot, letter in zip(SLOTS, name, strict=True))
 
@@ -80,7 +80,7 @@ class Corpus:
     clips: list[Clip]
     copies: list[Path] = field(default_factory=list)  # videos left out for another of the same clip
     moved: dict[str, str] = field(default_factory=dict)  # speaker to the folder that holds their alignments
-    strangers: int = 0  # videos whose names spell no sentence
+    unrecognized: int = 0  # videos whose names spell no sentence
 
 
 def read_alignment(path: Path, speaker: str = "") -> Alignment:
@@ -106,7 +106,7 @@ def speaker_of(path: Path) -> str:
     return next((match[1].lower() for match in matches if match), "")
 
 
-def order(speaker: str) -> tuple[int, str]:
+def speaker_order(speaker: str) -> tuple[int, str]:
     """By number."""
     return int(speaker[1:] or 0), speaker
 
@@ -116,7 +116,7 @@ def read_corpus(raw: Path) -> Corpus:
     videos: dict[tuple[str, str], list[Path]] = defaultdict(list)
     alignments: dict[str, list[Alignment]] = defaultdict(list)
     strangers = 0
-    for paths in files_below(raw).values():
+    for paths in find_files(raw).values():
         for path in paths:
             name, ending = path.stem.lower(), path.suffix.lower()
             if ending == ".align" and NAME.fullmatch(name):
@@ -133,19 +133,21 @@ def read_corpus(raw: Path) -> Corpus:
     sizes = Counter(path.parent for paths in videos.values() for path in paths)
     chosen = {key: max(paths, key=lambda path: (sizes[path.parent], path.as_posix())) for key, paths in videos.items()}
     copies = [path for key, paths in videos.items() for path in paths if path != chosen[key]]
-    homes = find_homes(chosen, alignments)
+    homes = find_alignment_folders(chosen, alignments)
     clips = [
-        Clip(speaker, name, path, *own(speaker, name, alignments, homes, chosen))
-        for (speaker, name), path in sorted(chosen.items(), key=lambda item: (order(item[0][0]), item[0][1]))
+        Clip(speaker, name, path, *match_alignment(speaker, name, alignments, homes, chosen))
+        for (speaker, name), path in sorted(chosen.items(), key=lambda item: (speaker_order(item[0][0]), item[0][1]))
     ]
     return Corpus(clips, copies, {speaker: home for speaker, home in homes.items() if speaker != home}, strangers)
 
 
 def agrees(alignment: Alignment, name: str) -> bool:
-    return alignment.words is not None and " ".join(word for word, _, _ in alignment.words) == spelt(name)
+    return alignment.words is not None and " ".join(word for word, _, _ in alignment.words) == sentence_of(name)
 
 
-def find_homes(videos: Mapping[tuple[str, str], Path], alignments: Mapping[str, list[Alignment]]) -> dict[str, str]:
+def find_alignment_folders(
+    videos: Mapping[tuple[str, str], Path], alignments: Mapping[str, list[Alignment]]
+) -> dict[str, str]:
     """For every speaker the folder that agrees with most of their clips: their own, unless another is clearly it."""
     agreeing: dict[str, Counter[str]] = defaultdict(Counter)
     clips = Counter(speaker for speaker, _ in videos)
@@ -159,7 +161,7 @@ def find_homes(videos: Mapping[tuple[str, str], Path], alignments: Mapping[str, 
     return homes
 
 
-def own(
+def match_alignment(
     speaker: str,
     name: str,
     alignments: Mapping[str, list[Alignment]],

@@ -1,12 +1,12 @@
-"""Nine lip points a video frame of 33 GRID speakers to manifests, by LipNet's unseen protocol.
+"""GRID as lip landmarks: nine points a video frame of 33 speakers, split by LipNet's protocol of unseen speakers.
 
-    python data_prep/grid_landmarks.py --raw DIR --out DIR [--split NAME]
+    seqkit prepare grid_landmarks --raw DIR --out DIR [--split NAME]
 
 Reads `landmarks.npz` or `landmarks.npz.xz` anywhere under --raw: `ids` (speaker/clip), `n_words` an utterance,
 `word_len` in frames and `word_label` a word, and `delta16_T` (18, frames), differences along time of 16 times the
 coordinate, x and y of the nine points in turn; silence at both ends is cut out. Writes `features.npy` (frames, 36),
 float16, which holds sixteenths of such numbers exactly: the 18 coordinates, in pixels of GRID's 360 x 288, then their
-differences from the frame before in pixels a frame, zero in an utterance's first. Nothing is normalised. Items of
+differences from the frame before in pixels a frame, zero in an utterance's first. Nothing is normalized. Items of
 `train` (all others), `val` (s34) and `test` (s1 s2 s20 s22) cut it by `rows`, and have `references`, `words` (without
 short pauses, seconds from the first frame at 25 a second), `speaker` and `seconds`. Utterances without
 frames, or whose words are not all that their clip's name spells, are left out.
@@ -26,45 +26,48 @@ from numpy.typing import NDArray
 from seqkit.cli import Parser, parse
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data_prep.common.raw_files import files_below
+from seqkit.data_prep.common.outputs import Stats, write_stats
+from seqkit.data_prep.common.raw_files import find_files
 from seqkit.data_prep.lipreading.grid_corpus import (
     ADVERBS,
-    COLOURS,
+    COLORS,
     COMMANDS,
     DIGITS,
     LETTERS,
     NAME,
     PREPOSITIONS,
-    order,
-    spelt,
+    sentence_of,
+    speaker_order,
 )
 from seqkit.data_prep.lipreading.grid_splits import TEST, VALIDATION
-from seqkit.data_prep.translation.pairs import write_stats
 from seqkit.errors import InputError
 
 FILES = ("landmarks.npz", "landmarks.npz.xz")
 KEYS = ("ids", "n_words", "word_len", "word_label", "delta16_T")
-FIRST = 3  # label of a short pause; the words come after it
-WORDS = [word for slot in (COMMANDS, COLOURS, PREPOSITIONS, DIGITS, ADVERBS, LETTERS) for word in slot.values()]
-PARTS = 16  # of a pixel
-RATE = 25  # frames a second
+PAUSE = 3  # label of a short pause; the words come after it
+WORDS = [word for slot in (COMMANDS, COLORS, PREPOSITIONS, DIGITS, ADVERBS, LETTERS) for word in slot.values()]
+SUBPIXELS = 16  # units a pixel
+FRAME_RATE = 25  # a second
 
 
-def prepare(raw: Path, out: Path, split: str | None = None) -> dict[str, dict[str, Any]]:
+def prepare(raw: Path, out: Path, split: str | None = None) -> Stats:
     """Writes features and manifests; statistics by split. Raises InputError for a file that is missing or broken."""
-    arrays = read(raw)
-    lengths = lengths_of(arrays)
+    arrays = read_arrays(raw)
+    lengths = utterance_lengths(arrays)
     with atomic_write(out / "features.npy") as file:
         np.save(file, features(arrays["delta16_T"], lengths))
-    splits: dict[str, list[Any]] = defaultdict(list)
+    splits: dict[str, list[Item]] = defaultdict(list)
     dropped: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for item in items(arrays, out / "features.npy"):
         where = split or ("test" if item.speaker in TEST else "val" if item.speaker == VALIDATION else "train")
-        fault = fault_of(item)
-        (dropped[where][fault] if fault else splits[where]).append(item.id if fault else item)
-    stats: dict[str, dict[str, Any]] = {}
+        reason = reject_reason(item)
+        if reason:
+            dropped[where][reason].append(item.id)
+        else:
+            splits[where].append(item)
+    stats: Stats = {}
     for name in sorted({*splits, *dropped}):
-        found = sorted(splits[name], key=lambda item: (order(str(item.speaker)), item.id))
+        found = sorted(splits[name], key=lambda item: (speaker_order(str(item.speaker)), item.id))
         if found:
             write_manifest(out / f"{name}.jsonl", found)
         speakers = Counter(item.speaker for item in found)
@@ -80,17 +83,17 @@ def prepare(raw: Path, out: Path, split: str | None = None) -> dict[str, dict[st
     return stats
 
 
-def fault_of(item: Item) -> str:
-    """Why an utterance must be left out, or nothing."""
+def reject_reason(item: Item) -> str:
+    """Why an utterance is dropped; empty where it is kept."""
     name = item.id.partition("_")[2]
-    if not NAME.fullmatch(name) or item.references != (spelt(name),):
+    if not NAME.fullmatch(name) or item.references != (sentence_of(name),):
         return "words_missing"
     return "no_frames" if item.rows is None else ""
 
 
-def read(raw: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(raw: Path) -> dict[str, NDArray[Any]]:
     """The arrays of the file."""
-    files = files_below(raw)
+    files = find_files(raw)
     paths = [path for name in FILES for path in files.get(name, ())]
     if not paths:
         raise InputError(f"{raw}: must hold {' or '.join(FILES)}, in it or below, got neither")
@@ -114,8 +117,8 @@ def read(raw: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def lengths_of(arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """Frames of every utterance."""
+def utterance_lengths(arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """The number of frames of every utterance."""
     ends = np.concatenate([[0], np.cumsum(arrays["word_len"].astype(np.int64))])
     last = np.cumsum(arrays["n_words"].astype(np.int64))
     return np.diff(ends[last], prepend=0)
@@ -129,7 +132,7 @@ def features(delta16_FT: NDArray[np.int16], lengths: NDArray[np.int64]) -> NDArr
     features_TF[:, width:] = delta16_FT.T
     begins = np.cumsum(lengths) - lengths
     features_TF[begins[lengths > 0], width:] = 0
-    features_TF /= PARTS
+    features_TF /= SUBPIXELS
     return features_TF
 
 
@@ -140,8 +143,9 @@ def items(arrays: dict[str, NDArray[Any]], path: Path) -> Iterator[Item]:
     for name, number in zip(arrays["ids"].tolist(), arrays["n_words"].tolist(), strict=True):
         begin, words = row, []
         for label, length in zip(labels[word : word + number], lengths[word : word + number], strict=True):
-            if label > FIRST:
-                words.append((WORDS[label - FIRST - 1], (row - begin) / RATE, (row - begin + length) / RATE))
+            if label > PAUSE:
+                times = (row - begin) / FRAME_RATE, (row - begin + length) / FRAME_RATE
+                words.append((WORDS[label - PAUSE - 1], *times))
             row += length
         word += number
         text = " ".join(spoken for spoken, _, _ in words)
@@ -149,7 +153,7 @@ def items(arrays: dict[str, NDArray[Any]], path: Path) -> Iterator[Item]:
             id=name.replace("/", "_"),
             speaker=name.partition("/")[0],
             features=path,
-            seconds=(row - begin) / RATE,
+            seconds=(row - begin) / FRAME_RATE,
             rows=(begin, row) if row > begin else None,
             words=tuple(words),
             references=(text,),
@@ -157,10 +161,9 @@ def items(arrays: dict[str, NDArray[Any]], path: Path) -> Iterator[Item]:
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = Parser("grid_landmarks", "Lip points of GRID to manifests of features.")
+    parser = Parser("seqkit prepare grid_landmarks", __doc__ or "")
     parser.add_argument("--raw", type=Path, required=True, help="folder with landmarks.npz.xz at any depth")
     parser.add_argument("--out", type=Path, required=True, help="folder for features.npy, manifests and stats.json")
-    parser.add_argument("--split", help="put everything into one split of this name")
+    parser.add_argument("--split", metavar="NAME", help="put everything into one split of this name")
     given = parse(parser, argv)
-    for name, counts in prepare(given.raw, given.out, given.split).items():
-        print(name, *(f"{key}={value}" for key, value in counts.items() if key not in ("named", "speakers")))
+    print_stats(prepare(given.raw, given.out, given.split))

@@ -1,4 +1,4 @@
-"""GRID's splits: LipNet's two (Assael et al. 2016, section 4.1), and those for a part of the corpus.
+"""Splits of GRID: LipNet's two protocols (Assael et al. 2016, section 4.1), and those for a part of the corpus.
 
 unseen       test s1 s2 s20 s22; validation s34; the rest for training
 overlapped   test 255 sentences of every speaker, validation 50 more, the rest for training
@@ -9,19 +9,19 @@ A speaker with few clips gives the same part of them as one with a thousand woul
 alone: not on order, on what else is there, or on the machine.
 """
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from seqkit.data_prep.common.holdout import stable_hash
 from seqkit.data_prep.lipreading.grid_corpus import Clip
 from seqkit.errors import InputError
 
 PROTOCOLS = ("auto", "unseen", "overlapped", "speaker")
 TEST = ("s1", "s2", "s20", "s22")
 VALIDATION = "s34"
-NEARLY_ALL = 20  # speakers
-FULL = 1000  # clips of a speaker
-ROWS = 24  # of a contact sheet
+MIN_SPEAKERS = 20  # of the nearly whole corpus
+CLIPS_PER_SPEAKER = 1000
+SAMPLE_SIZE = 24  # clips of a contact sheet
 Splits = dict[str, list[Clip]]
 
 
@@ -29,7 +29,7 @@ def split(clips: Sequence[Clip], protocol: str, seed: int = 0) -> Splits:
     """The clips by split, without those that are empty. Raises InputError for a protocol that the clips cannot have."""
     speakers = {clip.speaker for clip in clips}
     if protocol == "auto":
-        everyone = speakers.issuperset(TEST) and len(speakers) >= NEARLY_ALL
+        everyone = speakers.issuperset(TEST) and len(speakers) >= MIN_SPEAKERS
         protocol = "speaker" if len(speakers) == 1 else "unseen" if everyone else "tenths"
     if protocol == "unseen":
         found = unseen(clips, seed)
@@ -66,9 +66,10 @@ def by_share(clips: Sequence[Clip], wanted: dict[str, int], seed: int) -> Splits
         speakers[clip.speaker].append(clip)
     chosen: dict[str, str] = {}
     for mine in speakers.values():
-        shuffled = sorted(mine, key=chance(seed))
+        shuffled = sorted(mine, key=lambda clip: stable_hash(f"{seed} {clip.id}"))
         for name, number in wanted.items():
-            share = number if 2 * sum(wanted.values()) <= len(mine) else max(1, round(number / FULL * len(mine)))
+            part = max(1, round(number / CLIPS_PER_SPEAKER * len(mine)))
+            share = number if 2 * sum(wanted.values()) <= len(mine) else part
             share = min(share, (len(mine) - 1) // len(wanted))
             chosen |= {clip.id: name for clip in shuffled[:share]}
             shuffled = shuffled[share:]
@@ -78,19 +79,14 @@ def by_share(clips: Sequence[Clip], wanted: dict[str, int], seed: int) -> Splits
     return dict(found)
 
 
-def chance(seed: int) -> Callable[[Clip], bytes]:
-    """An order as if by chance, that of a clip for ever."""
-    return lambda clip: hashlib.sha256(f"{seed} {clip.id}".encode()).digest()
-
-
-def some(clips: Sequence[Clip]) -> list[Clip]:
-    """A few of every speaker, evenly, at most `ROWS`."""
+def sample(clips: Sequence[Clip]) -> list[Clip]:
+    """A few clips of every speaker, evenly spaced, at most `SAMPLE_SIZE`."""
     speakers: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         speakers[clip.speaker].append(clip)
-    each_gives = max(1, ROWS // max(1, len(speakers)))
+    per_speaker = max(1, SAMPLE_SIZE // max(1, len(speakers)))
     chosen = []
     for mine in speakers.values():
-        number = min(each_gives, len(mine))
+        number = min(per_speaker, len(mine))
         chosen += [mine[i * len(mine) // number] for i in range(number)]
-    return chosen[:: max(1, -(-len(chosen) // ROWS))]
+    return chosen[:: max(1, -(-len(chosen) // SAMPLE_SIZE))]

@@ -1,6 +1,6 @@
-"""LRS2 (BBC) and LRS3 (TED) for those who hold them, to clips of mouths, their sound, and manifests.
+"""LRS2 (BBC) and LRS3 (TED), for those who have a license: sentences as mouth clips with their sound.
 
-    python data_prep/lrs.py --raw DIR --out DIR [--val 0.05] [--split NAME]
+    seqkit prepare lrs --raw DIR --out DIR [--val_size SHARE|N] [--split NAME]
 
 Reads `main`, `pretrain`, `trainval` and `test` folders of `ID/00001.mp4` with `00001.txt` beside it, wherever they lie
 under --raw. A text file has a line `Text: ...`, and may have a table headed `WORD START END` in seconds. LRS2's `main`
@@ -9,7 +9,6 @@ IDs, which are broadcasts, as `val`; `pretrain` is a split of its own, without I
 published, in capitals; `speaker` is the ID. What a run has finished is kept when it is ended and begun again.
 """
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,13 +18,15 @@ from typing import Any, NamedTuple
 from seqkit.cli import Parser, parse
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data.video_file import TICKS
-from seqkit.data_prep.common.raw_files import Files, files_below, show
-from seqkit.data_prep.lipreading.clips import Job, Made, add_arguments, crashed, each, make, options
-from seqkit.data_prep.translation.pairs import write_stats
+from seqkit.data.video_file import FRAME_RATE
+from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_out, holdout_size, stable_hash
+from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
+from seqkit.data_prep.common.raw_files import Files, find_files
+from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, make_clip, map_jobs, options
 from seqkit.errors import InputError
 
 PARTS = ("main", "pretrain", "trainval", "test")
+VAL_SIZE = 0.05  # of the IDs
 LISTS = ("train", "val", "test")
 ENTRY = re.compile(r"(?P<clip>[^\s/]+/\d+)(\s.*)?")
 Words = tuple[tuple[str, float, float], ...]
@@ -62,9 +63,9 @@ def read_text(path: Path) -> tuple[str, Words]:
     return text, tuple(words)
 
 
-def find(files: Files) -> list[Clip]:
+def find_clips(files: Files) -> list[Clip]:
     """Every video in a folder of an ID in a published folder."""
-    clips = {}
+    clips: dict[str, Clip] = {}
     for paths in files.values():
         for path in paths:
             part, talk = path.parts[-3:-1] if len(path.parts) > 2 else ("", "")
@@ -84,54 +85,66 @@ def read_lists(files: Files) -> dict[str, str]:
     return found
 
 
-def split_of(clip: Clip, lists: Mapping[str, str], share: float, held: set[str]) -> str:
-    """Where a clip belongs; empty for none."""
+def split_of(clip: Clip, lists: Mapping[str, str], val_talks: set[str], held: set[str]) -> str:
+    """The split of a clip; empty for none. `held` are the IDs that `pretrain` must not have."""
     if clip.part == "pretrain":
         return "" if clip.talk in held else "pretrain"
     if clip.part == "test":
         return "test"
     if clip.part == "main" and lists:
         return lists.get(f"{clip.talk}/{clip.number}", "")
-    return "val" if chance(clip.talk) < share else "train"
+    return "val" if clip.talk in val_talks else "train"
 
 
-def chance(talk: str) -> float:
-    """From 0 to 1, as if by chance, the same for ever."""
-    return int.from_bytes(hashlib.sha256(talk.encode()).digest()[:6], "big") / 2**48
+def held_out_talks(talks: set[str], val_size: float) -> set[str]:
+    """IDs for `val`. A share depends on an ID alone, not on what else is there. Raises InputError."""
+    number = holdout_size(val_size, max(1, len(talks)), "IDs")
+    return held_out(talks, number) if val_size >= 1 else {talk for talk in talks if hash_share(talk) < val_size}
+
+
+def hash_share(text: str) -> float:
+    """A stable hash as a number from 0 to 1."""
+    return int.from_bytes(stable_hash(text)[:6], "big") / 2**48
 
 
 def prepare(
-    raw: Path, out: Path, *, val: float = 0.05, split: str | None = None, workers: int = 1, detector: str = "cascade"
-) -> dict[str, dict[str, Any]]:
+    raw: Path,
+    out: Path,
+    *,
+    val_size: float | None = None,
+    split: str | None = None,
+    workers: int = 1,
+    detector: str = "cascade",
+) -> Stats:
     """Writes what it finds; statistics by split. Raises InputError where no clip is found, or none is of use."""
-    if not 0 <= val < 1:
-        raise InputError(f"--val must be a part from 0 to below 1, got {val:g}")
-    files = files_below(raw)
-    clips, lists = find(files), read_lists(files)
+    share = chosen_val_size(val_size, split, VAL_SIZE)
+    files = find_files(raw)
+    clips, lists = find_clips(files), read_lists(files)
     if not clips:
         raise InputError(f"{raw}: must hold {', '.join(PARTS)} folders of ID/00001.mp4, in it or below, got none")
-    sure = {clip: split_of(clip, lists, val, set()) for clip in clips if clip.part != "pretrain"}
-    held = {clip.talk for clip, where in sure.items() if where in ("val", "test")}
+    val_talks = held_out_talks({clip.talk for clip in clips if clip.part in ("main", "trainval")}, share)
+    fixed = {clip: split_of(clip, lists, val_talks, set()) for clip in clips if clip.part != "pretrain"}
+    held = {clip.talk for clip, where in fixed.items() if where in ("val", "test")}
     splits: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
-        splits[split or split_of(clip, lists, val, held)].append(clip)
+        splits[split or split_of(clip, lists, val_talks, held)].append(clip)
     unlisted = splits.pop("", [])
-    stats = {name: written(out, name, mine, workers, detector) for name, mine in splits.items()}
+    stats = {name: write_split(out, name, mine, workers, detector) for name, mine in splits.items()}
     if not any(counts["items"] for counts in stats.values()):
         reasons = {name: counts["dropped"] for name, counts in stats.items()}
-        raise InputError(f"{raw}: must hold videos of use with their texts, got none: {reasons}")
+        raise InputError(f"{raw}: must hold usable videos with their texts, got none: {reasons}")
     if unlisted:
         stats["unlisted"] = {"videos": len(unlisted), "left_out": "in none of the lists, or of an ID of val or test"}
     write_stats(out, stats)
     return stats
 
 
-def written(out: Path, name: str, clips: Sequence[Clip], workers: int, detector: str) -> dict[str, Any]:
+def write_split(out: Path, name: str, clips: Sequence[Clip], workers: int, detector: str) -> dict[str, Any]:
     """The manifest of a split. Counts first, then the names behind them."""
     texts: dict[str, tuple[str, Words]] = {}
     dropped: dict[str, list[str]] = defaultdict(list)
     reasons: dict[str, str] = {}
-    jobs, ids = [], []
+    jobs, queued = [], []
     for clip in clips:
         path = clip.video.with_suffix(".txt")
         try:
@@ -142,15 +155,15 @@ def written(out: Path, name: str, clips: Sequence[Clip], workers: int, detector:
             continue
         video = out / "mouths" / clip.part / clip.talk / f"{clip.number}.mp4"
         jobs.append(Job(clip.video, video, video.with_suffix(".wav"), detector))
-        ids.append(clip)
+        queued.append(clip)
     items: dict[str, Item] = {}
-    for number, made in each(make, jobs, workers=workers, title=name, crash=crashed):
-        clip = ids[number]
-        if made.note:
-            items[clip.id] = item_of(clip, jobs[number], made, *texts[clip.id])
+    for number, result in map_jobs(make_clip, jobs, workers=workers, title=name, crash=crash_result):
+        clip = queued[number]
+        if result.note:
+            items[clip.id] = item_of(clip, jobs[number], result, *texts[clip.id])
         else:
-            dropped[made.reason].append(clip.id)
-            reasons[clip.id] = made.text
+            dropped[result.reason].append(clip.id)
+            reasons[clip.id] = result.text
     if items:
         write_manifest(out / f"{name}.jsonl", (items[clip.id] for clip in clips if clip.id in items))
     return {
@@ -165,13 +178,13 @@ def written(out: Path, name: str, clips: Sequence[Clip], workers: int, detector:
     }
 
 
-def item_of(clip: Clip, job: Job, made: Made, text: str, words: Words) -> Item:
-    seconds = made.note["frames"] / TICKS
+def item_of(clip: Clip, job: Job, result: ClipResult, text: str, words: Words) -> Item:
+    seconds = result.note["frames"] / FRAME_RATE
     timed = tuple((word, min(start, seconds), min(end, seconds)) for word, start, end in words)
     return Item(
         id=clip.id,
         video=job.video,
-        audio=job.audio if made.note["sound"] else None,
+        audio=job.audio if result.note["sound"] else None,
         references=(text,),
         speaker=clip.talk,
         seconds=seconds,
@@ -180,17 +193,11 @@ def item_of(clip: Clip, job: Job, made: Made, text: str, words: Words) -> Item:
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = Parser("lrs", "LRS2's and LRS3's videos and texts to clips of mouths, sound and manifests.")
+    parser = Parser("seqkit prepare lrs", __doc__ or "")
     parser.add_argument("--raw", type=Path, required=True, help="folder with main, pretrain, trainval, test below")
     parser.add_argument("--out", type=Path, required=True, help="folder for clips, manifests and stats.json")
-    parser.add_argument(
-        "--val",
-        type=float,
-        default=0.05,
-        metavar="PART",
-        help="part of the IDs that make val where no list does (default: 0.05)",
-    )
-    parser.add_argument("--split", help="put every clip that is found into one split of this name")
+    add_val_size(parser, "IDs", VAL_SIZE, ", where no published list names them")
+    parser.add_argument("--split", metavar="NAME", help="put every clip that is found into one split of this name")
     add_arguments(parser)
     given = parse(parser, argv)
-    show(prepare(given.raw, given.out, val=given.val, split=given.split, **options(given)))
+    print_stats(prepare(given.raw, given.out, val_size=given.val_size, split=given.split, **options(given)))

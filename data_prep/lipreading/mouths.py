@@ -24,7 +24,7 @@ import numpy as np
 from seqkit import __version__
 from seqkit.data.files import atomic_write
 from seqkit.data.video_file import Note, ignore, read_clip, read_frames, read_sound, write_clip, write_wav
-from seqkit.data_prep.lipreading.faces import Detect, Floats, Pixels, Spot, Talker, talker, track
+from seqkit.data_prep.lipreading.faces import Detect, FaceBox, Floats, Pixels, Talker, talker, track
 from seqkit.errors import InputError
 
 SIDE = 160  # pixels of a stored crop
@@ -58,8 +58,8 @@ def crop(
     """
     remarks: list[str] = []
     try:
-        frames, face = find(source, detector, remarks.append)
-        boxes_T4 = boxes(usable(source, frames, face, remarks.append))
+        frames, face = find_talker(source, detector, remarks.append)
+        boxes_T4 = crop_boxes(check_usable(source, frames, face, remarks.append))
         sound = write_wav(audio, read_sound(source, note=remarks.append), frames)
         still = bool((boxes_T4 == boxes_T4[0]).all())
         told = {
@@ -79,7 +79,7 @@ def crop(
     return told
 
 
-def usable(source: Path, frames: int, face: Talker | None, note: Note) -> Talker:
+def check_usable(source: Path, frames: int, face: Talker | None, note: Note) -> Talker:
     """The talker, if seen for long enough in a video that is long enough."""
     if frames < LEAST:
         raise Unusable("short", f"{source}: must have at least {LEAST} frames at 25 a second, got {frames}")
@@ -97,7 +97,7 @@ def usable(source: Path, frames: int, face: Talker | None, note: Note) -> Talker
     return face
 
 
-def find(source: Path, detector: str = "cascade", note: Note = ignore) -> tuple[int, Talker | None]:
+def find_talker(source: Path, detector: str = "cascade", note: Note = ignore) -> tuple[int, Talker | None]:
     """The number of frames at 25 a second, and the talker's face in pixels of the source, if there is one."""
     sides, width = (1, 1), 0
 
@@ -124,7 +124,7 @@ def reduced(rows: int, columns: int) -> tuple[int, int]:
     return max(1, round(factor * rows)), max(1, round(factor * columns))
 
 
-def boxes(face: Talker) -> Floats:
+def crop_boxes(face: Talker) -> Floats:
     """The crop (T, 4) of every frame; the same of all where the face stays within `STILL` of its middle."""
     x_T, y_T, width_T = face.faces.T
     limit = STILL * float(np.median(width_T))
@@ -163,22 +163,22 @@ def cascade() -> Detect:
     cv2.setNumThreads(1)  # the processes of a preparation fill the machine
     classifier = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"))
 
-    def scan(picture: Pixels, step: float, least: int, most: int, scale: int) -> list[Spot]:
+    def scan(picture: Pixels, step: float, least: int, most: int, scale: int) -> list[FaceBox]:
         if min(picture.shape) < scale * SMALLEST:
             return []
         size = (picture.shape[1] // scale, picture.shape[0] // scale)
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale > 1 else picture
         found = classifier.detectMultiScale(small, step, 4, minSize=(least, least), maxSize=(most, most))
-        return [Spot(*(scale * float(v) for v in (x + w / 2, y + w / 2, w))) for x, y, w, _ in found]
+        return [FaceBox(*(scale * float(v) for v in (x + w / 2, y + w / 2, w))) for x, y, w, _ in found]
 
-    def detect(picture: Pixels, near: Spot | None) -> list[Spot]:
+    def detect(picture: Pixels, near: FaceBox | None) -> list[FaceBox]:
         if near is None:
             return scan(picture, 1.1, SMALLEST, 10_000, 2) or scan(picture, 1.1, SMALLEST, 2 * SMALLEST, 1)
         left, top = (max(0, int(middle - 0.8 * near.width)) for middle in (near.x, near.y))
         part = picture[top : int(near.y + 0.8 * near.width), left : int(near.x + 0.8 * near.width)]
         scale = 2 if near.width > 4 * SMALLEST else 1
         found = scan(part, 1.05, int(0.85 * near.width / scale), int(1.18 * near.width / scale), scale)
-        return [Spot(left + spot.x, top + spot.y, spot.width) for spot in found]
+        return [FaceBox(left + spot.x, top + spot.y, spot.width) for spot in found]
 
     return detect
 
@@ -192,7 +192,7 @@ def landmarks() -> Detect:
         raise InputError('--detector mediapipe must find it, got none: pip install "seqkit[landmarks]"') from None
     mesh = FaceMesh(static_image_mode=True, max_num_faces=4)
 
-    def detect(picture: Pixels, near: Spot | None) -> list[Spot]:
+    def detect(picture: Pixels, near: FaceBox | None) -> list[FaceBox]:
         rows, columns = picture.shape[:2]
         spots = []
         for face in mesh.process(picture).multi_face_landmarks or ():
@@ -202,7 +202,7 @@ def landmarks() -> Detect:
             )
             width = 1.99 * float(np.hypot(*(eyes[0] - eyes[1])))
             x, y = corners.mean(axis=0)
-            spots.append(Spot(float(x), float(y) - BELOW * width, width))
+            spots.append(FaceBox(float(x), float(y) - BELOW * width, width))
         return spots
 
     return detect

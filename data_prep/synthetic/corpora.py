@@ -29,9 +29,9 @@ from typing import Any, TypeVar
 
 from seqkit.cli import Parser, parse
 from seqkit.data.manifest import Item, write_manifest
+from seqkit.data_prep.common.outputs import write_stats
 from seqkit.data_prep.grounding import proposals
 from seqkit.data_prep.synthetic import scene_phrases, scene_questions, scenes
-from seqkit.data_prep.translation.pairs import write_stats
 from seqkit.errors import InputError
 
 NOUNS = [
@@ -127,10 +127,10 @@ def translation(folder: Path, items: int, seed: int) -> None:
 
     for split, count in _sizes(items).items():
         write_manifest(folder / f"{split}.jsonl", fresh(split, count))
-    _count(folder, "pairs", items)
+    _write_counts(folder, "pairs", items)
 
 
-def _drawn(
+def _write_scenes(
     folder: Path,
     items: int,
     seed: int,
@@ -167,14 +167,14 @@ def _drawn(
 
 
 def captioning(folder: Path, items: int, seed: int) -> None:
-    _drawn(
+    _write_scenes(
         folder,
         items,
         seed,
         lambda rng: (scenes.compose(rng), None),
         lambda scene, _, rng: {"references": scenes.captions(scene, rng)},
     )
-    _count(folder, "images", items)
+    _write_counts(folder, "images", items)
 
 
 def vqa(folder: Path, items: int, seed: int, *, layout: str = "cells", kinds: Sequence[str] = EASY) -> None:
@@ -190,13 +190,13 @@ def vqa(folder: Path, items: int, seed: int, *, layout: str = "cells", kinds: Se
         extra = {"question_type": card.kind, "answer_type": scene_questions.answer_type(card.answer)}
         return {"question": card.question, "references": (card.answer,), "extra": extra}
 
-    dealt = _drawn(folder, items, seed, compose, tell)
-    _count(folder, "images", items, {split: {"chance": scene_questions.chance(dealt[split])} for split in dealt})
+    dealt = _write_scenes(folder, items, seed, compose, tell)
+    _write_counts(folder, "images", items, {split: {"chance": scene_questions.chance(dealt[split])} for split in dealt})
 
 
 def grounding(folder: Path, items: int, seed: int) -> None:
     def tell(scene: scenes.Scene, phrase: scene_phrases.Phrase, rng: random.Random) -> Mapping[str, Any]:
-        return proposals.grounded(
+        return proposals.grounding_fields(
             phrase.text,
             [phrase.thing.box],
             scene_phrases.candidates(scene, rng),
@@ -204,9 +204,9 @@ def grounding(folder: Path, items: int, seed: int) -> None:
             {"phrase_type": phrase.kind},
         )
 
-    _drawn(folder, items, seed, scene_phrases.compose, tell)
+    _write_scenes(folder, items, seed, scene_phrases.compose, tell)
     chance = {"chance": 100 / scene_phrases.THINGS}
-    _count(folder, "images", items, {split: chance for split in _sizes(items)})
+    _write_counts(folder, "images", items, {split: chance for split in _sizes(items)})
 
 
 def lipreading(folder: Path, items: int, seed: int) -> None:
@@ -219,7 +219,7 @@ def _sizes(items: int) -> dict[str, int]:
     return {"train": items, "val": max(20, items // 20), "test": max(20, items // 20)}
 
 
-def _count(folder: Path, unit: str, items: int, more: Mapping[str, Mapping[str, object]] | None = None) -> None:
+def _write_counts(folder: Path, unit: str, items: int, more: Mapping[str, Mapping[str, object]] | None = None) -> None:
     sizes = _sizes(items).items()
     counts = {split: {unit: count, "items": count, "dropped": {}} for split, count in sizes}
     write_stats(folder, {split: {**counts[split], **(more or {}).get(split, {})} for split in counts})
@@ -233,7 +233,7 @@ TASKS: dict[str, Callable[[Path, int, int], None]] = {
     "vqa_free": partial(vqa, layout="free", kinds=tuple(scene_questions.DECKS)),
     "lipreading": lipreading,
 }
-MADE_BY = [*sorted(Path(__file__).parent.glob("*.py")), Path(proposals.__file__)]
+SOURCES = [*sorted(Path(__file__).parent.glob("*.py")), Path(proposals.__file__)]
 
 
 def make(task: str, out: Path, *, items: int = 4000, seed: int = 1) -> None:
@@ -252,7 +252,7 @@ def cached(task: str, *, items: int = 4000, seed: int = 1) -> Path:
     own, and the first to finish gives it the name.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqkit"
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in MADE_BY)).hexdigest()[:8]
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()[:8]
     folder = cache / f"{task}-{items}-{seed}-{version}"
     if folder.is_dir():
         return folder

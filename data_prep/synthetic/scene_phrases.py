@@ -2,7 +2,7 @@
 
 Four things share two shapes, two colours and two sizes, so that hardly a word is enough alone; the one that is meant
 is drawn before its phrase. Of every phrase no word can go: without one of its adjectives, or with `thing` for its
-noun, or without where it stands, it would be true of several things. `meant` judges by rules of its own, from the
+noun, or without where it stands, it would be true of several things. `referents` judges by rules of its own, from the
 phrase's text and the scene.
 
 Every thing has a candidate box around it, somewhat moved; all others are windows that fit nothing. So whoever sees
@@ -19,7 +19,7 @@ import numpy as np
 
 from seqkit.data_prep.grounding.proposals import Box, windows
 from seqkit.data_prep.synthetic import scenes
-from seqkit.data_prep.synthetic.scenes import COLOURS, PLACES, RELATIONS, SHAPES, SIDE, SIZES, Scene, Thing
+from seqkit.data_prep.synthetic.scenes import COLORS, PLACES, RELATIONS, SHAPES, SIDE, SIZES, Scene, Thing
 from seqkit.score.boxes import iou
 
 THINGS = 4  # of a scene
@@ -29,7 +29,7 @@ FITS, MISSES = 0.6, 0.4  # IoU of a thing with its candidate, at least; of a win
 Words = tuple[str, str, str]  # size, colour and noun
 REST: Words = ("", "", "thing")  # what stands for a word that is left out
 
-_WORDS = f"(?:({'|'.join(SIZES)}) )?(?:({'|'.join(COLOURS)}) )?({'|'.join(SHAPES)}|thing)"
+_WORDS = f"(?:({'|'.join(SIZES)}) )?(?:({'|'.join(COLORS)}) )?({'|'.join(SHAPES)}|thing)"
 _PHRASE = re.compile(f"the {_WORDS}(?: ({'|'.join(PLACES)})| ({'|'.join(RELATIONS)}) the {_WORDS})?")
 
 
@@ -43,7 +43,7 @@ def compose(rng: random.Random) -> tuple[Scene, Phrase]:
     """A scene and a phrase for one of its things; each kind of phrase is as frequent as any other."""
     kind = rng.choice(list(KINDS))
     while True:
-        names = itertools.product(*(rng.sample(list(words), 2) for words in (SHAPES, COLOURS, SIZES)))
+        names = itertools.product(*(rng.sample(list(words), 2) for words in (SHAPES, COLORS, SIZES)))
         chosen = rng.sample(list(names), THINGS)
         things = scenes.scattered(rng, [(shape, colour) for shape, colour, _ in chosen], [name[2] for name in chosen])
         if things:
@@ -102,7 +102,7 @@ def _meant(things: tuple[Thing, ...], size: str, colour: str, noun: str) -> list
     return [thing for thing in things if wanted <= {*thing[:3]}]
 
 
-def meant(text: str, scene: Scene) -> list[Thing]:
+def referents(text: str, scene: Scene) -> list[Thing]:
     """Every thing of which the phrase is true; none for a phrase of another form or beside no one thing."""
     match = _PHRASE.fullmatch(text)
     if not match:

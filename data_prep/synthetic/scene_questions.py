@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from seqkit.data_prep.synthetic import scenes
 from seqkit.data_prep.synthetic.scenes import (
-    COLOURS,
+    COLORS,
     KINDS,
     PLACES,
     PLURALS,
@@ -70,7 +70,7 @@ def _exists() -> Iterator[Card]:
 
 
 def _count() -> Iterator[Card]:
-    for word, number in itertools.product([*SHAPES, *COLOURS], COUNTS):
+    for word, number in itertools.product([*SHAPES, *COLORS], COUNTS):
         kind, noun = ((word, ""), PLURALS[word]) if word in SHAPES else (("", word), f"{word} things")
         yield Card("count", f"how many {noun} are there?", number, (kind,) * int(number), frozenset({word}))
 
@@ -94,7 +94,7 @@ def _neighbour() -> Iterator[Card]:
 
 
 def _qualities() -> Iterator[tuple[str, Kind, str]]:
-    yield from (("colour", ("", colour), colour) for colour in COLOURS)
+    yield from (("colour", ("", colour), colour) for colour in COLORS)
     yield from (("shape", (shape, ""), shape) for shape in SHAPES)
 
 
@@ -148,7 +148,7 @@ def compose(card: Card, rng: random.Random, layout: str) -> Scene:
 
 def _kinds(card: Card, rng: random.Random, number: int) -> list[Kind]:
     """What the card plants, and others until there are `number`; no two alike, in any order."""
-    shapes, colours = ([word for word in words if word not in card.barred] for words in (SHAPES, COLOURS))
+    shapes, colours = ([word for word in words if word not in card.barred] for words in (SHAPES, COLORS))
     tries = (
         [(shape or rng.choice(shapes), colour or rng.choice(colours)) for shape, colour in card.planted]
         for _ in itertools.count()
@@ -217,10 +217,10 @@ def _a(words: str) -> str:
 
 RULES: dict[str, Callable[..., str | None]] = {  # question to rule, whose arguments are the question's groups
     rf"what (colour) is the {_either(SHAPES)}\?": _what,
-    rf"what (shape) is the {_either(COLOURS)} thing\?": _what,
+    rf"what (shape) is the {_either(COLORS)} thing\?": _what,
     rf"how many {_either([PLURALS[shape] for shape in SHAPES])} are there\?": _how_many,
-    rf"how many {_either(COLOURS)} things are there\?": _how_many,
-    rf"is there an? {_either(COLOURS)} {_either(SHAPES)}\?": _is_there,
+    rf"how many {_either(COLORS)} things are there\?": _how_many,
+    rf"is there an? {_either(COLORS)} {_either(SHAPES)}\?": _is_there,
     rf"what (colour|shape) is the thing {_either(PLACES)}\?": _what_at,
     rf"is the {_either(SHAPES)} {_either(RELATIONS)} the {_either(SHAPES)}\?": _is_beside,
     rf"what (colour|shape) is the thing {_either(RELATIONS)} the {_either(SHAPES)}\?": _what_beside,

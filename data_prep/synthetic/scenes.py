@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 SIDE = 64  # pixels, of every picture
 MARGIN = 2  # pixels at least between two things, and around each
 SIZES = {"small": (8, 10), "medium": (14, 16), "big": (21, 24)}  # pixels of a side, from and to
-COLOURS = {
+COLORS = {
     "red": (214, 40, 40),
     "green": (44, 160, 60),
     "blue": (40, 80, 215),
@@ -62,7 +62,7 @@ SHAPES: dict[str, Callable[..., NDArray[np.bool_]]] = {
     "diamond": lambda x, y, r: abs(x) + abs(y) <= r,
     "cross": lambda x, y, r: (abs(x) <= 0.35 * r) | (abs(y) <= 0.35 * r),
 }
-KINDS: list[Kind] = [(shape, colour) for shape in SHAPES for colour in COLOURS]
+KINDS: list[Kind] = [(shape, colour) for shape in SHAPES for colour in COLORS]
 SINGULARS = {noun + ("es" if noun.endswith("s") else "s"): noun for noun in ("shape", *SHAPES)}
 PLURALS = {singular: plural for plural, singular in SINGULARS.items()}
 # Where the background has its lighter tone.
@@ -144,7 +144,7 @@ def draw(scene: Scene, rng: random.Random) -> NDArray[np.uint8]:
         left, top, right, bottom = thing.box
         from_middle = places[: right - left] - (right - left - 1) / 2
         mask_RC = SHAPES[thing.shape](from_middle, from_middle[:, None], (right - left) / 2)
-        picture_RC3[top:bottom, left:right][mask_RC] = tone(COLOURS[thing.colour])
+        picture_RC3[top:bottom, left:right][mask_RC] = tone(COLORS[thing.colour])
     return picture_RC3
 
 
@@ -217,7 +217,7 @@ def _either(words: Mapping[str, object] | tuple[str, ...]) -> str:
     return f"(?:{'|'.join(words)})"
 
 
-_ADJECTIVES = f"(?:{_either(SIZES)} )?(?:{_either(COLOURS)} )?"
+_ADJECTIVES = f"(?:{_either(SIZES)} )?(?:{_either(COLORS)} )?"
 _A = f"(an? {_ADJECTIVES}{_either(SHAPES)})"
 RULES: dict[str, Callable[..., bool]] = {  # sentence to rule, whose arguments are the sentence's groups
     f"{_A} is ({_either(RELATIONS)}) {_A}": _related,

@@ -23,10 +23,10 @@ from typing import NamedTuple
 import numpy as np
 
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data.video_file import PER_TICK, write_clip, write_wav
-from seqkit.data_prep.synthetic.speech_audio import Voice, say
-from seqkit.data_prep.synthetic.speech_video import RATE, SEEN, VISEMES, Face, draw, shapes
-from seqkit.data_prep.translation.pairs import write_stats
+from seqkit.data.video_file import SAMPLES_PER_FRAME, write_clip, write_wav
+from seqkit.data_prep.common.outputs import write_stats
+from seqkit.data_prep.synthetic.speech_audio import Voice, synthesize
+from seqkit.data_prep.synthetic.speech_video import RATE, VISEME_OF, VISEMES, Face, draw_mouth, mouth_shapes
 from seqkit.errors import InputError
 
 SLOTS: tuple[dict[str, str], ...] = (
@@ -98,9 +98,9 @@ TALKERS = tuple(
 )
 
 
-def look(word: str, slot: int) -> tuple[str, ...]:
+def visemes_of(word: str, slot: int) -> tuple[str, ...]:
     """What lips show of a word."""
-    return tuple(SEEN[phoneme] for phoneme in SLOTS[slot][word].split())
+    return tuple(VISEME_OF[phoneme] for phoneme in SLOTS[slot][word].split())
 
 
 def speak(words: Sequence[str], talker: Talker, rng: random.Random) -> Speech:
@@ -114,7 +114,7 @@ def speak(words: Sequence[str], talker: Talker, rng: random.Random) -> Speech:
             time += pause
         first = time
         for phoneme in SLOTS[slot][word].split():
-            seconds = VISEMES[SEEN[phoneme]].seconds * rng.uniform(0.85, 1.2) / talker.rate
+            seconds = VISEMES[VISEME_OF[phoneme]].seconds * rng.uniform(0.85, 1.2) / talker.rate
             phones.append((phoneme, time, time + seconds))
             time += seconds
         times.append((word, round(first, 3), round(time, 3)))
@@ -156,9 +156,11 @@ def _clips(
         name, speech = f"{split}-{number:05d}", speak(sentence, talker, rng)
         own = np.random.default_rng(rng.randrange(2**32))
         video, audio = folder / "video" / f"{name}.mp4", folder / "audio" / f"{name}.wav"
-        pictures_THW3 = draw(shapes(speech.phones, speech.frames), talker.face, own, size)
+        pictures_THW3 = draw_mouth(mouth_shapes(speech.phones, speech.frames), talker.face, own, size)
         write_clip(video, pictures_THW3[..., ::-1], {"talker": talker.name})
-        write_wav(audio, [say(speech.phones, speech.frames * PER_TICK, talker.voice, own)], speech.frames)
+        write_wav(
+            audio, [synthesize(speech.phones, speech.frames * SAMPLES_PER_FRAME, talker.voice, own)], speech.frames
+        )
         yield Item(
             id=name,
             video=video,

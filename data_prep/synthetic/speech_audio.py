@@ -23,7 +23,7 @@ BACKGROUND = 4
 WIDTHS = (70.0, 100.0, 160.0)  # of the formants
 
 
-class Sound(NamedTuple):
+class PhonemeSound(NamedTuple):
     formants: tuple[int, int, int]
     voiced: float = 1.0  # loudness of the pulses
     hiss: float = 0.0  # loudness of the noise, whose band is `centre` and `width`
@@ -45,25 +45,25 @@ VOWELS = {
     "er": (490, 1350, 1690),
 }
 PHONEMES = {
-    **{name: Sound(formants) for name, formants in VOWELS.items()},
-    "sil": Sound((500, 1500, 2500), 0.0),
-    "y": Sound((270, 2200, 3000), 0.6),
-    "w": Sound((300, 620, 2150), 0.6),
-    "r": Sound((320, 1100, 1420), 0.6),
-    "l": Sound((340, 1250, 2750), 0.55),
-    "m": Sound((250, 1000, 2200), 0.35),
-    "n": Sound((260, 1650, 2550), 0.35),
-    "s": Sound((400, 1700, 2600), 0.0, 0.5, 6000, 1200),
-    "z": Sound((300, 1700, 2600), 0.3, 0.35, 5800, 1200),
-    "f": Sound((400, 1100, 2300), 0.0, 0.16, 4200, 3000),
-    "v": Sound((260, 1100, 2300), 0.35, 0.1, 4200, 3000),
-    "th": Sound((400, 1400, 2500), 0.0, 0.14, 6800, 2500),
-    "p": Sound((400, 800, 2200), 0.0, 0.5, 900, 700, True),
-    "b": Sound((250, 800, 2200), 0.3, 0.2, 900, 700, True),
-    "t": Sound((400, 1750, 2700), 0.0, 0.6, 4500, 1500, True),
-    "d": Sound((250, 1750, 2700), 0.3, 0.25, 3800, 1500, True),
-    "k": Sound((400, 1900, 2500), 0.0, 0.6, 2100, 700, True),
-    "g": Sound((250, 1900, 2500), 0.3, 0.25, 2000, 700, True),
+    **{name: PhonemeSound(formants) for name, formants in VOWELS.items()},
+    "sil": PhonemeSound((500, 1500, 2500), 0.0),
+    "y": PhonemeSound((270, 2200, 3000), 0.6),
+    "w": PhonemeSound((300, 620, 2150), 0.6),
+    "r": PhonemeSound((320, 1100, 1420), 0.6),
+    "l": PhonemeSound((340, 1250, 2750), 0.55),
+    "m": PhonemeSound((250, 1000, 2200), 0.35),
+    "n": PhonemeSound((260, 1650, 2550), 0.35),
+    "s": PhonemeSound((400, 1700, 2600), 0.0, 0.5, 6000, 1200),
+    "z": PhonemeSound((300, 1700, 2600), 0.3, 0.35, 5800, 1200),
+    "f": PhonemeSound((400, 1100, 2300), 0.0, 0.16, 4200, 3000),
+    "v": PhonemeSound((260, 1100, 2300), 0.35, 0.1, 4200, 3000),
+    "th": PhonemeSound((400, 1400, 2500), 0.0, 0.14, 6800, 2500),
+    "p": PhonemeSound((400, 800, 2200), 0.0, 0.5, 900, 700, True),
+    "b": PhonemeSound((250, 800, 2200), 0.3, 0.2, 900, 700, True),
+    "t": PhonemeSound((400, 1750, 2700), 0.0, 0.6, 4500, 1500, True),
+    "d": PhonemeSound((250, 1750, 2700), 0.3, 0.25, 3800, 1500, True),
+    "k": PhonemeSound((400, 1900, 2500), 0.0, 0.6, 2100, 700, True),
+    "g": PhonemeSound((250, 1900, 2500), 0.3, 0.25, 2000, 700, True),
 }
 
 
@@ -72,7 +72,7 @@ class Voice(NamedTuple):
     tract: float  # times as short as a man's: all formants are so much higher
 
 
-def say(phones: Sequence[Phone], samples: int, voice: Voice, rng: np.random.Generator) -> NDArray[np.int16]:
+def synthesize(phones: Sequence[Phone], samples: int, voice: Voice, rng: np.random.Generator) -> NDArray[np.int16]:
     """The sound (N,) of the phonemes, with a faint noise beneath it."""
     steps = samples // STEP + 1
     pulses_S, hiss_S, centre_S, width_S, formants_S3 = _tracks(phones, steps)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Phone = tuple[str, float, float]  # phoneme, start, end
 
 
@@ -44,19 +44,19 @@ VISEMES = {
     "open": Viseme("aa ah", 0.11, 1.5, (1.00, 0.95, 1.00, 0.3, 0.4, 0.0)),
     "oval": Viseme("ao uh er", 0.11, 1.6, (0.65, 0.72, 1.30, 0.0, 0.2, 0.0)),
 }
-SEEN = {phoneme: viseme for viseme, rule in VISEMES.items() for phoneme in rule.phonemes.split()}
+VISEME_OF = {phoneme: viseme for viseme, rule in VISEMES.items() for phoneme in rule.phonemes.split()}
 RATE = 25  # frames a second
 
 
 class Face(NamedTuple):
-    skin: Colour
-    lips: Colour
+    skin: Color
+    lips: Color
     size: float  # times a mouth whose half width at rest is 0.24 of the picture
 
 
-def shapes(phones: Sequence[Phone], frames: int) -> Floats:
+def mouth_shapes(phones: Sequence[Phone], frames: int) -> Floats:
     """The shape (T, K) in the middle of each frame."""
-    rules = [VISEMES[SEEN[phoneme]] for phoneme, _, _ in phones]
+    rules = [VISEMES[VISEME_OF[phoneme]] for phoneme, _, _ in phones]
     middle_P, length_P = (np.array(times) for times in zip(*(((a + b) / 2, b - a) for _, a, b in phones), strict=True))
     away_TP = np.abs((np.arange(frames)[:, None] + 0.5) / RATE - middle_P) / length_P
     weight_TP = np.array([rule.firm for rule in rules]) * np.exp(-((1.6 * away_TP) ** 1.5))
@@ -65,7 +65,7 @@ def shapes(phones: Sequence[Phone], frames: int) -> Floats:
     return shape_TK
 
 
-def draw(shape_TK: Floats, face: Face, rng: np.random.Generator, size: int) -> Pixels:
+def draw_mouth(shape_TK: Floats, face: Face, rng: np.random.Generator, size: int) -> Pixels:
     """Pictures (T, H, W, 3) of a mouth; `rng` moves and lights it a little, the same way all through the clip."""
     unit = 0.24 * size * face.size * rng.uniform(0.95, 1.05)
     time_T = np.arange(len(shape_TK)) / RATE

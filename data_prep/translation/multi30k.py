@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqkit.cli import Parser, parse
-from seqkit.data_prep.translation.pairs import Corpus, empty, find, write_split, write_stats
+from seqkit.data_prep.common.outputs import write_stats
+from seqkit.data_prep.translation.pairs import Corpus, empty, find, write_split
 from seqkit.errors import InputError
 
 NAMES = r"train|val|test\w*"  # whole names: tokenised copies and task 2 have dots in theirs

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqkit.cli import Parser, parse
-from seqkit.data_prep.translation.pairs import Corpus, Reject, empty, find, write_split, write_stats
+from seqkit.data_prep.common.outputs import write_stats
+from seqkit.data_prep.translation.pairs import Corpus, Reject, empty, find, write_split
 from seqkit.errors import InputError
 
 

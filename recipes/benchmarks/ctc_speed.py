@@ -21,7 +21,7 @@ from seqkit.cli import Parser, guarded, parse, pick_device
 from seqkit.data.vocab import SPECIALS
 from seqkit.decode import Search, prefix_beam
 from seqkit.decode.search import Scorers
-from seqkit.nn.ctc_loss import ctc_loss
+from seqkit.nn.ctc import ctc_loss
 from seqkit.recipes.language_model.recipe import load_scorer
 
 NUMBERS = (

@@ -3,7 +3,7 @@
     python recipes/benchmarks/feature_cache.py speed --images DIR [--number 320] [--threads 1]
     python recipes/benchmarks/feature_cache.py memory [--pictures 7000 1000000]
 
-speed: pictures a second of `seqkit.data.cache.build`, reading and decoding included, and of the network alone on pixels
+speed: pictures a second of `seqkit.data.cache.build_cache`, reading and decoding included, and of the network alone on pixels
 that were read before, in turn. memory: the peak of a process that trains the captioning recipe for a few steps, from
 corpora of several sizes that are simulated: files of one byte, one caption each, and a cache whose index is whole and
 whose features are a sparse file of zeros.
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from seqkit.cli import Parser, guarded, parse
-from seqkit.data.cache import build, stamp_of
+from seqkit.data.cache import build_cache, stamp_of
 from seqkit.data.feature_store import ENTRY, FORMAT, HEADER
 from seqkit.data.image import Square, to_pixels
 from seqkit.data.manifest import Item, write_manifest
@@ -60,10 +60,10 @@ def speed(images: Path, number: int, threads: int) -> None:
         bare = len(paths) / (time.perf_counter() - began)
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
-            build(Path(folder), paths, extract, backbone.key(), square=square, batch=BATCH)
+            build_cache(Path(folder), paths, extract, backbone.key(), square=square, batch=BATCH)
             cached = len(paths) / (time.perf_counter() - began)
             began = time.perf_counter()
-            build(Path(folder), paths, extract, backbone.key(), square=square, batch=BATCH)
+            build_cache(Path(folder), paths, extract, backbone.key(), square=square, batch=BATCH)
             again = time.perf_counter() - began
         print(
             f"network {bare:.1f} pictures a second, cache {cached:.1f} ({100 * cached / bare:.0f} %), "
@@ -107,7 +107,7 @@ def simulate(folder: Path, pictures: int) -> Path:
 def train(folder: Path, cache: Path) -> None:
     """A few steps of the recipe's `small`, and the peak of this process on standard output."""
     config = captioning.Config(text=Text(min_count=1), eye=Eye(cache=cache))
-    config = dataclasses.replace(config, plan=dataclasses.replace(config.plan, steps=STEPS))
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, steps=STEPS))
     keep_memory()
     began = time.perf_counter()
     captioning.train(config, folder, folder / "run", resume=False, init=None, device=torch.device("cpu"))

@@ -24,10 +24,10 @@ from seqkit.recipes.translation.data import read_pairs, train_data, train_vocabs
 from seqkit.recipes.translation.model import Translator, make_model
 from seqkit.recipes.translation.recipe import Config, load_system, make_loss
 from seqkit.train.allocator import keep_memory
-from seqkit.train.average import Average
+from seqkit.train.average import WeightAverage
 from seqkit.train.optimizer import make_optimizer
-from seqkit.train.state import Training, Window
-from seqkit.train.step import measure_horizon, update
+from seqkit.train.state import StepMetrics, Training
+from seqkit.train.step import measure_horizon, train_step
 
 
 def peer() -> Config:
@@ -36,8 +36,8 @@ def peer() -> Config:
     return dataclasses.replace(
         config,
         text=dataclasses.replace(config.text, vocab_size=8000, batch_tokens=1900),
-        network=dataclasses.replace(config.network, encoder_layers=1, readout_dim=512, tied=False),
-        plan=dataclasses.replace(config.plan, ema=0.0),
+        network=dataclasses.replace(config.network, encoder_layers=1, readout_dim=512, tie_embeddings=False),
+        training=dataclasses.replace(config.training, ema_decay=0.0),
     )
 
 
@@ -93,13 +93,15 @@ def main(argv: Sequence[str]) -> None:
     model = make_model(config.network, vocabs)
     data, loss = train_data(config.text, vocabs, items, seed=1), make_loss(model, config.objective)
     batches = list(data.load(data.epoch(0)[: given.batches + 3], 0))
-    optimizer = make_optimizer(model.parameters(), config.plan)
-    training = Training(config.plan, measure_horizon(data, config.plan), model, optimizer, Average(model), Window())
+    optimizer = make_optimizer(model.parameters(), config.training)
+    training = Training(
+        config.training, measure_horizon(data, config.training), model, optimizer, WeightAverage(model), StepMetrics()
+    )
     peak = multiply_rate()
     for step, batch in enumerate(batches):
         if step == 3:  # the first ones warm caches up
             began = time.perf_counter()
-        update(training, loss, [batch], step)
+        train_step(training, loss, [batch], step)
     seconds, timed = time.perf_counter() - began, batches[3:]
     tokens = sum(int(batch.lengths_B.sum()) for batch in timed)
     source = sum(int(batch.streams[0].lengths_B.sum()) for batch in timed)

@@ -1,38 +1,39 @@
-"""Captions for the captioning recipe: items to vocabulary, examples and batches."""
+"""Data of captioning: items to vocabulary, training examples and batches."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from seqkit.config import at_least_one
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
-from seqkit.recipes.common.image_encoder import Sight
+from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.score.ptb import tokenize
 from seqkit.train.distributed import print0
 
 
 @dataclass(frozen=True)
-class Text:
-    """From captions to ids, and to batches."""
+class TextConfig:
+    """Captions to ids, and to batches."""
 
     min_count: int = 5
-    """uses in training that make a word part of the vocabulary (Show and Tell: 5)"""
+    """occurrences in training captions that put a word into the vocabulary (Show and Tell: 5)"""
     max_caption: int = 30
-    """longer training captions are left out and counted"""
-    batch_captions: int = 64
-    """captions a batch (Show and Tell: 32)"""
+    """most words of a training caption; longer ones are left out and counted"""
+    batch_budget: int = 64
+    """captions of a training batch, at most (Show and Tell: 32)"""
     workers: int = 0
-    """processes that read pictures ahead of training, worth it where the eye learns; 0: training reads them itself"""
+    """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
 
     def __post_init__(self) -> None:
-        at_least_one(self, "min_count", "max_caption", "batch_captions")
+        at_least_one(self, "min_count", "max_caption", "batch_budget")
 
 
-def plain(caption: str) -> str:
-    """A caption as it is learnt: Penn Treebank words in lower case, without punctuation."""
+def normalize_caption(caption: str) -> str:
+    """Penn Treebank words in lower case, without punctuation."""
     return " ".join(tokenize(caption))
 
 
@@ -40,38 +41,49 @@ def read_captions(data: Path, split: str) -> list[Item]:
     return read_manifest(data / f"{split}.jsonl", needed=("image", "references"))
 
 
-def train_words(text: Text, items: Sequence[Item]) -> Vocab:
-    return WordVocab.train((plain(caption) for item in items for caption in item.references), min_count=text.min_count)
+def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
+    captions = (normalize_caption(caption) for item in items for caption in item.references)
+    return WordVocab.train(captions, min_count=text.min_count)
 
 
-def train_data(text: Text, vocab: Vocab, items: Sequence[Item], sight: Sight, seed: int) -> Data:
-    """Every caption with its picture, in batches of captions of like length; `Batch.items` are places in `items`."""
-    pairs = [(n, vocab.encode(plain(caption))) for n, item in enumerate(items) for caption in item.references]
+class Examples(NamedTuple):
+    """Loads a training example: the features of an image, and a caption; `index` is the item's number."""
+
+    items: Sequence[Item]
+    reader: ImageReader
+    pairs: Sequence[tuple[int, Sequence[int]]]
+    """an item's number, and the ids of a caption of it"""
+
+    def __call__(self, pair: int, seed: int) -> Example:
+        number, ids = self.pairs[pair]
+        image = self.items[number].image
+        assert image is not None
+        return Example(number, tuple(part[0] for part in self.reader([image])), ids)
+
+
+def train_data(text: TextConfig, vocab: Vocab, items: Sequence[Item], reader: ImageReader, seed: int) -> Data:
+    """Every caption with its image, in batches of captions of similar length."""
+    pairs = [(n, vocab.encode(normalize_caption(caption))) for n, item in enumerate(items) for caption in item.references]
     kept = [(number, ids) for number, ids in pairs if 0 < len(ids) <= text.max_caption]
     if not kept:
         raise InputError(f"training captions must have 1 to {text.max_caption} words, got none of {len(pairs)}")
     print0(
-        f"{len(kept):,} captions of {len(items):,} pictures, {len(pairs) - len(kept):,} left out: none or more than "
+        f"{len(kept):,} captions of {len(items):,} images, {len(pairs) - len(kept):,} left out: none or more than "
         f"{text.max_caption} words"
     )
-    return _data(text, kept, items, sight, seed)
+    return _batched(text, Examples(items, reader, kept), seed)
 
 
-def picture_data(text: Text, items: Sequence[Item], sight: Sight, seed: int) -> Data:
-    """Every picture once, without a caption: what a model that is rewarded for its own captions learns from."""
-    return _data(text, [(number, []) for number in range(len(items))], items, sight, seed)
+def image_data(text: TextConfig, items: Sequence[Item], reader: ImageReader, seed: int) -> Data:
+    """Every image once, without a caption: the input of self-critical training."""
+    return _batched(text, Examples(items, reader, [(number, []) for number in range(len(items))]), seed)
 
 
-def _data(text: Text, pairs: Sequence[tuple[int, list[int]]], items: Sequence[Item], sight: Sight, seed: int) -> Data:
-    """Batches of pairs of a picture's number and a caption, of like length."""
-    sizes = [len(ids) + 1 for _, ids in pairs]
-    batches = BucketBatchSampler(sizes, text.batch_captions * max(sizes), seed=seed, max_items=text.batch_captions)
+def _batched(text: TextConfig, examples: Examples, seed: int) -> Data:
+    sizes = [len(ids) + 1 for _, ids in examples.pairs]
+    batches = BucketBatchSampler(sizes, text.batch_budget * max(sizes), seed=seed, max_items=text.batch_budget)
 
-    def load(pair: int, _: int) -> Example:
-        number, ids = pairs[pair]
-        return Example(number, tuple(part[0] for part in sight([items[number].image])), ids)
+    def load(chosen: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
+        return loader(examples, collate, chosen, workers=text.workers, seed=seed, epoch=epoch)
 
-    def read(chosen: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
-        return loader(load, collate, chosen, workers=text.workers, seed=seed, epoch=epoch)
-
-    return Data(batches.epoch, read)
+    return Data(batches.epoch, load)

@@ -38,17 +38,17 @@ from seqkit.nn.memory import repeat
 from seqkit.recipes.captioning.data import Text, picture_data, read_captions, train_data, train_words
 from seqkit.recipes.captioning.model import MAX_LEN, Captioner, Network, System
 from seqkit.recipes.common.image_encoder import Eye, Seen, Sight, direct, make_eye, sight_of
-from seqkit.recipes.common.search_options import Decoding, check_vocabulary, members
+from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary, members
 from seqkit.score import meteor
 from seqkit.score.caption import cider, diversity, document_frequencies, weigh
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.ptb import tokenize
-from seqkit.score.report import Evaluated, Provenance, format_table, write_report
+from seqkit.score.report import Provenance, ScoredItem, format_table, write_report
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0, process_group
 from seqkit.train.loop import Loss, Outcome, RunFolder, fit
-from seqkit.train.optimizer import groups, make_optimizer
+from seqkit.train.optimizer import make_optimizer, parameter_groups
 from seqkit.train.schedule import linear_ramp
 from seqkit.train.training_config import TrainingConfig
 
@@ -89,7 +89,7 @@ class Config:
     eye: Eye = field(default_factory=Eye)
     network: Network = field(default_factory=Network)
     objective: Objective = field(default_factory=Objective)
-    plan: TrainingConfig = field(
+    training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             epochs=9,
             optimizer="adam",
@@ -97,13 +97,13 @@ class Config:
             betas=(0.9, 0.98),
             schedule="cosine",
             warmup=200,
-            clip=1.0,
-            ema=0.998,
+            max_grad_norm=1.0,
+            ema_decay=0.998,
             metric="cider",
-            goal="max",
+            mode="max",
         )
     )
-    search: Decoding = field(default_factory=lambda: Decoding(beam=3))
+    search: SearchOptions = field(default_factory=lambda: SearchOptions(beam=3))
 
 
 def pictures(batch: Batch) -> Seen:
@@ -145,7 +145,9 @@ def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
         def reward(found: list[list[Hypothesis]]) -> Tensor:
             texts = [[vocab.decode(own.tokens) for own in hypotheses] for hypotheses in found]
-            return torch.tensor([[rewards(n, text) for text in own] for n, own in zip(batch.items, texts, strict=True)])
+            return torch.tensor(
+                [[rewards(n, text) for text in own] for n, own in zip(batch.indices, texts, strict=True)]
+            )
 
         memories, device = model.make_memory(pictures(batch)), batch.lengths_B.device
         drawn = sample(model.decoder, memories, search, Sampling(samples, seed=step))
@@ -173,10 +175,10 @@ def train(
 ) -> Outcome:
     with process_group(device) as device:
         items, held_out = read_captions(data, "train"), read_captions(data, "val")
-        last = checkpoint.find(out / "last") if resume else None
-        begun = last or (init and checkpoint.best_of(init[0]))
+        last = checkpoint.find_checkpoint(out / "last") if resume else None
+        begun = last or (init and checkpoint.best_checkpoint(init[0]))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
-        torch.manual_seed(config.plan.seed)
+        torch.manual_seed(config.training.seed)
         model = Captioner(config.network, make_eye(config.eye), len(vocab)).to(device)
         print0(f"{sum(p.numel() for p in model.decoder.parameters()):,} parameters below the eye, {len(vocab):,} words")
         if init:
@@ -189,7 +191,7 @@ def train(
             texts = [best.text for best, *_ in found]
             return corpus_scores(statistics(["cider", "bleu4"], [item.references for item in held_out], texts, COCO))
 
-        seed = config.plan.seed
+        seed = config.training.seed
         if config.objective.reward == "cider":
             order = picture_data(config.text, items, sight, seed)
             rewards = cider_rewards([item.references for item in items])
@@ -199,9 +201,9 @@ def train(
             order = train_data(config.text, vocab, items, sight, seed)
             loss = likelihood(model, config.objective)
         rate = config.eye.finetune_rate if config.eye.finetune else 0.0
-        optimizer = make_optimizer(groups(model, config.plan, {"eye.": rate}), config.plan)
+        optimizer = make_optimizer(parameter_groups(model, config.training, {"eye.": rate}), config.training)
         run = RunFolder(out, resume, lambda part: vocab.save(part, "words"))
-        return fit(model, loss, order, validate, config.plan, run, optimizer)
+        return fit(model, loss, order, validate, config.training, run, optimizer)
 
 
 def load_system(config: Config, run: Path, device: torch.device, show: Callable[[Eye, Backbone], Sight]) -> System:
@@ -226,7 +228,7 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
     decode = {"beam": config.search.beam, "seconds": time.monotonic() - began}
     texts = [best.text for best, *_ in found]
     evaluated = [
-        Evaluated(i.id, i.references, best.text, best.hypothesis.logprob, best.hypothesis.score, best.cut, i.image)
+        ScoredItem(i.id, i.references, best.text, best.hypothesis.logprob, best.hypothesis.score, best.cut, i.image)
         for i, (best, *_) in zip(items, found, strict=True)
     ]
     if (data / "train.jsonl").is_file():
@@ -269,25 +271,25 @@ def paper() -> Config:
         network=Network(
             embed_dim=512,
             decoder_dim=512,
-            attention="none",
+            attention=None,
             readout="linear",
-            tied=False,
+            tie_embeddings=False,
             dropout=0.3,
             initializer="uniform",
         ),
         objective=Objective(smoothing=0.0),
-        plan=TrainingConfig(
+        training=TrainingConfig(
             epochs=54,
             optimizer="sgd",
             learning_rate=2.0,
-            schedule="halving",
-            decay_after=8.0,
-            decay_every=8.0,
-            clip=5.0,
+            schedule="step",
+            step_after=8.0,
+            step_every=8.0,
+            max_grad_norm=5.0,
             metric="cider",
-            goal="max",
+            mode="max",
         ),
-        search=Decoding(beam=3, length_penalty="none", max_len=20),
+        search=SearchOptions(beam=3, length_penalty=None, max_len=20),
     )
 
 
@@ -300,22 +302,22 @@ def attend() -> Config:
             embed_dim=512,
             decoder_dim=512,
             attention_dim=512,
-            memory_dim=0,
+            proj_dim=None,
             readout="tanh",
             readout_dim=512,
             dropout=0.5,
         ),
         objective=Objective(smoothing=0.0, coverage=1.0),
-        plan=TrainingConfig(
+        training=TrainingConfig(
             epochs=50,
             optimizer="rmsprop",
             learning_rate=1e-3,
             rho=0.95,
             epsilon=1e-8,
-            clip=5.0,
+            max_grad_norm=5.0,
             patience=10,
             metric="bleu4",
-            goal="max",
+            mode="max",
         ),
     )
 
@@ -325,8 +327,8 @@ def base() -> Config:
     return dataclasses.replace(
         Config(),
         eye=Eye(backbone="resnet101"),
-        network=Network(embed_dim=512, decoder_dim=1024, memory_dim=1024, readout_dim=512),
-        plan=dataclasses.replace(Config().plan, epochs=25, precision="bf16"),
+        network=Network(embed_dim=512, decoder_dim=1024, proj_dim=1024, readout_dim=512),
+        training=dataclasses.replace(Config().training, epochs=25, precision="bf16"),
     )
 
 
@@ -336,9 +338,9 @@ def tiny() -> Config:
         Config(),
         text=Text(min_count=1),
         eye=Eye(pixels=128, last_stage="blocks4"),
-        network=Network(embed_dim=64, decoder_dim=128, attention_dim=64, memory_dim=96, readout_dim=64, dropout=0.1),
+        network=Network(embed_dim=64, decoder_dim=128, attention_dim=64, proj_dim=96, readout_dim=64, dropout=0.1),
         objective=Objective(smoothing=0.0),
-        plan=dataclasses.replace(Config().plan, epochs=3, learning_rate=4e-3, warmup=50, ema=0.98),
+        training=dataclasses.replace(Config().training, epochs=3, learning_rate=4e-3, warmup=50, ema_decay=0.98),
     )
 
 

@@ -1,32 +1,29 @@
-"""The eye of the recipes that look at pictures: a CNN, frozen and read from a cache, or learning too.
+"""Image encoder of the recipes that take images: a CNN, frozen with its features in a cache, or trained from a stage on.
 
-B pictures, P pixels a side, S grid cells, D width of the grid, W width of the vector for the whole picture.
+A frozen encoder runs once over each image; training reads its features from the cache (`FeatureReader`). Where a stage
+is unfrozen, training decodes pixels (`PixelReader`).
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from seqkit.data.cache import build
-from seqkit.data.image import Square, to_pixels
+from seqkit.data.cache import build_cache
+from seqkit.data.image import Square
 from seqkit.nn.backbones import PRETRAINED, Backbone
+from seqkit.recipes.common.image_reader import FeatureReader, ImageReader, PixelReader
 from seqkit.train import checkpoint
 
-Seen = tuple[Tensor, ...]  # pixels (B, 3, P, P), or what a backbone makes of them: (B, W) and (B, S, D)
-Sight = Callable[[Sequence[Path]], Seen]
+PART = "image_encoder"  # the models' attribute, and so the first part of its weights' names
 
 
 @dataclass(frozen=True)
-class Eye:
-    """The CNN that looks at the pictures; each is seen whole, stretched to a square."""
+class ImageEncoderConfig:
+    """The CNN over the images; each image is stretched to a square."""
 
     backbone: Literal[
         "efficientnet_lite0",
@@ -43,64 +40,61 @@ class Eye:
     ] = "efficientnet_lite0"
     """network (Show and Tell: googlenet, later inception_v3; Show, Attend and Tell: vgg16)"""
     weights: str = "pretrained"
-    """published weights, a file of weights, the run of any recipe whose eye is this network, or random"""
-    pixels: int = 0
-    """side of the square; 0: the network's own, 224 or 299"""
-    last_stage: str = ""
-    """stage whose map is the grid, such as blocks4 or layer3; empty: the last one, best for photographs"""
-    finetune: str = ""
-    """first stage that learns too, such as blocks5 or layer4; empty: none, and features are read from a cache"""
-    finetune_rate: float = 1e-5
-    """learning rate of those stages"""
-    cache: Path = Path()
-    """folder of the cache; empty: one below $XDG_CACHE_HOME or ~/.cache"""
+    """pretrained: published weights; or a file of weights, a run of any recipe with this network, or random"""
+    image_size: int | None = None
+    """side of the square in pixels; null: the network's own, 224 or 299"""
+    output_stage: str | None = None
+    """stage whose feature map is the grid, such as blocks4 or layer3; null: the last one, best for photographs"""
+    unfreeze_from: str | None = None
+    """first stage that is trained too, such as blocks5 or layer4; null: none, and features are read from a cache"""
+    unfreeze_lr: float = 1e-5
+    """learning rate of the unfrozen stages"""
+    cache: Path | None = None
+    """folder of the feature cache; null: one below $XDG_CACHE_HOME or ~/.cache"""
+
+    def learning_rates(self) -> dict[str, float]:
+        """The learning rate of the encoder's parameters by the prefix of their names; 0 where it is frozen."""
+        return {f"{PART}.": self.unfreeze_lr if self.unfreeze_from else 0.0}
 
 
-def make_eye(eye: Eye, *, pretrained: bool = True) -> Backbone:
-    """The network; without `pretrained` its weights are to be loaded from a run."""
-    given = eye.weights if pretrained and eye.weights != "random" else None
+def make_image_encoder(config: ImageEncoderConfig, *, pretrained: bool = True) -> Backbone:
+    """The network; without `pretrained` its weights are still to be loaded from a run."""
+    given = config.weights if pretrained and config.weights != "random" else None
     run = Path(given) if given and given != PRETRAINED and Path(given).is_dir() else None
     backbone = Backbone(
-        eye.backbone,
-        size=eye.pixels or None,
+        config.backbone,
+        size=config.image_size,
         weights=None if run else given,
-        trainable_from=eye.finetune or None,
-        last_stage=eye.last_stage or None,
-        learn_statistics=eye.weights == "random",
+        trainable_from=config.unfreeze_from,
+        last_stage=config.output_stage,
+        learn_statistics=config.weights == "random",
     )
     if run:
-        checkpoint.load_weights(backbone, checkpoint.best_of(run), part="eye")
+        checkpoint.load_weights(backbone, checkpoint.best_checkpoint(run), part=PART)
     return backbone
 
 
-def direct(backbone: Backbone) -> Sight:
-    """Pixels, decoded when they are asked for."""
-    square = Square(backbone.size)
-    return lambda paths: (to_pixels([square.read(path) for path in paths]),)
+def pixel_reader(backbone: Backbone) -> PixelReader:
+    """The reader of any images, without a cache."""
+    return PixelReader(Square(backbone.size))
 
 
-def cached(eye: Eye, backbone: Backbone, paths: Sequence[Path]) -> Sight:
-    """Features from the cache, which is first filled with those of `paths` that it lacks."""
+def feature_reader(config: ImageEncoderConfig, backbone: Backbone, paths: Sequence[Path]) -> FeatureReader:
+    """The reader of the features of `paths`; those that the cache lacks are computed first."""
     key, distinct = backbone.key(), list(dict.fromkeys(paths))
-    folder = eye.cache if eye.cache != Path() else cache_home() / f"{eye.backbone}-{digest(key)}"
-    features = build(folder, distinct, backbone.extractor(), key, square=Square(backbone.size))
-    numbers = {path: number for number, path in enumerate(distinct)}
-
-    def sight(paths: Sequence[Path]) -> Seen:
-        rows = [features[numbers[path]] for path in paths]
-        return tuple(torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True))
-
-    return sight
+    folder = config.cache or cache_home() / f"{config.backbone}-{digest(key)}"
+    features = build_cache(folder, distinct, backbone.extractor(), key, square=Square(backbone.size))
+    return FeatureReader(features, {path: number for number, path in enumerate(distinct)})
 
 
-def sight_of(eye: Eye, backbone: Backbone, paths: Sequence[Path]) -> Sight:
-    """What a model is shown: pixels where its eye learns, else features of a frozen one."""
-    return direct(backbone) if eye.finetune else cached(eye, backbone, paths)
+def image_reader(config: ImageEncoderConfig, backbone: Backbone, paths: Sequence[Path]) -> ImageReader:
+    """The reader of a corpus: pixels where the encoder is trained, else features of `paths` from the cache."""
+    return pixel_reader(backbone) if config.unfreeze_from else feature_reader(config, backbone, paths)
 
 
 def cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqkit" / "features"
 
 
-def digest(key: dict[str, str | int]) -> str:
+def digest(key: Mapping[str, str | int]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]

@@ -38,11 +38,11 @@ from seqkit.recipes.grounding.data import Asked, Text, asked, reachable, read_ph
 from seqkit.recipes.vqa.data import pairs, plain_question
 from seqkit.recipes.vqa.model import Fusion, centred, scaled
 from seqkit.score.evaluate import corpus_scores, statistics
-from seqkit.score.report import Evaluated, Provenance, format_table, write_report
+from seqkit.score.report import Provenance, ScoredItem, format_table, write_report
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0, process_group
 from seqkit.train.loop import Loss, Outcome, RunFolder, fit
-from seqkit.train.optimizer import groups, make_optimizer
+from seqkit.train.optimizer import make_optimizer, parameter_groups
 from seqkit.train.training_config import TrainingConfig
 
 PLACE = 5  # numbers that say where a box is: its sides and its area, as shares of the picture's
@@ -64,7 +64,7 @@ class Network:
     """regions are pooled from what sets a cell apart from the mean of its picture's (Fukui et al.: not)"""
     place: bool = True
     """a region's place and size are part of its features (Fukui et al.: not)"""
-    normalise: Literal["length", "rms", "none"] = "rms"
+    normalize: Literal["length", "rms", "none"] = "rms"
     """regions and phrase: at length 1 (Fukui et al.), at a root mean square of 1, or as they are"""
     fused_norm: float = 45.0
     """length of what compact, bilinear and mfb give (Fukui et al.: 1)"""
@@ -76,7 +76,7 @@ class Grounder(nn.Module):
     def __init__(self, n: Network, language: Language, eye: Backbone, vocab_size: int) -> None:
         super().__init__()
         self.phrase = QuestionEncoder(language, vocab_size)
-        self.centre, self.place, self.normalise = n.centre, n.place, n.normalise
+        self.centre, self.place, self.normalize = n.centre, n.place, n.normalize
         region_dim = eye.dim + PLACE * n.place
         self.fusion = Fusion(
             n.fusion, region_dim, self.phrase.dim, n.fused_dim, dropout=n.fused_dropout, norm=n.fused_norm
@@ -102,7 +102,7 @@ class Grounder(nn.Module):
         return scores_BK.masked_fill(~mask_BK, torch.finfo(scores_BK.dtype).min)
 
     def prepare(self, features: Tensor) -> Tensor:
-        return scaled(features, self.normalise)
+        return scaled(features, self.normalize)
 
 
 class Found(NamedTuple):
@@ -162,17 +162,17 @@ class Config:
     eye: Eye = field(default_factory=Eye)
     language: Language = field(default_factory=lambda: Language(question_dropout=0.3))
     network: Network = field(default_factory=Network)
-    plan: TrainingConfig = field(
+    training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             epochs=10,
             optimizer="adam",
             learning_rate=7e-4,
             schedule="cosine",
             warmup=50,
-            clip=1.0,
-            ema=0.99,
+            max_grad_norm=1.0,
+            ema_decay=0.99,
             metric="iou_0.5",
-            goal="max",
+            mode="max",
         )
     )
     search: Search = field(default_factory=Search)
@@ -194,10 +194,10 @@ def train(
 ) -> Outcome:
     with process_group(device) as device:
         items, held_out = read_phrases(data, "train"), read_phrases(data, "val")
-        last = checkpoint.find(out / "last") if resume else None
-        begun = last or (init and checkpoint.best_of(init[0]))
+        last = checkpoint.find_checkpoint(out / "last") if resume else None
+        begun = last or (init and checkpoint.best_checkpoint(init[0]))
         vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
-        torch.manual_seed(config.plan.seed)
+        torch.manual_seed(config.training.seed)
         model = Grounder(config.network, config.language, make_eye(config.eye), len(vocab)).to(device)
         print0(f"{len(vocab):,} words; a candidate is right for {reachable(held_out):.1f} % of the validation phrases")
         if init:
@@ -209,16 +209,16 @@ def train(
             texts = [best.text for best, *_ in system.locate([asked(item) for item in held_out], config.search.batch)]
             return corpus_scores(statistics(["iou_0.5"], [item.references for item in held_out], texts))
 
-        order = train_data(config.text, vocab, items, sight, config.plan.seed)
+        order = train_data(config.text, vocab, items, sight, config.training.seed)
         rate = config.eye.finetune_rate if config.eye.finetune else 0.0
-        optimizer = make_optimizer(groups(model, config.plan, {"eye.": rate}), config.plan)
+        optimizer = make_optimizer(parameter_groups(model, config.training, {"eye.": rate}), config.training)
         run = RunFolder(out, resume, lambda part: vocab.save(part, "words"))
-        return fit(model, grounding_loss(model), order, validate, config.plan, run, optimizer)
+        return fit(model, grounding_loss(model), order, validate, config.training, run, optimizer)
 
 
 def load_system(config: Config, run: Path, device: torch.device, paths: Sequence[Path] | None = None) -> System:
     """The best model of `run`, with features of `paths` from the cache, or where there are none from pixels."""
-    folder = checkpoint.best_of(run)
+    folder = checkpoint.best_checkpoint(run)
     vocab = load_vocab(folder, "words")
     eye = make_eye(config.eye, pretrained=False)
     model = Grounder(config.network, config.language, eye, len(vocab)).to(device).eval()
@@ -233,7 +233,7 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
     found = system.locate([asked(item) for item in items], config.search.batch)
     decode = {"seconds": time.monotonic() - began, "reachable": reachable(items)}
     evaluated = [
-        Evaluated(item.id, item.references, best.text, best.logprob, best.score, image=item.image, prompt=item.source)
+        ScoredItem(item.id, item.references, best.text, best.logprob, best.score, image=item.image, prompt=item.source)
         for item, (best, *_) in zip(items, found, strict=True)
     ]
     about = Provenance("grounding", split, data / f"{split}.jsonl", str(device), decode)
@@ -271,9 +271,9 @@ def paper() -> Config:
     return Config(
         eye=Eye(backbone="vgg16"),
         language=Language(embed_dim=500, question_dim=1024, question_dropout=0.3),
-        network=Network(centre=False, place=False, normalise="length", fused_norm=1.0),
-        plan=TrainingConfig(
-            epochs=20, optimizer="adam", learning_rate=7e-4, clip=0.0, patience=5, metric="iou_0.5", goal="max"
+        network=Network(centre=False, place=False, normalize="length", fused_norm=1.0),
+        training=TrainingConfig(
+            epochs=20, optimizer="adam", learning_rate=7e-4, max_grad_norm=0.0, patience=5, metric="iou_0.5", mode="max"
         ),
     )
 
@@ -284,7 +284,7 @@ def base() -> Config:
         Config(),
         eye=Eye(backbone="resnet101", pixels=448),
         network=Network(fused_dim=8192),
-        plan=dataclasses.replace(Config().plan, epochs=15, precision="bf16"),
+        training=dataclasses.replace(Config().training, epochs=15, precision="bf16"),
     )
 
 
@@ -295,7 +295,7 @@ def tiny() -> Config:
         eye=Eye(pixels=128, last_stage="blocks3"),
         language=Language(embed_dim=64, question_dim=128, question_dropout=0.0),
         network=Network(fused_dim=1024, attention_dim=128, fused_dropout=0.0),
-        plan=dataclasses.replace(Config().plan, epochs=4, learning_rate=2e-3),
+        training=dataclasses.replace(Config().training, epochs=4, learning_rate=2e-3),
     )
 
 

@@ -12,15 +12,13 @@ import torch
 from torch import Tensor
 
 from seqkit.data.batch import Example, collate, pad
-from seqkit.data.text import normalise
+from seqkit.data.text import normalize
 from seqkit.data.vocab import Vocab
 from seqkit.decode import ngram as grams
 from seqkit.errors import InputError
-from seqkit.nn import initialize
-from seqkit.nn.decoder import Decoder, feature_dim
-from seqkit.nn.embedding import Embedding
-from seqkit.nn.readout import Readout
-from seqkit.nn.recurrent import RecurrentStack
+from seqkit.nn.decoder import Decoder, build_decoder
+from seqkit.nn.initialize import xavier
+from seqkit.nn.recurrent import CellKind
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Text:
     """what one symbol is; words are what stands between spaces"""
     pieces: Path | None = None
     """the run whose target vocabulary cuts text into subwords; with unit subword only"""
-    normalise: tuple[Literal["squeeze", "lower", "strip_punctuation"], ...] = ("squeeze",)
+    normalize: tuple[Literal["normalize_whitespace", "lower", "strip_punctuation"], ...] = ("normalize_whitespace",)
     """what is done to a text first, in this order"""
 
     def __post_init__(self) -> None:
@@ -47,7 +45,7 @@ class Network:
 
     vocab_size: int = 10000
     """most words, the most frequent; characters and subwords are all kept"""
-    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    cell: CellKind = "lstm"
     """recurrent cell"""
     embed_dim: int = 256
     """embedding width"""
@@ -107,18 +105,23 @@ class Model(NamedTuple):
 
 def split(text: Text, pieces: Vocab | None, line: str) -> list[str]:
     """The symbols of one text."""
-    line = normalise(line, text.normalise)
+    line = normalize(line, text.normalize)
     if pieces:
         return pieces.tokens(line)
     return list(line) if text.unit == "char" else line.split()
 
 
 def make_decoder(network: Network, size: int) -> Decoder:
-    """A decoder over no memory, its embedding tied to its softmax."""
-    embedding = Embedding(size, network.embed_dim, scaled=True)
-    cells = RecurrentStack(network.cell, network.embed_dim, network.hidden_dim, network.layers, dropout=network.dropout)
-    features = feature_dim(network.embed_dim, network.hidden_dim, [], "after")
-    readout = Readout(features, network.embed_dim, size, tied=embedding, dropout=network.dropout)
-    decoder = Decoder(embedding, cells, [], readout, wiring="after", dropout=network.dropout)
-    initialize.xavier(decoder)
+    """A decoder over no memory, with tied embeddings."""
+    decoder = build_decoder(
+        size,
+        network.embed_dim,
+        network.hidden_dim,
+        cell=network.cell,
+        layers=network.layers,
+        readout_dim=network.embed_dim,
+        tie_embeddings=True,
+        dropout=network.dropout,
+    )
+    xavier(decoder)
     return decoder

@@ -40,8 +40,8 @@ from seqkit.data.vocab import SPECIALS, UNK, CharVocab, Vocab, WordVocab, load_v
 from seqkit.data_prep.synthetic import corpora as synthetic
 from seqkit.decode import LanguageModel, Mapped, NgramScorer, Scorer, WordScorer, match
 from seqkit.decode.arpa import write_arpa
-from seqkit.decode.ngram_file import load, write
-from seqkit.decode.ngram_train import train as count
+from seqkit.decode.ngram_file import load_ngram, write_ngram
+from seqkit.decode.ngram_train import train_ngram as count
 from seqkit.errors import InputError
 from seqkit.nn.decoder import Decoder
 from seqkit.nn.losses import cross_entropy, real_tokens
@@ -84,7 +84,7 @@ class Config:
     """write the n-gram model as RUN/model.arpa too, for other tools"""
     text: Text = field(default_factory=Text)
     network: Network = field(default_factory=Network)
-    plan: TrainingConfig = field(
+    training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             epochs=10, learning_rate=2e-3, schedule="cosine", warmup=100, metric="perplexity"
         )
@@ -104,29 +104,29 @@ def read_texts(data: Path, part: str) -> list[str]:
 
 
 def read_parts(data: Path) -> tuple[list[str], list[str]]:
-    """The texts to learn from and those that validate: `train` and `val` of a folder, or the lines of one file."""
+    """The texts to learn from and those that validate: `train_ngram` and `val` of a folder, or the lines of one file."""
     if data.is_dir():
         return read_texts(data, "train"), read_texts(data, "val")
     texts = read_texts(data, "train")
     return [text for place, text in enumerate(texts) if place % HELD_OUT], texts[::HELD_OUT]
 
 
-def train(
+def train_ngram(
     config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
 ) -> Outcome:
     pieces = None
     if config.text.pieces:
-        pieces = load_vocab(checkpoint.find(config.text.pieces / "best") or config.text.pieces, "target")
+        pieces = load_vocab(checkpoint.find_checkpoint(config.text.pieces / "best") or config.text.pieces, "target")
     if config.kind == "recurrent":
         return train_recurrent(config, pieces, data, RunFolder(out, resume), init, device)
     if init:
         raise InputError("`--init` must not be given for an n-gram model, which is counted and not learnt")
-    if checkpoint.find(out / "last"):
+    if checkpoint.find_checkpoint(out / "last"):
         print0(f"{out}: already finished")
         return Outcome("already finished", Progress())
     began = time.monotonic()
     if data.name.endswith(ARPA):
-        model = load(data)
+        model = load_ngram(data)
     else:
         model = count((split(config.text, pieces, text) for text in read_texts(data, "train")), config.order)
     sizes = [end - first for first, end in zip(model.bounds[1:], model.bounds[2:], strict=False)]
@@ -136,7 +136,7 @@ def train(
 
     def fill(part: Path) -> None:
         with (part / FILE).open("wb") as file:
-            write(model, file)
+            write_ngram(model, file)
         if pieces:
             pieces.save(part, "target")
         (part / checkpoint.META).write_text(meta, encoding="utf-8")
@@ -156,9 +156,9 @@ def train_recurrent(
     with process_group(device) as device:
         texts, held_out = read_parts(data)
         rows = [split(config.text, pieces, text) for text in texts]
-        last = checkpoint.find(run.folder / "last") if run.resume else None
+        last = checkpoint.find_checkpoint(run.folder / "last") if run.resume else None
         vocab = load_vocab(last, "target") if last else pieces or make_vocab(config, rows)
-        torch.manual_seed(config.plan.seed)
+        torch.manual_seed(config.training.seed)
         decoder = make_decoder(config.network, len(vocab)).to(device)
         print0(f"{sum(p.numel() for p in decoder.parameters()):,} parameters, {len(vocab):,} symbols")
         if init:
@@ -166,7 +166,9 @@ def train_recurrent(
         model = Model(config.text, pieces, symbols_of(vocab), None, decoder)
         ids = {symbol: i for i, symbol in enumerate(model.symbols)}
         examples = [Example(place, (), [ids.get(s, UNK) for s in row]) for place, row in enumerate(rows)]
-        batches = BucketBatchSampler([len(row) + 1 for row in rows], config.network.batch_tokens, seed=config.plan.seed)
+        batches = BucketBatchSampler(
+            [len(row) + 1 for row in rows], config.network.batch_tokens, seed=config.training.seed
+        )
         order = Data(batches.epoch, lambda found, epoch: (collate([examples[i] for i in batch]) for batch in found))
 
         def validate() -> dict[str, float]:
@@ -174,7 +176,7 @@ def train_recurrent(
             return {name: float(value(total_1K)[0]) for name, value in VALUES.items()}
 
         run = run._replace(assets=lambda folder: vocab.save(folder, "target"))
-        return fit(decoder, make_loss(decoder), order, validate, config.plan, run)
+        return fit(decoder, make_loss(decoder), order, validate, config.training, run)
 
 
 def make_loss(decoder: Decoder) -> Loss:
@@ -202,12 +204,12 @@ def symbols_of(vocab: Vocab) -> list[str]:
 
 
 def load_model(config: Config, run: Path, device: torch.device) -> Model:
-    folder = checkpoint.find(run / "best")
+    folder = checkpoint.find_checkpoint(run / "best")
     if folder is None:
         raise InputError(f"{run}: must be the run of a language model, got a folder without best/: train it first")
     pieces = load_vocab(folder, "target") if config.text.unit == "subword" else None
     if config.kind == "ngram":
-        ngram = load(folder / FILE)
+        ngram = load_ngram(folder / FILE)
         return Model(config.text, pieces, ngram.symbols, ngram, None)
     vocab = load_vocab(folder, "target")
     decoder = make_decoder(config.network, len(vocab)).to(device).eval().requires_grad_(False)
@@ -224,7 +226,7 @@ def load_scorer(path: Path, tokens: Sequence[str], device: torch.device) -> Scor
     if path.is_dir():
         model = load_model(load_config(Config, path / "config.yaml"), path, device)
     else:
-        ngram = load(path)
+        ngram = load_ngram(path)
         model = Model(Text(), None, ngram.symbols, ngram, None)
     plain = [token for token in tokens if token not in SPECIALS]
     words = any(len(symbol) > 1 for symbol in model.symbols if symbol not in SPECIALS)
@@ -307,7 +309,7 @@ def signature(name: str, config: Config) -> str:
     """All that must be equal for two figures to be comparable."""
     settings = {
         "unit": config.text.unit,
-        "normalise": "+".join(config.text.normalise) or "none",
+        "normalize": "+".join(config.text.normalize) or "none",
         "end": "counted",
         "unknown": "left_out" if name == "perplexity_known" else "counted",
         "seqkit": __version__,
@@ -352,7 +354,7 @@ def tiny() -> Config:
         Config(),
         kind="recurrent",
         network=Network(embed_dim=32, hidden_dim=64, dropout=0.1),
-        plan=dataclasses.replace(Config().plan, epochs=2, learning_rate=5e-3, warmup=20),
+        training=dataclasses.replace(Config().training, epochs=2, learning_rate=5e-3, warmup=20),
     )
 
 
@@ -360,7 +362,7 @@ RECIPE = Recipe(
     "language_model",
     Config,
     {"ngram": Config, "recurrent": recurrent, "tiny": tiny},
-    train,
+    train_ngram,
     evaluate,
     predict,
     synthetic=lambda: synthetic.cached("translation"),

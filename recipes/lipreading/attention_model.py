@@ -17,16 +17,13 @@ from seqkit.data.batch import Batch, PaddedSequence
 from seqkit.data.vocab import UNK, Vocab
 from seqkit.decode import CtcPrefix, Search, beam
 from seqkit.decode.search import Scorers
-from seqkit.nn import initialize
-from seqkit.nn.attention import make_attention
-from seqkit.nn.decoder import Decoder, feature_dim
-from seqkit.nn.embedding import Embedding
+from seqkit.nn.attention import AttentionKind
+from seqkit.nn.decoder import Wiring, build_decoder
 from seqkit.nn.encoders import Encoded
-from seqkit.nn.initial_state import make_bridge
+from seqkit.nn.initialize import xavier
 from seqkit.nn.memory import Memory
-from seqkit.nn.readout import Readout
-from seqkit.nn.recurrent import RecurrentStack
-from seqkit.recipes.common.search_options import Decoding, Written
+from seqkit.nn.recurrent import CellKind
+from seqkit.recipes.common.search_options import SearchOptions, Written
 from seqkit.recipes.lipreading.ctc_model import NONE
 from seqkit.recipes.lipreading.data import Inputs, Video
 from seqkit.recipes.lipreading.encoders import Listening, Sense, Watching, make_listen, make_watch
@@ -43,18 +40,19 @@ class Network:
     """video (WAS), audio (LAS), or both (WLAS)"""
     embed_dim: int = 64
     """width of a character's embedding"""
-    decoder_cell: Literal["lstm", "gru"] = "lstm"
+    decoder_cell: CellKind = "lstm"
     """recurrent cell (Chung et al.: lstm)"""
     decoder_dim: int = 256
     """width (Chung et al.: 512)"""
     decoder_layers: int = 1
     """layers (Chung et al.: 3)"""
-    attention: Literal["additive", "general", "location"] = "additive"
-    """how a step of a memory is scored, for each memory by itself (Chung et al.: additive)"""
+    attention: AttentionKind = "additive"
+    """score of an encoder step, one attention a stream (Chung et al.: additive)"""
     attention_dim: int = 128
     """attention width"""
-    wiring: Literal["before", "after", "input_feeding"] = "input_feeding"
-    """attend after the cell with the contexts fed to the next step (Chung et al.), without that, or before the cell"""
+    wiring: Wiring = "luong_input_feeding"
+    """attention after the cell with the contexts fed to the next step (Chung et al.), after it without that (luong), or
+    before the cell (bahdanau)"""
     readout_dim: int = 256
     """width below the softmax"""
     dropout: float = 0.3
@@ -67,7 +65,7 @@ class Network:
 class Spelling:
     """Search and the conditions of evaluation."""
 
-    decoding: Decoding = field(default_factory=lambda: Decoding(beam=4))
+    decoding: SearchOptions = field(default_factory=lambda: SearchOptions(beam=4))
     snr: tuple[str, ...] = ("clean", "10", "0")
     """signal-to-noise ratios, in dB, at which `evaluate` scores what hears"""
     ctc_weight: float = 0.0
@@ -96,16 +94,21 @@ class Speller(nn.Module):
         self.listen = make_listen(listening, inputs["listen"]) if "listen" in self.senses else None
         there = [self.sense(name) for name in self.senses]
         widths = [sense.output_dim for sense in there]
-        attentions = [make_attention(n.attention, width, n.decoder_dim, n.attention_dim) for width in widths]
-        contexts = [attention.context_dim for attention in attentions]
-        fed = 0 if n.wiring == "after" else sum(contexts)
-        embedding = Embedding(vocab_size, n.embed_dim)
-        cells = RecurrentStack(n.decoder_cell, n.embed_dim + fed, n.decoder_dim, n.decoder_layers, dropout=n.dropout)
-        features = feature_dim(n.embed_dim, n.decoder_dim, contexts, n.wiring)
-        readout = Readout(features, n.readout_dim, vocab_size, dropout=n.dropout)
-        bridge = make_bridge("last", sum(widths), 1, cells)
-        self.decoder = Decoder(embedding, cells, attentions, readout, wiring=n.wiring, bridge=bridge, dropout=n.dropout)
-        initialize.xavier(self.decoder)
+        self.decoder = build_decoder(
+            vocab_size,
+            n.embed_dim,
+            n.decoder_dim,
+            widths,
+            cell=n.decoder_cell,
+            layers=n.decoder_layers,
+            attention=n.attention,
+            attention_dim=n.attention_dim,
+            wiring=n.wiring,
+            init_hidden="last",
+            readout_dim=n.readout_dim,
+            dropout=n.dropout,
+        )
+        xavier(self.decoder)
         heads = [nn.Linear(width, vocab_size) for width in widths] if n.ctc_head else []
         self.heads = nn.ModuleDict(dict(zip(self.senses, heads, strict=False)))
 

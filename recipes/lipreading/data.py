@@ -41,7 +41,7 @@ class Video:
     """height and width of the cut in pixels (LipNet: 50, 100; Chung et al.: 120, 120)"""
     pixels: tuple[int, int] = (50, 100)
     """height and width that the cut is scaled to (LipNet: 50, 100; Chung et al.: 120, 120)"""
-    grey: bool = False
+    grayscale: bool = False
     """without colour (Chung et al.: true)"""
     mirror: float = 0.5
     """share of training clips in which left and right change places (LipNet: every clip is there both ways)"""
@@ -57,7 +57,7 @@ class Video:
 class Rows:
     """Features: those of a manifest, and those made of sound."""
 
-    normalise: Literal["utterance", "corpus", "none"] = "utterance"
+    normalize: Literal["utterance", "corpus", "none"] = "utterance"
     """mean 0 and deviation 1 of each feature, over the utterance or over all of training"""
     mask_steps: int = 0
     """longest span of steps set to 0, the mean of normalised features, in training, twice an utterance (Park et al.
@@ -179,7 +179,7 @@ def read_frames(options: Video, item: Item, rng: np.random.Generator | None = No
     Raises InputError, naming the file, for one that cannot be read or is smaller than the cut.
     """
     assert item.video is not None
-    clip = video.to_clip(read_clip(item.video, start=item.start or 0.0, end=item.end, grey=options.grey))
+    clip = video.to_clip(read_clip(item.video, start=item.start or 0.0, end=item.end, grayscale=options.grayscale))
     try:
         clip = video.crop(clip, *options.cut, jitter=options.move, rng=rng)
     except ValueError as error:
@@ -285,9 +285,9 @@ def finish_rows(
     width."""
     if rows_TF.shape[1] != inputs.width:
         raise InputError(f"features must have the width that training had, {inputs.width}, got {rows_TF.shape[1]}")
-    if options.normalise != "none":
-        known = (np.array(inputs.mean), np.array(inputs.std)) if options.normalise == "corpus" else (None, None)
-        rows_TF = audio.normalise(rows_TF, *known)
+    if options.normalize != "none":
+        known = (np.array(inputs.mean), np.array(inputs.std)) if options.normalize == "corpus" else (None, None)
+        rows_TF = audio.normalize(rows_TF, *known)
     rows_TF = rows_TF[keep]
     if rng is not None and options.shake:
         rows_TF = rows_TF + np.float32(options.shake) * rng.standard_normal(rows_TF.shape, np.float32)
@@ -357,8 +357,8 @@ def steps(item: Item) -> int:
     if item.features:
         return len(np.load(item.features, mmap_mode="r"))
     if item.video and item.end is not None:
-        return max(1, round(item.end * video.RATE) - round((item.start or 0.0) * video.RATE))
+        return max(1, round(item.end * video.FRAME_RATE) - round((item.start or 0.0) * video.FRAME_RATE))
     if item.seconds is not None:
-        return max(1, math.ceil(item.seconds * (video.RATE if item.video else 100)))
+        return max(1, math.ceil(item.seconds * (video.FRAME_RATE if item.video else 100)))
     assert item.video is not None
-    return len(read_clip(item.video, start=item.start or 0.0, end=item.end, grey=True))
+    return len(read_clip(item.video, start=item.start or 0.0, end=item.end, grayscale=True))

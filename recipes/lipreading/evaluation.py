@@ -8,7 +8,7 @@ from seqkit.errors import InputError
 from seqkit.recipes.lipreading.attention_model import Modality
 from seqkit.score.error_rate import align
 from seqkit.score.metric import Score
-from seqkit.score.report import Evaluated
+from seqkit.score.report import ScoredItem
 from seqkit.score.terminal import columns, figure
 
 DIFFERENT = 20  # items shown for which the senses differ
@@ -29,18 +29,18 @@ def conditions(own: Modality, ratios: Sequence[str], items: Sequence[Item]) -> l
     return [(modality, ratio) for modality in wanted for ratio in ("clean", *(heard if modality != "video" else ()))]
 
 
-def slots(evaluated: Sequence[Evaluated]) -> dict[str, list[Evaluated]]:
+def slots(evaluated: Sequence[ScoredItem]) -> dict[str, list[ScoredItem]]:
     """Word by word, by place, where all sentences have as many words: what stands there in the truth and was read."""
     counts = {len(item.references[0].split()) for item in evaluated}
     if len(counts) != 1 or counts == {1}:
         return {}
-    found: dict[str, list[Evaluated]] = {}
+    found: dict[str, list[ScoredItem]] = {}
     for item in evaluated:
         place = 0
         for said, read in align(item.references[:1], item.hypothesis):
             if said is not None:
                 place += 1
-                found.setdefault(str(place), []).append(Evaluated(item.id, [said], read or ""))
+                found.setdefault(str(place), []).append(ScoredItem(item.id, [said], read or ""))
     return found
 
 
@@ -53,7 +53,7 @@ def table(groups: Mapping[str, Mapping[str, Any]]) -> str:
     return columns(rows, left=2)
 
 
-def disagreements(found: Mapping[str, Sequence[Evaluated]]) -> str:
+def disagreements(found: Mapping[str, Sequence[ScoredItem]]) -> str:
     """As table 7 of Chung et al. 2017: truth, and what each modality made of it, for items where they differ."""
     lines = ["what the modalities make of the same item, where they differ:"]
     shown = 0

@@ -29,10 +29,10 @@ from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate,
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora as synthetic
-from seqkit.decode.ngram_file import write
-from seqkit.decode.ngram_train import train as count
+from seqkit.decode.ngram_file import write_ngram
+from seqkit.decode.ngram_train import train_ngram as count
 from seqkit.errors import InputError
-from seqkit.nn.ctc_loss import ctc_loss, frames_needed
+from seqkit.nn.ctc import ctc_loss, frames_needed
 from seqkit.recipes.lipreading.confusions import PHONEMES, confusions, groups
 from seqkit.recipes.lipreading.ctc_model import LM, LipReader, Reading, System, make_scorers, note_unknown
 from seqkit.recipes.lipreading.data import (
@@ -56,7 +56,7 @@ from seqkit.recipes.lipreading.plots import draw
 from seqkit.recipes.lipreading.raw_video import as_item, write_subtitles
 from seqkit.recipes.lipreading.timing import lateness
 from seqkit.score.evaluate import corpus_scores, statistics
-from seqkit.score.report import Evaluated, Provenance, format_table, write_report
+from seqkit.score.report import Provenance, ScoredItem, format_table, write_report
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0, process_group
 from seqkit.train.loop import Loss, Outcome, RunFolder, fit
@@ -106,15 +106,15 @@ class Config:
     watch: Watching = field(
         default_factory=lambda: Watching(channels=0.5, frontend_norm=True, frontend_dropout=0.1, watch_dropout=0.3)
     )
-    plan: TrainingConfig = field(
+    training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             epochs=60,
             optimizer="adam",
             learning_rate=1e-3,
             schedule="cosine",
             warmup=200,
-            clip=5.0,
-            ema=0.998,
+            max_grad_norm=5.0,
+            ema_decay=0.998,
             metric="wer",
         )
     )
@@ -163,7 +163,7 @@ def train_data(config: Config, vocab: Vocab, inputs: Inputs, items: Sequence[Ite
     if not sentences:
         raise InputError("training items must have as many frames as symbols, got none that has")
     print0(f"{len(sentences):,} sentences of {sum(sizes[n] for n in sentences):,} frames, {len(single):,} single words")
-    seed = config.plan.seed
+    seed = config.training.seed
 
     def epoch(number: int) -> list[list[int]]:
         share = config.text.single_words * config.text.word_decay**number
@@ -195,17 +195,17 @@ def fewest(ids: Sequence[int]) -> int:
     return int(frames_needed(torch.tensor([[*ids]], dtype=torch.int64), torch.tensor([len(ids)])))
 
 
-def train(
+def train_ngram(
     config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
 ) -> Outcome:
     with process_group(device) as device:
         items, held_out = read_split(data, "train"), read_split(data, "val")
         peeked = read_split(data, config.text.peek) if config.text.peek else []
-        last = checkpoint.find(out / "last") if resume else None
+        last = checkpoint.find_checkpoint(out / "last") if resume else None
         texts = [item.references[0] for item in items]
         vocab = load_vocab(last, "target") if last else train_vocab(config.text.units, texts, 1 << 20)
         inputs = load_inputs(last)["watch"] if last else watched(config.video, items)
-        torch.manual_seed(config.plan.seed)
+        torch.manual_seed(config.training.seed)
         model = LipReader(make_watch(config.watch, config.video, inputs), len(vocab)).to(device)
         print0(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(vocab):,} symbols, {inputs.kind}")
         if init:
@@ -226,10 +226,10 @@ def train(
             vocab.save(folder, "target")
             save_inputs(folder, {"watch": inputs})
             with (folder / LM).open("wb") as file:
-                write(ngrams, file)
+                write_ngram(ngrams, file)
 
         order = train_data(config, vocab, inputs, items)
-        return fit(model, make_loss(model), order, validate, config.plan, RunFolder(out, resume, assets))
+        return fit(model, make_loss(model), order, validate, config.training, RunFolder(out, resume, assets))
 
 
 def logits_of(config: Config, inputs: Inputs, system: System, items: Sequence[Item]) -> list[Tensor]:
@@ -239,7 +239,7 @@ def logits_of(config: Config, inputs: Inputs, system: System, items: Sequence[It
 
 def load_system(config: Config, run: Path, device: torch.device) -> tuple[System, Inputs]:
     """The best model of `run`, and what it is shown."""
-    folder = checkpoint.best_of(run)
+    folder = checkpoint.best_checkpoint(run)
     vocab, inputs = load_vocab(folder, "target"), load_inputs(folder)["watch"]
     model = LipReader(make_watch(config.watch, config.video, inputs), len(vocab)).to(device).eval()
     checkpoint.load_weights(model, folder)
@@ -262,7 +262,7 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
     for name, (own, search) in ways.items():
         texts = own.read(logits, search)
         found[name] = [
-            Evaluated(item.id, item.references, system.text(best), best.logprob, best.score)
+            ScoredItem(item.id, item.references, system.text(best), best.logprob, best.score)
             for item, (best, *_) in zip(items, texts, strict=True)
         ]
     decode = {"beam": config.search.beam, "seconds": time.monotonic() - began}
@@ -330,9 +330,11 @@ def paper() -> Config:
     return Config(
         text=Text(trim=0.0, silence=0.0, batch_frames=50 * 75),
         video=Video(),
-        rows=Rows(normalise="corpus"),
+        rows=Rows(normalize="corpus"),
         watch=Watching(),
-        plan=TrainingConfig(epochs=200, optimizer="adam", learning_rate=1e-4, clip=0.0, patience=30, metric="wer"),
+        training=TrainingConfig(
+            epochs=200, optimizer="adam", learning_rate=1e-4, max_grad_norm=0.0, patience=30, metric="wer"
+        ),
         search=Reading(beam=200),
     )
 
@@ -344,7 +346,7 @@ def base() -> Config:
         text=Text(batch_frames=50 * 75, workers=8),
         video=Video(move=6, erase=0.3),
         watch=Watching(frontend_norm=True, frontend_dropout=0.3),
-        plan=dataclasses.replace(Config().plan, epochs=120, precision="bf16", ema=0.999),
+        training=dataclasses.replace(Config().training, epochs=120, precision="bf16", ema_decay=0.999),
     )
 
 
@@ -354,7 +356,7 @@ def landmarks() -> Config:
         Config(),
         text=Text(units="words", lm_order=3, single_words=0.0, batch_frames=3000),
         rows=Rows(mask_steps=5, mask_features=4),
-        plan=dataclasses.replace(Config().plan, epochs=12, learning_rate=2e-3),
+        training=dataclasses.replace(Config().training, epochs=12, learning_rate=2e-3),
     )
 
 
@@ -363,9 +365,9 @@ def tiny() -> Config:
     return dataclasses.replace(
         Config(),
         text=Text(batch_frames=600),
-        video=Video(cut=(40, 60), pixels=(20, 30), grey=True),
+        video=Video(cut=(40, 60), pixels=(20, 30), grayscale=True),
         watch=Watching(channels=0.25, frontend_norm=True, frontend_dropout=0.0, watch_dim=64, watch_dropout=0.1),
-        plan=dataclasses.replace(Config().plan, epochs=12, learning_rate=3e-3, ema=0.98),
+        training=dataclasses.replace(Config().training, epochs=12, learning_rate=3e-3, ema_decay=0.98),
     )
 
 
@@ -380,7 +382,7 @@ RECIPE = Recipe(
     "lipnet",
     Config,
     {"paper": paper, "base": base, "small": Config, "landmarks": landmarks, "tiny": tiny},
-    train,
+    train_ngram,
     evaluate,
     predict,
     synthetic=lambda: synthetic.cached("lipreading"),

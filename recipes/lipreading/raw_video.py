@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from seqkit.data.audio import RATE, read_audio
+from seqkit.data.audio import SAMPLE_RATE, read_audio
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
-from seqkit.data.video_file import PER_TICK, TICKS, declared_duration, read_note, read_sound, write_wav
+from seqkit.data.video_file import SAMPLES_PER_FRAME, FRAME_RATE, declared_duration, read_note, read_sound, write_wav
 from seqkit.errors import InputError
 from seqkit.train.distributed import print0
 
@@ -28,7 +28,7 @@ def as_item(path: Path, folder: Path, *, watch: bool = True) -> Item:
     if path.suffix == ".npy":
         return Item(id=path.name, features=path)
     if path.suffix.lower() in SOUND:
-        return Item(id=path.name, audio=path, seconds=len(read_audio(path)) / RATE)
+        return Item(id=path.name, audio=path, seconds=len(read_audio(path)) / SAMPLE_RATE)
     if read_note(path):
         sound = path.with_suffix(".wav")
         return Item(id=path.name, video=path, audio=sound if sound.is_file() else None)
@@ -36,14 +36,14 @@ def as_item(path: Path, folder: Path, *, watch: bool = True) -> Item:
     video = folder / f"{len(list(folder.iterdir()))}.mp4"
     if not watch:
         blocks = list(read_sound(path, note=lambda remark: print0(f"{path}: {remark}")))
-        ticks = sum(map(len, blocks)) // PER_TICK
-        seconds, sound = ticks / TICKS, video.with_suffix(".wav")
+        ticks = sum(map(len, blocks)) // SAMPLES_PER_FRAME
+        seconds, sound = ticks / FRAME_RATE, video.with_suffix(".wav")
         refuse_long(path, seconds)
         return Item(id=path.name, audio=sound if write_wav(sound, blocks, ticks) else None, seconds=seconds)
     from seqkit.data_prep.lipreading.mouths import crop
 
     note = crop(path, video, video.with_suffix(".wav"))
-    seconds = note["frames"] / TICKS
+    seconds = note["frames"] / FRAME_RATE
     refuse_long(path, seconds)
     for remark in note["remarks"]:
         print0(f"{path}: {remark}")
@@ -85,15 +85,15 @@ def write_subtitled(source: Path, words: Sequence[tuple[str, float, float]], pat
     from seqkit.data.video_file import read_frames
 
     with atomic_write(path) as file, av.open(file, "w", "mp4") as container:
-        pictures = container.add_stream("libx264", rate=TICKS)
+        pictures = container.add_stream("libx264", rate=FRAME_RATE)
         pictures.pix_fmt, pictures.options = "yuv420p", {"crf": "20"}
-        sound = container.add_stream("aac", rate=RATE, layout="mono")
+        sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
         for number, pixels in enumerate(read_frames(source, layout="bgr24")):
             height, width = (side // 2 * 2 for side in pixels.shape[:2])
             pixels = np.ascontiguousarray(pixels[:height, :width])
             if not number:
                 pictures.height, pictures.width = height, width
-            text = " ".join(word for word, start, _ in words if start <= number / TICKS)
+            text = " ".join(word for word, start, _ in words if start <= number / FRAME_RATE)
             scale = width / 640
             for colour, thick in (((0, 0, 0), 5), ((255, 255, 255), 2)):
                 cv2.putText(
@@ -113,7 +113,7 @@ def write_subtitled(source: Path, words: Sequence[tuple[str, float, float]], pat
         place = 0
         for samples in read_sound(source):
             block = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
-            block.sample_rate, block.pts = RATE, place
+            block.sample_rate, block.pts = SAMPLE_RATE, place
             place += len(samples)
             container.mux(sound.encode(block))
         container.mux(sound.encode(None))

@@ -28,7 +28,7 @@ from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora as synthetic
 from seqkit.errors import InputError
-from seqkit.nn.ctc_loss import ctc_loss, frames_needed
+from seqkit.nn.ctc import ctc_loss, frames_needed
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.recipes.common.search_options import Written
 from seqkit.recipes.language_model.recipe import load_scorer
@@ -41,7 +41,7 @@ from seqkit.recipes.lipreading.encoders import Listening, Watching
 from seqkit.recipes.lipreading.evaluation import conditions, disagreements, slots, table
 from seqkit.recipes.lipreading.raw_video import as_item
 from seqkit.score.evaluate import corpus_scores, statistics
-from seqkit.score.report import Evaluated, Provenance, format_table, write_hypotheses, write_report
+from seqkit.score.report import Provenance, ScoredItem, format_table, write_hypotheses, write_report
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0, process_group
 from seqkit.train.loop import Loss, Outcome, RunFolder, fit
@@ -94,7 +94,7 @@ class Config:
     course: Course = field(default_factory=Course)
     mixing: Mixing = field(default_factory=Mixing)
     objective: Objective = field(default_factory=Objective)
-    plan: TrainingConfig = field(
+    training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             epochs=36,
             optimizer="adam",
@@ -102,8 +102,8 @@ class Config:
             betas=(0.9, 0.98),
             schedule="cosine",
             warmup=200,
-            clip=1.0,
-            ema=0.998,
+            max_grad_norm=1.0,
+            ema_decay=0.998,
             metric="wer",
         )
     )
@@ -137,7 +137,7 @@ def frame_loss(logits_BSV: Tensor, lengths_B: Tensor, batch: Batch) -> Tensor:
 
 def train_data(config: Config, vocab: Vocab, show: Show, items: Sequence[Item]) -> Data:
     """The course's pieces; each epoch anew, with modalities and noise drawn for every example."""
-    seed, course = config.plan.seed, config.course
+    seed, course = config.training.seed, config.course
     exercise = Exercise(show, config.network.modality, config.mixing)
     whole = [steps(item) for item in items]
 
@@ -174,14 +174,14 @@ def train(
         modality = config.network.modality
         items, held_out = read_split(data, "train", modality), read_split(data, "val", modality)
         config = dataclasses.replace(config, course=config.course.through(items))
-        last = checkpoint.find(out / "last") if resume else None
+        last = checkpoint.find_checkpoint(out / "last") if resume else None
         vocab = (
             load_vocab(last, "target")
             if last
             else train_vocab("characters", [item.references[0] for item in items], 1 << 20)
         )
         inputs = load_inputs(last) if last else find_inputs(config.video, config.sound, items, SENSES[modality])
-        torch.manual_seed(config.plan.seed)
+        torch.manual_seed(config.training.seed)
         model = make_model(config, inputs, vocab).to(device)
         print0(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(vocab):,} characters, {modality}")
         if init:
@@ -203,7 +203,7 @@ def train(
         begin = sum(len(order.epoch(n)) for n in range(config.course.epochs))
         ramp = begin, begin + round(config.objective.sampling_epochs * len(order.epoch(config.course.epochs)))
         loss = make_loss(model, config.objective, ramp)
-        return fit(model, loss, order, validate, config.plan, RunFolder(out, resume, assets))
+        return fit(model, loss, order, validate, config.training, RunFolder(out, resume, assets))
 
 
 def make_model(config: Config, inputs: Mapping[str, Inputs], vocab: Vocab) -> Speller:
@@ -232,7 +232,7 @@ def spell(
 
 def load_system(config: Config, run: Path, device: torch.device, items: Sequence[Item] = ()) -> tuple[System, Show]:
     """The best model of `run` and what it is shown; noise of babble is made of `items`."""
-    folder = checkpoint.best_of(run)
+    folder = checkpoint.best_checkpoint(run)
     vocab, inputs, scorers = load_vocab(folder, "target"), load_inputs(folder), ()
     model = make_model(config, inputs, vocab).to(device).eval()
     checkpoint.load_weights(model, folder)
@@ -250,11 +250,11 @@ def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch
     items = read_split(data, split, own)
     system, show = load_system(config, run, device, items)
     began = time.monotonic()
-    found: dict[tuple[Modality, str], list[Evaluated]] = {}
+    found: dict[tuple[Modality, str], list[ScoredItem]] = {}
     for modality, snr in conditions(own, config.search.snr, items):
         texts = spell(system, show, items, modality, config.search, snr=None if snr == "clean" else float(snr))
         found[modality, snr] = [
-            Evaluated(item.id, item.references, best.text, best.hypothesis.logprob, best.hypothesis.score, best.cut)
+            ScoredItem(item.id, item.references, best.text, best.hypothesis.logprob, best.hypothesis.score, best.cut)
             for item, (best, *_) in zip(items, texts, strict=True)
         ]
     decode = {"beam": config.search.decoding.beam, "seconds": time.monotonic() - began, "conditions": len(found)}
@@ -319,8 +319,8 @@ def paper() -> Config:
     """Chung et al. 2017, sections 2 and 3."""
     return Config(
         text=Text(batch_steps=64 * 300),
-        video=Video(cut=(120, 120), pixels=(120, 120), grey=True),
-        rows=Rows(normalise="corpus"),
+        video=Video(cut=(120, 120), pixels=(120, 120), grayscale=True),
+        rows=Rows(normalize="corpus"),
         sound=Sound(),
         watch=Watching(
             frontend="vgg_m",
@@ -334,8 +334,14 @@ def paper() -> Config:
         listen=Listening(stack=1, listen_layers=3, listen_both=False, listen_reverse=True),
         network=Network(embed_dim=256, decoder_dim=512, decoder_layers=3, attention_dim=512, readout_dim=512),
         course=Course(stages=(1, 2, 3, 4), stage_epochs=(10, 5, 5, 5)),
-        plan=TrainingConfig(
-            epochs=100, optimizer="sgd", learning_rate=0.1, schedule="plateau", decay=0.9, clip=5.0, metric="wer"
+        training=TrainingConfig(
+            epochs=100,
+            optimizer="sgd",
+            learning_rate=0.1,
+            schedule="plateau",
+            gamma=0.9,
+            max_grad_norm=5.0,
+            metric="wer",
         ),
     )
 
@@ -349,7 +355,7 @@ def base() -> Config:
         watch=Watching(frontend="resnet", span=5),
         listen=Listening(listen_strides=(1, 2, 2), listen_layers=3),
         network=Network(decoder_dim=512, attention_dim=256, readout_dim=512, ctc_head=True),
-        plan=dataclasses.replace(Config().plan, epochs=100, precision="bf16", ema=0.999),
+        training=dataclasses.replace(Config().training, epochs=100, precision="bf16", ema_decay=0.999),
     )
 
 
@@ -358,14 +364,14 @@ def tiny() -> Config:
     return dataclasses.replace(
         Config(),
         text=Text(batch_steps=900),
-        video=Video(cut=(40, 60), pixels=(20, 30), grey=True),
+        video=Video(cut=(40, 60), pixels=(20, 30), grayscale=True),
         rows=Rows(),
         course=Course(stages=(1, 2), stage_epochs=(1, 1)),
         mixing=Mixing(noise_from=4),
         watch=Watching(channels=0.25, frontend_norm=True, frontend_dropout=0.0, watch_dim=64, watch_dropout=0.1),
         listen=Listening(listen_dim=64, listen_layers=1, listen_dropout=0.1),
         network=Network(decoder_dim=128, attention_dim=64, readout_dim=128, dropout=0.1),
-        plan=dataclasses.replace(Config().plan, epochs=10, learning_rate=3e-3, warmup=50, ema=0.98),
+        training=dataclasses.replace(Config().training, epochs=10, learning_rate=3e-3, warmup=50, ema_decay=0.98),
     )
 
 

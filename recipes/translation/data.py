@@ -1,4 +1,4 @@
-"""Parallel text for the translation recipe: pairs of sentences to vocabularies, examples and batches."""
+"""Parallel text: pairs of sentences to vocabularies, examples and batches."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from seqkit.train.distributed import print0
 
 
 @dataclass(frozen=True)
-class Text:
-    """From text to ids."""
+class TextConfig:
+    """Vocabularies and batches."""
 
     units: Literal["subwords", "words", "characters"] = "subwords"
     """what one token is (both papers: words)"""
     vocab_size: int = 6000
     """most entries of a vocabulary; characters are all kept (Bahdanau: 30000; Sutskever: 160000 and 80000)"""
-    joint: bool = True
+    joint_vocab: bool = True
     """one vocabulary for both languages"""
     merge_dropout: float = 0.0
     """probability that a subword merge is left out in training, a new split every epoch (Provilkov et al. 2020: 0.1)"""
     max_tokens: int = 100
     """longer training pairs are left out and counted (Bahdanau: 50)"""
-    batch_tokens: int = 1500
-    """a batch's pairs times its longest sentence, at most"""
+    batch_budget: int = 1500
+    """most tokens of a training batch: its pairs times the longest sentence"""
 
 
 class Vocabs(NamedTuple):
@@ -41,14 +41,16 @@ class Vocabs(NamedTuple):
         self.target.save(folder, "target")
 
 
-def load_vocabs(folder: Path, *, joint: bool) -> Vocabs:
-    target = load_vocab(folder, "target")
-    return Vocabs(target if joint else load_vocab(folder, "source"), target)
+def load_vocabs(folder: Path) -> Vocabs:
+    """The vocabularies of a checkpoint; one object where the two are equal."""
+    source, target = load_vocab(folder, "source"), load_vocab(folder, "target")
+    joint = len(source) == len(target) and all(source.token(i) == target.token(i) for i in range(len(target)))
+    return Vocabs(target if joint else source, target)
 
 
-def train_vocabs(text: Text, items: Sequence[Item]) -> Vocabs:
+def train_vocabs(text: TextConfig, items: Sequence[Item]) -> Vocabs:
     sources, targets = [item.source for item in items], [item.references[0] for item in items]
-    if text.joint:
+    if text.joint_vocab:
         both = train_vocab(text.units, [*sources, *targets], text.vocab_size)
         return Vocabs(both, both)
     return Vocabs(*(train_vocab(text.units, texts, text.vocab_size) for texts in (sources, targets)))
@@ -58,7 +60,7 @@ def read_pairs(data: Path, split: str) -> list[Item]:
     return read_manifest(data / f"{split}.jsonl", needed=("source", "references"))
 
 
-def train_data(text: Text, vocabs: Vocabs, items: Sequence[Item], seed: int) -> Data:
+def train_data(text: TextConfig, vocabs: Vocabs, items: Sequence[Item], seed: int) -> Data:
     """Pairs in batches of like length; with merge dropout every epoch splits the words anew."""
     if text.merge_dropout and text.units != "subwords":
         raise InputError(f"`merge_dropout` must be 0 for {text.units}, got {text.merge_dropout}: it splits subwords")
@@ -75,7 +77,7 @@ def train_data(text: Text, vocabs: Vocabs, items: Sequence[Item], seed: int) -> 
     if not kept:
         raise InputError(f"training pairs must have 1 to {text.max_tokens} tokens a side, got none of {len(items)}")
     print0(f"{len(kept):,} training pairs, {len(items) - len(kept):,} left out for more than {text.max_tokens} tokens")
-    batches = BucketBatchSampler([sizes[number] for number in kept], text.batch_tokens, seed=seed)
+    batches = BucketBatchSampler([sizes[number] for number in kept], text.batch_budget, seed=seed)
 
     def epoch(number: int) -> list[list[int]]:
         return [[kept[place] for place in batch] for batch in batches.epoch(number)]

@@ -1,37 +1,41 @@
-"""The translator itself: encoder and decoder put together, and the search that turns source text into target text.
+"""The translation model: a recurrent encoder and the attention decoder, and the search that translates with them.
 
 B batch, S source tokens, T target tokens, Z summary width.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seqkit.data.batch import BucketBatchSampler, Example, PaddedSequence, collate, pad
 from seqkit.data.vocab import UNK
-from seqkit.decode import Ensemble, Hypothesis, beam, map_batches, score_targets
+from seqkit.decode import Ensemble, beam, map_batches, score_targets
 from seqkit.errors import InputError
-from seqkit.nn import initialize
-from seqkit.nn.attention import make_attention
-from seqkit.nn.decoder import Decoder, feature_dim
+from seqkit.nn.attention import AttentionKind
+from seqkit.nn.decoder import Wiring, build_decoder
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import RecurrentEncoder, TextEncoder
-from seqkit.nn.initial_state import Start, make_bridge, summarise
+from seqkit.nn.initial_state import InitHidden, summarize
+from seqkit.nn.initialize import INITIALIZERS, Initializer
 from seqkit.nn.memory import Memory
-from seqkit.nn.readout import Readout
-from seqkit.nn.recurrent import RecurrentStack
-from seqkit.recipes.common.search_options import Decoding, Written
-from seqkit.recipes.translation.data import Vocabs
+from seqkit.nn.readout import ReadoutKind
+from seqkit.nn.recurrent import CellKind
+from seqkit.recipe import SavedRun
+from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
+from seqkit.recipes.translation.data import Vocabs, load_vocabs
+from seqkit.score.prediction import Prediction
+from seqkit.train import checkpoint
 
 
 @dataclass(frozen=True)
 class Network:
     """Sizes and wiring."""
 
-    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    cell: CellKind = "lstm"
     """recurrent cell of encoder and decoder (Sutskever: lstm; Bahdanau: gru)"""
     embed_dim: int = 256
     """embedding width (Sutskever: 1000; Bahdanau: 620)"""
@@ -47,31 +51,31 @@ class Network:
     """decoder width (both papers: 1000)"""
     decoder_layers: int = 1
     """decoder layers (Sutskever: 4; Bahdanau: 1)"""
-    attention: Literal["none", "additive", "dot", "scaled_dot", "general", "multi_head", "location"] = "additive"
-    """how a source position is scored (Sutskever: none; Bahdanau: additive)"""
+    attention: AttentionKind | None = "additive"
+    """score of a source position (Sutskever: null, no attention; Bahdanau: additive)"""
     attention_dim: int = 512
     """attention width, unused by dot, scaled_dot and general (Bahdanau: 1000)"""
     heads: int = 8
     """heads of multi_head attention (Vaswani et al. 2017: 8)"""
-    wiring: Literal["before", "after", "input_feeding"] = "input_feeding"
-    """attend before the cell (Bahdanau), after it, or after it with the context fed to the next step (Luong)"""
-    begin: Start = "mean"
-    """first decoder state: none, from the mean of the memory, from the encoder's last state, from its backward state at
-    the first word (Bahdanau), or a copy of every layer's last state (Sutskever)"""
-    readout: Literal["tanh", "maxout", "linear"] = "tanh"
+    wiring: Wiring = "luong_input_feeding"
+    """attention before the cell (bahdanau), after it (luong), or after it with the context fed to the next step"""
+    init_hidden: InitHidden | None = "mean"
+    """initial hidden state of the decoder: from the mean of the encoder's outputs, its last state, its backward state
+    at the first word (Bahdanau), a copy of every layer's last state (Sutskever), or null for zeros"""
+    readout: ReadoutKind = "tanh"
     """layer below the softmax (Bahdanau: maxout; Sutskever: linear)"""
     readout_dim: int = 256
     """width below the softmax, unused by linear (Bahdanau: 500)"""
-    tied: bool = True
-    """embeddings and softmax share their weights; with a joint vocabulary the source's embeddings too"""
+    tie_embeddings: bool = True
+    """share the weights of target embedding and softmax; with a joint vocabulary the source embedding too"""
     residual: bool = False
     """add a layer's input to its output where widths agree (Wu et al. 2016)"""
     dropout: float = 0.3
     """rate on embeddings, between layers and below the softmax"""
     variational: bool = False
     """one dropout mask a sentence between encoder layers (Gal and Ghahramani 2016)"""
-    initializer: Literal["xavier", "uniform", "bahdanau"] = "xavier"
-    """Glorot and orthogonal, U(-0.08, 0.08) (Sutskever), or Bahdanau's"""
+    initializer: Initializer = "xavier"
+    """Glorot and orthogonal (xavier), U(-0.08, 0.08) (Sutskever: uniform), or Bahdanau et al.'s"""
 
 
 class Translator(nn.Module):
@@ -79,8 +83,10 @@ class Translator(nn.Module):
 
     def __init__(self, n: Network, source_size: int, target_size: int, *, shared: bool) -> None:
         super().__init__()
-        target = Embedding(target_size, n.embed_dim, scaled=n.tied)
-        source = target if shared and n.tied else Embedding(source_size, n.embed_dim, scaled=n.tied)
+        target = Embedding(target_size, n.embed_dim, scaled=n.tie_embeddings)
+        source = target
+        if not (shared and n.tie_embeddings):
+            source = Embedding(source_size, n.embed_dim, scaled=n.tie_embeddings)
         encoder = RecurrentEncoder(
             n.embed_dim,
             n.encoder_dim,
@@ -92,34 +98,33 @@ class Translator(nn.Module):
             dropout=n.dropout,
             variational=n.variational,
         )
-        memory_dim = encoder.output_dim
-        attentions = (
-            []
-            if n.attention == "none"
-            else [make_attention(n.attention, memory_dim, n.decoder_dim, n.attention_dim, heads=n.heads)]
-        )
-        contexts = [attention.context_dim for attention in attentions]
-        fed = 0 if n.wiring == "after" else sum(contexts)
-        cells = RecurrentStack(
-            n.cell, n.embed_dim + fed, n.decoder_dim, n.decoder_layers, dropout=n.dropout, residual=n.residual
-        )
-        readout = Readout(
-            feature_dim(n.embed_dim, n.decoder_dim, contexts, n.wiring),
-            n.readout_dim,
+        decoder = build_decoder(
             target_size,
-            kind=n.readout,
-            tied=target if n.tied else None,
+            n.embed_dim,
+            n.decoder_dim,
+            [encoder.output_dim],
+            cell=n.cell,
+            layers=n.decoder_layers,
+            residual=n.residual,
+            attention=n.attention,
+            attention_dim=n.attention_dim,
+            heads=n.heads,
+            wiring=n.wiring,
+            init_hidden=n.init_hidden,
+            encoder_layers=n.encoder_layers,
+            readout=n.readout,
+            readout_dim=n.readout_dim,
+            tie_embeddings=n.tie_embeddings,
+            embedding=target,
             dropout=n.dropout,
         )
-        bridge = make_bridge(n.begin, memory_dim, n.encoder_layers, cells)
-        self.begin = n.begin
-        self.encoder = TextEncoder(source, encoder, dropout=n.dropout)
-        self.decoder = Decoder(target, cells, attentions, readout, wiring=n.wiring, bridge=bridge, dropout=n.dropout)
-        getattr(initialize, n.initializer)(self)
+        self.init_hidden = n.init_hidden
+        self.encoder, self.decoder = TextEncoder(source, encoder, dropout=n.dropout), decoder
+        INITIALIZERS[n.initializer](self)
 
     def make_memory(self, source: PaddedSequence) -> tuple[Memory, ...]:
         encoded = self.encoder(source.values, source.lengths_B)
-        return self.decoder.make_memory((encoded.values_BSD, encoded.lengths_B, summarise(encoded, self.begin)))
+        return self.decoder.make_memory((encoded.values_BSD, encoded.lengths_B, summarize(encoded, self.init_hidden)))
 
 
 def make_model(network: Network, vocabs: Vocabs) -> Translator:
@@ -130,65 +135,76 @@ def make_model(network: Network, vocabs: Vocabs) -> Translator:
         raise InputError(str(error)) from error
 
 
-NOTHING = Written("", Hypothesis([], 0.0, 0.0), cut=False)
+NOTHING = Prediction("", 0.0, 0.0)
 
 
-class System(NamedTuple):
-    """What turns source text into target text: one model, or several that average their predictions."""
+class TranslationPredictor(NamedTuple):
+    """Translates by one model, or by several whose probabilities are averaged."""
 
     models: tuple[Translator, ...]
     vocabs: Vocabs
+    search: SearchOptions
 
     @property
     def device(self) -> torch.device:
         return self.models[0].decoder.embedding.weight.device
 
-    def translate(self, sources: Sequence[str], decoding: Decoding, nbest: int = 1) -> list[list[Written]]:
+    def parse(self, words: Sequence[str]) -> list[str]:
+        """Each word of the command line is a source."""
+        return list(words)
+
+    def predict(self, inputs: Sequence[str], nbest: int = 1) -> list[list[Prediction]]:
         """The `nbest` translations of every source, best first; sources of like length are decoded together.
 
         A source without a token is not put to the model, which would make something up: its translation is empty.
         """
-        ids = [self.vocabs.source.encode(source) for source in sources]
+        ids = [self.vocabs.source.encode(source) for source in inputs]
         order = sorted((number for number in range(len(ids)) if ids[number]), key=lambda number: -len(ids[number]))
         lengths = [len(ids[number]) for number in order]
-        batches = BucketBatchSampler(lengths, 1 << 30, shuffle=False, max_items=decoding.batch).epoch(0)
+        most = self.search.decode_batch_size
+        batches = BucketBatchSampler(lengths, 1 << 30, shuffle=False, max_items=most).epoch(0)
         found = {number: [NOTHING] for number in range(len(ids)) if not ids[number]}
 
-        def search(batch: Sequence[int]) -> Iterable[tuple[int, list[Written]]]:
+        def decode(batch: Sequence[int]) -> Iterable[tuple[int, list[Prediction]]]:
             numbers = [order[place] for place in batch]
-            together = [ids[n] for n in numbers], [sources[n] for n in numbers]
-            return zip(numbers, self.search(*together, decoding, nbest), strict=True)
+            return zip(
+                numbers, self.decode([ids[n] for n in numbers], [inputs[n] for n in numbers], nbest), strict=True
+            )
 
-        for translations in map_batches(search, batches, self.device):
+        for translations in map_batches(decode, batches, self.device):
             found |= translations
         return [found[number] for number in range(len(ids))]
 
     @torch.no_grad()
-    def search(
-        self, ids: Sequence[Sequence[int]], sources: Sequence[str], decoding: Decoding, nbest: int
-    ) -> list[list[Written]]:
+    def decode(self, ids: Sequence[Sequence[int]], sources: Sequence[str], nbest: int) -> list[list[Prediction]]:
+        """One batch of `predict`."""
         source = PaddedSequence(*(t.to(self.device) for t in pad(ids)))
-        search = decoding.search(2 * source.lengths_B + 10, nbest)
+        search = self.search.search(2 * source.lengths_B + 10, nbest)
         memories = tuple(model.make_memory(source) for model in self.models)
         found = beam(Ensemble([model.decoder for model in self.models]), memories, search)
-        longest_B = torch.as_tensor(search.max_len).expand(len(ids))
+        longest_B = torch.as_tensor(search.max_len).expand(len(ids)).tolist()
         return [
-            [Written(self.text(h, source), h, len(h.tokens) >= longest) for h in hypotheses]
-            for hypotheses, source, longest in zip(found, sources, longest_B.tolist(), strict=True)
+            [
+                Prediction(
+                    self.text(h.tokens, source), h.logprob, h.score, tokens=(*h.tokens,), cut=len(h.tokens) >= most
+                )
+                for h in hypotheses
+            ]
+            for hypotheses, source, most in zip(found, sources, longest_B, strict=True)
         ]
 
-    def text(self, hypothesis: Hypothesis, source: str) -> str:
-        """The hypothesis as text; an unknown word becomes the source word that it attends to most (Luong et al. 2015,
+    def text(self, tokens: Sequence[int], source: str) -> str:
+        """Tokens as text; an unknown word becomes the source word that it attends to most (Luong et al. 2015,
         arXiv:1410.8206, section 4.3, with attention in the place of alignment).
         """
         target = self.vocabs.target
-        if UNK not in hypothesis.tokens:
-            return target.decode(hypothesis.tokens)
-        weights_TS, words = self.attention(hypothesis.tokens, source)
+        if UNK not in tokens:
+            return target.decode(tokens)
+        weights_TS, words = self.attention(tokens, source)
         if not words:
-            return target.decode(hypothesis.tokens)
+            return target.decode(tokens)
         best_T = weights_TS.argmax(-1).tolist()
-        pairs = zip(hypothesis.tokens, best_T, strict=False)  # the weights have a last row for the end
+        pairs = zip(tokens, best_T, strict=False)  # the weights have a last row for the end
         return target.join(words[s] if i == UNK else target.token(i) for i, s in pairs)
 
     @torch.no_grad()
@@ -201,3 +217,29 @@ class System(NamedTuple):
         memories = model.make_memory(batch.streams[0])
         forced = score_targets(model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
         return (forced.weights[0][0].cpu(), words) if forced.weights else (torch.zeros(0), [])
+
+    def plot(self, given: str, found: Sequence[Prediction], path: Path) -> None:
+        """The alignment of the best translation: a row a target token, a column a source token."""
+        from seqkit.draw import alignment
+
+        best = found[0]
+        if not best.tokens:
+            return
+        weights_TS, words = self.attention(best.tokens, given)
+        if not words:
+            raise InputError("plots need a model with attention, got a run whose `attention` is null")
+        target = [self.vocabs.target.token(i) for i in best.tokens]
+        alignment(weights_TS[: len(target)], words, target, path, title=best.text)
+
+
+def load(runs: Sequence[SavedRun], device: torch.device) -> TranslationPredictor:
+    """The predictor of saved runs. InputError where their vocabularies differ."""
+    models, vocabs = [], load_vocabs(runs[0].checkpoint)
+    for run in runs:
+        own = vocabs if run is runs[0] else load_vocabs(run.checkpoint)
+        if own is not vocabs:
+            check_vocabulary(vocabs.source, own.source, run.folder)
+            check_vocabulary(vocabs.target, own.target, run.folder)
+        models.append(make_model(run.config.network, own).to(device).eval())
+        checkpoint.load_weights(models[-1], run.checkpoint)
+    return TranslationPredictor(tuple(models), vocabs, runs[0].config.search)

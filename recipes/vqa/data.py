@@ -1,4 +1,7 @@
-"""Questions about pictures, for the recipe that answers them: items to vocabularies, examples and batches."""
+"""Data of visual question answering: items to vocabulary, answer classes, training examples and batches.
+
+V vocabulary, E width of word vectors.
+"""
 
 import json
 from collections import Counter, defaultdict
@@ -16,52 +19,64 @@ from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.text import normalize_whitespace
 from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
-from seqkit.recipes.common.image_encoder import Sight
+from seqkit.recipes.common.image_reader import ImageReader
+from seqkit.recipes.common.image_text import normalize_text
+from seqkit.score.vqa import normalize_answer, soft_scores
 from seqkit.train.distributed import print0
 
-LIKE = 2  # first words of a question that make its type, where the corpus names none
+TYPE_WORDS = 2  # first words of a question that are its type, where the corpus names none
 
 
 @dataclass(frozen=True)
-class Text:
-    """From questions and answers to ids, and to batches."""
+class TextConfig:
+    """Questions and answers to ids, and to batches."""
 
     min_count: int = 1
-    """uses in training that make a word of a question part of the vocabulary"""
-    max_question: int = 0
-    """words of a question that are read, the first ones; 0: all (Fukui et al.: 15)"""
+    """occurrences in training questions that put a word into the vocabulary"""
+    max_question: int | None = None
+    """words of a question that are read, the first ones; null: all (Fukui et al.: 15)"""
     answers: int = 3000
-    """the most frequent answers, which are the classes to choose from (Fukui et al.: 3000)"""
+    """number of classes: the most frequent answers (Fukui et al.: 3000)"""
     targets: Literal["sampled", "soft", "frequent"] = "frequent"
-    """of several human answers: one drawn anew each time (Fukui et al.), each by its consensus (Teney et al. 2018,
-    arXiv:1708.02711), or the first, which data preparation makes the most frequent one"""
-    glove: Path = Path()
-    """file of word vectors, a word and its numbers a line, joined to the learnt ones (Fukui et al.: GloVe); empty: none
+    """of several human answers: one sampled anew each epoch (Fukui et al.), every one with its consensus score (Teney
+    et al. 2018, arXiv:1708.02711), or the most frequent one"""
+    glove: Path | None = None
+    """file of word vectors, a word and its numbers a line, joined to the learned ones (Fukui et al.: GloVe); null: none
     """
-    batch_questions: int = 64
-    """questions a batch (Fukui et al.: 64)"""
+    batch_budget: int = 64
+    """questions of a training batch, at most (Fukui et al.: 64)"""
     workers: int = 0
-    """processes that read pictures ahead of training, worth it where the eye learns; 0: training reads them itself"""
+    """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
 
     def __post_init__(self) -> None:
-        at_least_one(self, "min_count", "answers", "batch_questions")
+        at_least_one(self, "min_count", "answers", "batch_budget")
 
 
 class Answers(NamedTuple):
-    """The classes, and what can be said without looking."""
+    """The answer classes, and what can be answered without the image.
+
+    Two answers are one class where `answer_key` is the same; its text is the way in which most people wrote it.
+    """
 
     texts: tuple[str, ...]
-    prior: Mapping[str, str]  # the usual answer to a type of question; under "", to any
-    longest: int  # words of a training question
+    type_priors: Mapping[str, str]  # the most frequent answer of each question type; under "", of all questions
+    max_question: int  # words of the longest training question
 
-    def known(self, items: Iterable[Item]) -> list[list[int]]:
-        """For every item the classes of its references that have one."""
-        numbers = {text: number for number, text in enumerate(self.texts)}
-        return [[numbers[t] for t in map(plain_answer, item.references) if t in numbers] for item in items]
+    def class_ids(self, items: Iterable[Item]) -> list[list[int]]:
+        """For every item the classes of those of its references that have one, in their order."""
+        numbers = {answer_key(text): number for number, text in enumerate(self.texts)}
+        return [[numbers[key] for key in map(answer_key, i.references) if key in numbers] for i in items]
 
-    def usual(self, item: Item) -> str:
-        """The usual answer to the item's type of question."""
-        return self.prior.get(question_type(item), self.prior[""])
+    def soft_targets(self, items: Iterable[Item]) -> list[tuple[list[int], list[float]]]:
+        """For every item its classes, each once, and their consensus scores from 0 to 1."""
+        numbers = {answer_key(text): number for number, text in enumerate(self.texts)}
+        scored = [soft_scores([clean_answer(text) for text in item.references]) for item in items]
+        known = [{numbers[key]: score for key, score in scores.items() if key in numbers} for scores in scored]
+        return [(list(scores), list(scores.values())) for scores in known]
+
+    def type_prior(self, item: Item) -> str:
+        """The most frequent training answer to the item's type of question."""
+        return self.type_priors.get(question_type(item), self.type_priors[""])
 
     def save(self, folder: Path) -> None:
         with atomic_write(folder / "answers.json") as file:
@@ -70,49 +85,58 @@ class Answers(NamedTuple):
 
 def load_answers(folder: Path) -> Answers:
     values = json.loads((folder / "answers.json").read_bytes())
-    return Answers(tuple(values["texts"]), values["prior"], values["longest"])
+    return Answers(tuple(values["texts"]), values["type_priors"], values["max_question"])
 
 
-def plain_question(question: str) -> str:
-    return normalize_whitespace(question).lower().rstrip(" ?")
-
-
-def plain_answer(answer: str) -> str:
+def clean_answer(answer: str) -> str:
+    """Lower case, single spaces."""
     return normalize_whitespace(answer).lower()
+
+
+def answer_key(answer: str) -> str:
+    """What the consensus metric compares: the same for `two`, `Two.` and `2`."""
+    return normalize_answer(clean_answer(answer))
 
 
 def question_type(item: Item) -> str:
     """As the corpus names it, else the question's first words."""
     named = item.extra.get("question_type")
-    return str(named) if named else " ".join(plain_question(item.question or "").split()[:LIKE])
+    return str(named) if named else " ".join(normalize_text(item.question or "").split()[:TYPE_WORDS])
 
 
 def read_questions(data: Path, split: str) -> list[Item]:
-    """Raises InputError for an item without picture, question or answer."""
+    """Raises InputError for an item without image, question or answer."""
     path = data / f"{split}.jsonl"
     items = read_manifest(path, needed=("image", "question", "references"))
     for item in items:
-        if not plain_question(item.question or ""):
+        if not normalize_text(item.question or ""):
             raise InputError(f'{path}, id "{item.id}": `question` must have at least one word, got {item.question!r}')
     return items
 
 
-def train_words(text: Text, items: Sequence[Item]) -> Vocab:
-    return WordVocab.train((plain_question(item.question or "") for item in items), min_count=text.min_count)
+def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
+    return WordVocab.train((normalize_text(item.question or "") for item in items), min_count=text.min_count)
 
 
-def train_answers(text: Text, items: Sequence[Item]) -> Answers:
-    """The classes by their frequency, those of equal frequency by code point."""
-    counts: Counter[str] = Counter()
+def train_answers(text: TextConfig, items: Sequence[Item]) -> Answers:
+    """The most frequent classes; of equal frequency the first by code point."""
+    written: dict[str, Counter[str]] = defaultdict(Counter)
     by_type: dict[str, Counter[str]] = defaultdict(Counter)
     for item in items:
-        for answer in map(plain_answer, item.references):
-            counts[answer] += 1
-            by_type[question_type(item)][answer] += 1
-    order = sorted(counts, key=lambda answer: (-counts[answer], answer))
-    prior = {kind: min(found, key=lambda answer: (-found[answer], answer)) for kind, found in by_type.items()}
-    longest = max(len(plain_question(item.question or "").split()) for item in items)
-    return Answers(tuple(order[: text.answers]), {**prior, "": order[0]}, longest)
+        for answer in map(clean_answer, item.references):
+            key = normalize_answer(answer)
+            written[key][answer] += 1
+            by_type[question_type(item)][key] += 1
+    texts = {key: _most_frequent(counts) for key, counts in written.items()}
+    order = sorted(written, key=lambda key: (-written[key].total(), texts[key]))
+    priors = {kind: min(counts, key=lambda key: (-counts[key], texts[key])) for kind, counts in by_type.items()}
+    longest = max(len(normalize_text(item.question or "").split()) for item in items)
+    type_priors = {kind: texts[key] for kind, key in {**priors, "": order[0]}.items()}
+    return Answers(tuple(texts[key] for key in order[: text.answers]), type_priors, longest)
+
+
+def _most_frequent(counts: Counter[str]) -> str:
+    return min(counts, key=lambda text: (-counts[text], text))
 
 
 def read_vectors(path: Path, vocab: Vocab) -> np.ndarray:
@@ -143,51 +167,54 @@ def read_vectors(path: Path, vocab: Vocab) -> np.ndarray:
     return vectors_VE
 
 
-def question_ids(text: Text, vocab: Vocab, question: str) -> list[int]:
-    """Ids of a question's words, as many as are to be read."""
-    return vocab.encode(plain_question(question))[: text.max_question or None]
+def question_ids(text: TextConfig, vocab: Vocab, question: str) -> list[int]:
+    """Ids of a question's words, as many as are read."""
+    return vocab.encode(normalize_text(question))[: text.max_question]
 
 
-def train_data(text: Text, vocab: Vocab, answers: Answers, items: Sequence[Item], sight: Sight, seed: int) -> Data:
-    """Every question that has a known answer, in batches of questions of like length; `Batch.streams` are the
-    question and what is seen, `Batch.targets_BT` its known answers, of which only `soft` targets has several."""
-    known = answers.known(items)
-    kept = [number for number, ids in enumerate(known) if ids]
+class Examples(NamedTuple):
+    """Loads a training example by its place among `kept`; streams: the question, for soft targets the scores of the
+    target's classes, and the image's features."""
+
+    text: TextConfig
+    items: Sequence[Item]
+    reader: ImageReader
+    kept: Sequence[int]
+    """numbers of the items that have a target"""
+    questions: Sequence[Sequence[int]]
+    classes: Sequence[Sequence[int]]
+    scores: Sequence[Sequence[float]]
+
+    def __call__(self, place: int, draw: int) -> Example:
+        number = self.kept[place]
+        image = self.items[number].image
+        assert image is not None
+        features = tuple(part[0] for part in self.reader([image]))
+        ids = list(self.classes[number])
+        if self.text.targets == "soft":
+            scores = np.array(self.scores[number], np.float32)
+            return Example(number, (self.questions[number], scores, *features), ids)
+        chosen = ids[draw % len(ids)] if self.text.targets == "sampled" else max(ids, key=ids.count)
+        return Example(number, (self.questions[number], *features), [chosen])
+
+
+def train_data(text: TextConfig, vocab: Vocab, answers: Answers, items: Sequence[Item], reader: ImageReader, seed: int) -> Data:
+    """Every question with an answer among the classes, in batches of questions of similar length."""
+    soft = answers.soft_targets(items) if text.targets == "soft" else []
+    classes = [ids for ids, _ in soft] if soft else answers.class_ids(items)
+    kept = [number for number, ids in enumerate(classes) if ids]
     if not kept:
         raise InputError("training questions must have at least one answer among the classes, got none")
     print0(
-        f"{len(kept):,} questions, {len(items) - len(kept):,} left out: no answer of theirs is one of "
+        f"{len(kept):,} training questions, {len(items) - len(kept):,} left out: none of their answers is among the "
         f"{len(answers.texts):,} classes"
     )
     questions = [question_ids(text, vocab, item.question or "") for item in items]
     sizes = [len(questions[number]) for number in kept]
-    budget = text.batch_questions * max(sizes)
-    batches = BucketBatchSampler(sizes, budget, seed=seed, max_items=text.batch_questions)
+    batches = BucketBatchSampler(sizes, text.batch_budget * max(sizes), seed=seed, max_items=text.batch_budget)
+    examples = Examples(text, items, reader, kept, questions, classes, [scores for _, scores in soft])
 
-    def load(place: int, draw: int) -> Example:
-        number = kept[place]
-        ids = known[number]
-        target = {"sampled": [ids[draw % len(ids)]], "soft": ids, "frequent": ids[:1]}[text.targets]
-        return Example(number, (questions[number], *(part[0] for part in sight([items[number].image]))), target)
+    def load(chosen: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
+        return loader(examples, collate, chosen, workers=text.workers, seed=seed, epoch=epoch)
 
-    def read(chosen: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
-        return loader(load, collate, chosen, workers=text.workers, seed=seed, epoch=epoch)
-
-    return Data(batches.epoch, read)
-
-
-def pairs(inputs: Sequence[str]) -> list[tuple[Path, str]]:
-    """What `predict` is given: pictures and texts about them, which alternate, or stand on a line with a tab between.
-
-    Raises InputError where one has no other, where a text holds no word, and where the two are the wrong way round.
-    """
-    parts = [part for line in inputs for part in line.split("\t")]
-    found = [(Path(path), text) for path, text in zip(parts[::2], parts[1::2], strict=False)]
-    for path, text in found:
-        if not path.is_file() and Path(text).is_file():
-            raise InputError(f"INPUT must be a picture and then a text about it, got {str(path)!r} before {text!r}")
-        if not plain_question(text):
-            raise InputError(f"the text about {path} must have at least one word, got {text!r}")
-    if len(parts) % 2 or not parts:
-        raise InputError(f"INPUT must be pictures and texts in turn, got {len(parts)} in all; put each text in quotes")
-    return found
+    return Data(batches.epoch, load)

@@ -1,8 +1,8 @@
-"""Sound: files to samples, and samples to features a frame.
+"""Audio: files to samples, and samples to log-mel or MFCC features.
 
 Samples are float32 in mono at 16 kHz. Features have a frame every 10 ms: `frame_count(n)` = ceil(n / 160) of them, and
-frame i stands for the samples from 160 i on; its window of 25 ms is centred on theirs, zeros beyond either end. So four
-frames belong to one of video at 25 a second, and a second is 100 frames whatever comes after it.
+frame i stands for the samples from 160 i on; its window of 25 ms is centered on theirs, zeros beyond either end. So
+four frames belong to one of video at 25 frames/s, and a second is 100 frames whatever comes after it.
 
 MFCC as Davis and Mermelstein 1980: pre-emphasis 0.97, Hamming window, power spectrum, 26 triangles evenly spaced in mel
 from 20 to 7600 Hz, logarithm, cosine transform, the first 13. Log-mel: Hann window, 40 or 80 triangles, logarithm.
@@ -25,7 +25,7 @@ from seqkit.errors import InputError
 
 Floats = NDArray[np.float32]
 
-RATE = 16_000  # samples a second
+SAMPLE_RATE = 16_000  # samples a second
 HOP = 160  # samples, 10 ms
 WINDOW = 400  # samples, 25 ms
 BINS = 512  # points of the Fourier transform
@@ -36,7 +36,7 @@ SPEEDS = (0.9, 1.0, 1.1)
 
 
 def read_audio(path: Path, *, start: float | None = None, end: float | None = None) -> Floats:
-    """The samples (N,) of a wav, flac, ogg or mp3 file of any rate and channels, or of its part from `start` to `end`.
+    """Reads the samples (N,) of a wav, flac, ogg or mp3 file of any rate and channels, or of the cut `start` to `end`.
 
     Channels are averaged. Raises InputError with the file's name for one that is missing, empty or damaged, is no
     sound, or does not reach as far as the cut.
@@ -66,11 +66,11 @@ def read_audio(path: Path, *, start: float | None = None, end: float | None = No
     samples_N: Floats = samples_NC.mean(1)
     if not np.isfinite(samples_N).all():
         raise InputError(f"{path}: every sample must be a finite number, got NaN or infinity; make the file again")
-    return resample(samples_N, rate, RATE)
+    return resample(samples_N, rate, SAMPLE_RATE)
 
 
 def _cut(path: Path, start: float, end: float | None, rate: int, length: int) -> tuple[int, int]:
-    """[first, last) in the file's own samples."""
+    """Returns the cut [first, last) in the file's own samples."""
     seconds = length / rate
     if not length:
         raise InputError(f"{path}: must hold at least one sample, got none; fetch it again")
@@ -86,7 +86,7 @@ def _cut(path: Path, start: float, end: float | None, rate: int, length: int) ->
 
 
 def resample(samples_N: Floats, rate: int, new_rate: int) -> Floats:
-    """ceil(N new_rate / rate) samples, by a windowed sinc."""
+    """Resamples to ceil(N new_rate / rate) samples by a windowed sinc."""
     if rate == new_rate:
         return samples_N
     from torchaudio.functional import resample as by_sinc
@@ -96,7 +96,7 @@ def resample(samples_N: Floats, rate: int, new_rate: int) -> Floats:
 
 
 def change_speed(samples_N: Floats, factor: float) -> Floats:
-    """Faster by `factor`, and higher by as much: ceil(N / factor) samples; times divide by it.
+    """Speed perturbation: faster by `factor` and higher in pitch, ceil(N / factor) samples; times divide by it.
 
     `factor` is taken to the nearest hundredth, such as one of SPEEDS.
     """
@@ -104,7 +104,7 @@ def change_speed(samples_N: Floats, factor: float) -> Floats:
 
 
 def stretch(features_TF: Floats, factor: float) -> Floats:
-    """Faster by `factor`: ceil(T / factor) frames, each between its two neighbours in time; times divide by it."""
+    """Time stretching of features by linear interpolation: ceil(T / factor) frames; times divide by `factor`."""
     times = np.minimum(np.arange(math.ceil(round(len(features_TF) / factor, 6))) * factor, len(features_TF) - 1)
     before = np.floor(times).astype(int)
     after = np.minimum(before + 1, len(features_TF) - 1)
@@ -114,17 +114,17 @@ def stretch(features_TF: Floats, factor: float) -> Floats:
 
 
 def frame_count(samples: int) -> int:
-    """T of so many samples."""
+    """Returns the number of frames T of so many samples."""
     return -(-samples // HOP)
 
 
 def log_mel(samples_N: Floats, count: int = 80) -> Floats:
-    """The logarithm of the power within each of `count` mel triangles, (T, count)."""
+    """Log-mel filterbank features (T, count)."""
     return _log_mel(samples_N, np.hanning(WINDOW + 1)[:-1], count)
 
 
 def mfcc(samples_N: Floats, count: int = 13, *, triangles: int = 26) -> Floats:
-    """The first `count` mel-frequency cepstral coefficients, (T, count); the first is the level."""
+    """Computes the first `count` mel-frequency cepstral coefficients (T, count); the first is the level."""
     from torchaudio.functional import create_dct
 
     sharp_N = samples_N - 0.97 * np.concatenate([samples_N[:1], samples_N[:-1]])
@@ -148,12 +148,12 @@ def _log_mel(samples_N: NDArray[np.floating[Any]], window: NDArray[np.float64], 
 def _triangles(count: int) -> NDArray[np.float64]:
     from torchaudio.functional import melscale_fbanks
 
-    filters_KM = melscale_fbanks(BINS // 2 + 1, LOWEST, HIGHEST, count, RATE)
+    filters_KM = melscale_fbanks(BINS // 2 + 1, LOWEST, HIGHEST, count, SAMPLE_RATE)
     return np.asarray(filters_KM, np.float64)
 
 
-def normalise(features_TF: Floats, mean_F: Floats | None = None, std_F: Floats | None = None) -> Floats:
-    """Each feature with mean 0 and deviation 1: over the utterance, or by the given statistics of a corpus."""
+def normalize(features_TF: Floats, mean_F: Floats | None = None, std_F: Floats | None = None) -> Floats:
+    """Standardizes each feature: over the utterance, or by the given mean and standard deviation of a corpus."""
     own = features_TF.astype(np.float64)
     mean = own.mean(0) if mean_F is None else mean_F
     std = own.std(0) if std_F is None else std_F
@@ -162,7 +162,7 @@ def normalise(features_TF: Floats, mean_F: Floats | None = None, std_F: Floats |
 
 
 def statistics(corpus: Iterable[Floats]) -> tuple[Floats, Floats]:
-    """Mean (F,) and deviation (F,) over every frame of (T, F) arrays, of which one at a time is held.
+    """Computes mean (F,) and standard deviation (F,) over all frames of (T, F) arrays, one held at a time.
 
     Raises ValueError where there is no frame.
     """
@@ -188,8 +188,8 @@ def spec_augment(
     frequency_width: int = 3,
     share: float = 0.2,
 ) -> Floats:
-    """A copy in which spans of frames and of features, each of a width from 0 to the given one, are 0: the mean of
-    normalised features. No span of frames is wider than `share` of the utterance."""
+    """SpecAugment: sets spans of frames and of features, each of a width from 0 to the given one, to 0 in a copy (the
+    mean of normalized features). No span of frames is wider than `share` of the utterance."""
     masked_TF = features_TF.copy()
     widest = min(time_width, int(share * len(masked_TF)))
     for axis_TF, masks, width in ((masked_TF, time_masks, widest), (masked_TF.T, frequency_masks, frequency_width)):

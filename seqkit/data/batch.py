@@ -1,8 +1,8 @@
-"""Items to padded tensors: the only place that pads, shifts, or adds BOS and EOS.
+"""Batching: examples to padded tensors. Padding, the shift of targets, BOS and EOS happen here and nowhere else.
 
 The order of an epoch is a pure function of (seed, epoch), and the seed of an item's augmentation one of
-(seed, epoch, item). So resuming in the middle of an epoch is slicing its list of batches, and neither the number of
-workers nor of processes changes what is learnt.
+(seed, epoch, index). So an epoch is resumed by slicing its list of batches, and the number of workers or of processes
+does not change what is learned.
 
 B batch, S source positions, T target positions.
 """
@@ -23,22 +23,24 @@ Row = Sequence[int] | NDArray[Any] | Tensor  # ids, or an array whose first dime
 
 
 class Example(NamedTuple):
-    """One item before padding."""
+    """One item as ids and arrays, before padding."""
 
-    item: int
+    index: int  # of the item in its dataset
     streams: tuple[Row, ...]
     target: Sequence[int]  # without BOS and EOS
 
 
 class PaddedSequence(NamedTuple):
-    """One source of a batch, padded with zeros, which for ids is PAD."""
+    """One input stream of a batch, padded with zeros (for ids, 0 is PAD)."""
 
     values: Tensor  # (B, S) int64 ids, or (B, S, ...) as the examples had it
     lengths_B: Tensor
 
 
 class Batch(NamedTuple):
-    items: tuple[int, ...]
+    """Padded inputs and targets of several examples, in their order."""
+
+    indices: tuple[int, ...]
     streams: tuple[PaddedSequence, ...]
     inputs_BT: Tensor  # BOS first
     targets_BT: Tensor  # EOS last, then PAD
@@ -47,11 +49,11 @@ class Batch(NamedTuple):
     def to(self, device: torch.device | str) -> "Batch":
         streams = tuple(PaddedSequence(*(t.to(device, non_blocking=True) for t in stream)) for stream in self.streams)
         inputs_BT, targets_BT, lengths_B = (t.to(device, non_blocking=True) for t in self[2:])
-        return Batch(self.items, streams, inputs_BT, targets_BT, lengths_B)
+        return Batch(self.indices, streams, inputs_BT, targets_BT, lengths_B)
 
 
 def pad(rows: Sequence[Row]) -> PaddedSequence:
-    """Rows of different length side by side; raises ValueError where they differ in more than length."""
+    """Pads rows of different length to one tensor; raises ValueError where they differ in more than length."""
     arrays = [np.asarray(row, np.int64 if isinstance(row, list | tuple) else None) for row in rows]
     if len({(array.shape[1:], array.dtype) for array in arrays}) != 1:
         found = ", ".join(sorted({f"{array.dtype} {array.shape}" for array in arrays}))
@@ -64,17 +66,17 @@ def pad(rows: Sequence[Row]) -> PaddedSequence:
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """The examples as one batch, in their order. Raises ValueError for none, or for streams that do not match."""
+    """Makes one batch of the examples, in their order. Raises ValueError for none, or for streams that do not match."""
     if not examples:
         raise ValueError("`examples` must hold at least one, got none")
     inputs_BT = pad([[BOS, *example.target] for example in examples]).values
     targets_BT, lengths_B = pad([[*example.target, EOS] for example in examples])
     streams = tuple(pad(rows) for rows in zip(*(example.streams for example in examples), strict=True))
-    return Batch(tuple(example.item for example in examples), streams, inputs_BT, targets_BT, lengths_B)
+    return Batch(tuple(example.index for example in examples), streams, inputs_BT, targets_BT, lengths_B)
 
 
 class BucketBatchSampler:
-    """Batches of items of like length, within a budget of padded positions."""
+    """Batches of items of similar length, each within a budget of padded positions."""
 
     def __init__(
         self,
@@ -86,9 +88,10 @@ class BucketBatchSampler:
         max_items: int | None = None,
         pool: int = 100,
     ) -> None:
-        """sizes: the length of every item, or of its several sequences. budget: the most of rows x
-        longest sequence in a batch; an item above it is a batch of its own. pool: how many batches' worth of items,
-        at most half of all, are sorted together; more pads less, fewer mixes better. Without shuffle items stay put.
+        """sizes: the length of every item, or of its several sequences. budget: the largest rows x
+        longest sequence of a batch; an item above it is a batch of its own. pool: how many batches' worth of items,
+        at most half of all, are sorted together: more for less padding, fewer for better mixing. Without `shuffle` the
+        order stays.
         """
         if budget < 1 or (max_items is not None and max_items < 1) or pool < 1:
             raise ValueError(f"`budget`, `max_items`, `pool` must be at least 1, got {budget}, {max_items}, {pool}")
@@ -111,7 +114,7 @@ class BucketBatchSampler:
 
     def _sorted(self, pool_N: NDArray[np.int64]) -> NDArray[np.int64]:
         """By the longest sequence, then by how much the first exceeds the last, up and down in turn so that
-        neighbours stay alike. The sort is stable: items of equal sizes stay in random order."""
+        neighbors stay alike. The sort is stable: items of equal sizes stay in random order."""
         longest_N, sizes_NK = self.longest_N[pool_N], self.sizes_NK[pool_N]
         turn_N = np.where(longest_N % 2 == 0, 1, -1)
         return pool_N[np.lexsort((turn_N * (sizes_NK[:, 0] - sizes_NK[:, -1]), longest_N))]
@@ -135,7 +138,7 @@ def item_seeds(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 
 class _Loaded(Generic[T]):
-    """Batches that are loaded when they are asked for, here or in a worker process."""
+    """Dataset of batches, each loaded when it is asked for, here or in a worker process."""
 
     def __init__(
         self,
@@ -150,7 +153,7 @@ class _Loaded(Generic[T]):
         return len(self.batches)
 
     def __getitem__(self, number: int) -> T | InputError:
-        """An InputError is given back whole: raised, DataLoader would put a traceback into its text."""
+        """Loads a batch; an InputError is returned, since DataLoader would put a traceback into a raised one."""
         try:
             return self.batch(number)
         except InputError as error:
@@ -173,10 +176,10 @@ def loader(
     seed: int = 0,
     epoch: int = 0,
 ) -> Iterator[T]:
-    """`collate` of the loaded items of every batch, in order.
+    """Yields every batch, loaded and collated, in order.
 
-    load: from an item's index and the seed of its augmentation, new each epoch, to its example. workers: processes
-    that load ahead; 0 loads in this one. Their number changes nothing but the time.
+    load: from an item's index and the seed of its augmentation (new each epoch) to its example. workers: number of
+    loader processes; 0 loads in this one. The number changes nothing but the time.
     """
     count = 1 + max((item for batch in batches for item in batch), default=-1)
     loaded: Any = _Loaded(load, collate, batches, item_seeds(seed, epoch, count))
@@ -194,7 +197,7 @@ def loader(
 
 
 class Data(NamedTuple):
-    """The training set as an order and a way to load."""
+    """A training set: the order of its batches, and how to load them."""
 
     epoch: Callable[[int], Sequence[Sequence[int]]]
     """from an epoch's number to its batches of item numbers, always the same"""

@@ -1,4 +1,4 @@
-"""Features of a frozen CNN, computed once and read a picture at a time; training then holds no CNN and no pictures.
+"""Feature cache: features of a frozen CNN, computed once and read one image at a time.
 
 A file that was not touched since it was seen (path, size and times are the same) costs no more than a look at it; one
 that was moved, copied or touched is known by the SHA-256 of its bytes; only new bytes are decoded, by threads, while
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from seqkit.data.feature_store import Half, Records, Writer, locked, open_records, plain, read_record
+from seqkit.data.feature_store import FeatureStore, HalfArray, StoreWriter, locked, open_store, plain, read_record
 from seqkit.data.image import Pixels, Square, to_pixels
 from seqkit.errors import InputError
 
@@ -37,11 +37,11 @@ Stamps = NDArray[np.bytes_]
 WORKERS = min(8, os.cpu_count() or 1)  # threads that read and decode; that work leaves Python's lock
 
 
-class Cache:
-    """The features of N pictures in the order they were asked for: a row number a picture, and a file that is opened
-    for each access. So it needs little memory, and passes to other processes as it is."""
+class FeatureCache:
+    """The features of N images in the order of the request: a row number per image, and a file that is opened for each
+    access. It needs little memory and can be passed to other processes."""
 
-    def __init__(self, records: Records, rows_N: NDArray[np.int64], bad: Mapping[int, str]) -> None:
+    def __init__(self, records: FeatureStore, rows_N: NDArray[np.int64], bad: Mapping[int, str]) -> None:
         self.data_file, self.shapes, self.rows_N = records.data_file, records.shapes, rows_N
         self.bad = bad
         """what is wrong with each picture that has no features, by its number"""
@@ -50,7 +50,7 @@ class Cache:
     def __len__(self) -> int:
         return len(self.rows_N)
 
-    def __getitem__(self, number: int) -> tuple[Half, ...]:
+    def __getitem__(self, number: int) -> tuple[HalfArray, ...]:
         """The float16 arrays that `extract` gave for one picture. Raises InputError for a bad one."""
         number = range(len(self))[number]
         if number in self.bad:
@@ -60,7 +60,7 @@ class Cache:
         return tuple(part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True))
 
 
-def build(
+def build_cache(
     folder: Path,
     paths: Sequence[Path],
     extract: Extract,
@@ -69,8 +69,8 @@ def build(
     square: Square,
     batch: int = 32,
     skip_bad: bool = False,
-) -> Cache:
-    """The features of pictures, from the cache in `folder` where it has them, else computed and added to it.
+) -> FeatureCache:
+    """Returns the features of images, from the cache in `folder` where it has them, else computed and added to it.
 
     extract: the CNN, as a Backbone's `extractor()`; it is called without gradients. key: all that decides what it
     gives for its pixels, as a Backbone's `key()`; `square` and the pictures' bytes are added here. A cache with
@@ -80,31 +80,31 @@ def build(
     """
     folder, wanted = Path(folder), json.loads(json.dumps({**key, **square.key()}))
     stamps = np.fromiter(map(stamp_of, paths), "S16", len(paths))
-    records, bad = open_records(folder, wanted), dict[int, str]()
+    records, bad = open_store(folder, wanted), dict[int, str]()
     if (records.rows(stamps) < 0).any():
         with locked(folder):
-            records = open_records(folder, wanted)
+            records = open_store(folder, wanted)
             if records.complaint:
                 print(f"{folder}: {records.complaint}", file=sys.stderr, flush=True)
             todo = np.flatnonzero(records.rows(stamps) < 0).tolist()
-            with Writer(folder, wanted, records, len(todo)) as writer:
+            with StoreWriter(folder, wanted, records, len(todo)) as writer:
                 read = partial(_read, paths, stamps, square, writer)
                 with closing(_ahead(read, todo, 2 * batch + WORKERS)) as reads:
                     shown = tqdm(reads, folder.name, len(todo), unit=" images", disable=None)
                     bad = _fill(writer, shown, stamps, partial(_features, extract), batch, skip_bad)
-        records = open_records(folder, wanted)
-    return Cache(records, records.rows(stamps), bad)
+        records = open_store(folder, wanted)
+    return FeatureCache(records, records.rows(stamps), bad)
 
 
 def _fill(
-    writer: Writer,
+    writer: StoreWriter,
     reads: Iterable[tuple[int, Read]],
     stamps: Stamps,
-    features: Callable[[Sequence[Pixels]], list[Half]],
+    features: Callable[[Sequence[Pixels]], list[HalfArray]],
     batch: int,
     skip_bad: bool,
 ) -> dict[int, str]:
-    """Adds what was read; what was wrong with the others, by number."""
+    """Adds what was read; returns the faults of the other images by number."""
     bad: dict[int, str] = {}
     waiting: dict[bytes, Pixels] = {}  # by content, so that copies are computed once
     seen: list[tuple[bytes, bytes]] = []
@@ -133,7 +133,7 @@ def _fill(
     return bad
 
 
-def _features(extract: Extract, squares: Sequence[Pixels]) -> list[Half]:
+def _features(extract: Extract, squares: Sequence[Pixels]) -> list[HalfArray]:
     with torch.no_grad():
         arrays = [array.detach().to("cpu", torch.float16).numpy() for array in extract(to_pixels(squares))]
     if not all(np.isfinite(array).all() for array in arrays):
@@ -141,7 +141,7 @@ def _features(extract: Extract, squares: Sequence[Pixels]) -> list[Half]:
     return arrays
 
 
-def _read(paths: Sequence[Path], stamps: Stamps, square: Square, writer: Writer, number: int) -> Read:
+def _read(paths: Sequence[Path], stamps: Stamps, square: Square, writer: StoreWriter, number: int) -> Read:
     """The hash of a file's bytes, and its pixels unless the cache has those bytes."""
     path = paths[number]
     try:
@@ -157,7 +157,7 @@ def _read(paths: Sequence[Path], stamps: Stamps, square: Square, writer: Writer,
 
 
 def stamp_of(path: Path) -> bytes:
-    """Other as soon as the file was written to, moved or touched; empty where there is none."""
+    """Returns a stamp that changes when the file is written, moved or touched; empty where there is none."""
     try:
         status = os.stat(path)
     except OSError:
@@ -167,7 +167,7 @@ def stamp_of(path: Path) -> bytes:
 
 
 def _ahead(work: Callable[[int], Read], numbers: Sequence[int], depth: int) -> Generator[tuple[int, Read], None, None]:
-    """The results in order, `depth` of them being worked at by threads ahead of the one asked for."""
+    """Yields results in order; threads work up to `depth` ahead."""
     pool, rest = ThreadPoolExecutor(WORKERS), iter(numbers)
     try:
         pending = deque((number, pool.submit(work, number)) for number in islice(rest, depth))

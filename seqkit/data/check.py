@@ -1,4 +1,4 @@
-"""`seqkit check DIR`: is everything in a folder of manifests fit to train on?
+"""`seqkit check DIR`: checks a folder of manifests before training.
 
 Problems would stop or spoil training and end the command with status 2; remarks are for a person to judge. Each
 names file, line, id and key, and says what to do.
@@ -24,7 +24,7 @@ LONG = 250  # words; longer texts are remarked on
 
 
 def check(folder: Path) -> tuple[dict[str, list[Line]], list[Finding]]:
-    """The items of every manifest in `folder`, and all that is wrong or odd. Raises InputError where there is none."""
+    """Reads every manifest in `folder`; returns its items and all findings. Raises InputError where there is none."""
     paths = sorted(folder.glob("*.jsonl"))
     if not paths:
         raise InputError(f"{folder}: must be a folder with manifests such as train.jsonl, got no *.jsonl in it")
@@ -41,7 +41,7 @@ def check(folder: Path) -> tuple[dict[str, list[Line]], list[Finding]]:
 
 
 def _read(path: Path, findings: list[Finding]) -> list[Line]:
-    """The valid lines; `findings` grows by the others."""
+    """Reads the valid lines; faults of the others go to `findings`."""
     lines: list[Line] = []
     first: dict[str, int] = {}
     try:
@@ -66,7 +66,7 @@ def _read(path: Path, findings: list[Finding]) -> list[Line]:
 
 
 def texts(item: Item) -> Iterator[tuple[str, str]]:
-    """(key, text) of everything that a model may read or write."""
+    """Yields (key, text) of every text that a model may read or write."""
     for key, text in (("source", item.source), ("question", item.question)):
         if text is not None:
             yield key, text
@@ -90,7 +90,7 @@ def _texts(lines: Sequence[Line]) -> Iterator[Finding]:
 
 
 def _characters(lines: Sequence[Line]) -> Iterator[Finding]:
-    """Characters that tend to be accidents: control, private, unassigned, invisible, or the mark of a lost one."""
+    """Finds characters that are rarely meant: control, private, unassigned, invisible, or the replacement character."""
     names = {"Cc": "control", "Co": "private", "Cn": "unassigned", "Cf": "invisible"}
     meant = set("\t\n\u200c\u200d")  # the last two spell words in some scripts
     for line in lines:
@@ -103,7 +103,7 @@ def _characters(lines: Sequence[Line]) -> Iterator[Finding]:
 
 
 def _keys(lines: Sequence[Line]) -> Iterator[Finding]:
-    """Keys that look misspelt, and inputs that some items of a file have and others have not."""
+    """Finds keys that look misspelled, and inputs that only some items of a file have."""
     inputs = ("source", "question", *MEDIA)
     counts = Counter((line.file, key) for line in lines for key in inputs if getattr(line.item, key) is not None)
     sizes = Counter(line.file for line in lines)
@@ -118,7 +118,7 @@ def _keys(lines: Sequence[Line]) -> Iterator[Finding]:
 
 
 def _leaks(lines: Sequence[Line]) -> Iterator[Finding]:
-    """What stands in two manifests, so that a score on one says little after training on the other."""
+    """Finds what stands in two manifests: leakage between splits."""
     first: dict[Hashable, Line] = {}
     for line in lines:
         for key, value in _identity(line.item):
@@ -129,7 +129,7 @@ def _leaks(lines: Sequence[Line]) -> Iterator[Finding]:
 
 
 def _identity(item: Item) -> Iterator[tuple[str, Hashable]]:
-    """(key, value) that no item of another split should share."""
+    """Yields (key, value) that no item of another split should share."""
     yield "id", item.id
     media = [key for key in MEDIA if getattr(item, key) is not None]
     for key in media:
@@ -139,7 +139,7 @@ def _identity(item: Item) -> Iterator[tuple[str, Hashable]]:
 
 
 def summary(file: str, lines: Sequence[Line]) -> Iterator[str]:
-    """Counts and lengths of one manifest, for people."""
+    """Yields lines with counts and lengths of one manifest."""
     items = [line.item for line in lines]
     counts = Counter(key for item in items for key in MEDIA if getattr(item, key) is not None)
     counts["speakers"] = len({item.speaker for item in items} - {None})

@@ -1,4 +1,4 @@
-"""The rules of `seqkit check` about what lies outside a manifest: media files, their lengths, and arrays.
+"""Rules of `seqkit check` for media files, their lengths, and feature arrays.
 
 A rule goes over the items of all manifests, so that it can compare them.
 """
@@ -42,7 +42,7 @@ def media(lines: Sequence[Line]) -> Iterator[Finding]:
 
 
 def images(lines: Sequence[Line]) -> Iterator[Finding]:
-    """Pictures that cannot be decoded to their end; each file is read once, however many items show it."""
+    """Finds images that cannot be decoded to their end; each file is read once."""
     from seqkit.data.image import read_image
 
     pictured = [line for line in lines if line.item.image and line.item.image.is_file()]
@@ -62,7 +62,7 @@ def images(lines: Sequence[Line]) -> Iterator[Finding]:
 
 
 def times(lines: Sequence[Line]) -> Iterator[Finding]:
-    """Cuts that reach past `seconds`, and words outside their cut."""
+    """Finds cuts that reach past `seconds`, and words outside their cut."""
     for line in lines:
         item = line.item
         length = float("inf") if item.seconds is None else item.seconds
@@ -78,7 +78,7 @@ def times(lines: Sequence[Line]) -> Iterator[Finding]:
 
 
 def features(lines: Sequence[Line]) -> Iterator[Finding]:
-    """Arrays that are none, of another width than the first, or shorter than their cut."""
+    """Finds feature files that are no array, of another width than the first, or shorter than their cut."""
     first: tuple[int, str] | None = None
     for line in lines:
         path, rows, place = line.item.features, line.item.rows, line.at("features")

@@ -1,4 +1,4 @@
-"""Containers of video and sound (mp4, mpg, mkv, avi, ...): what is in them, decoded as far as they are whole.
+"""Media containers (mp4, mpg, mkv, avi, ...): their streams, decoded as far as the file is intact.
 
 Times are seconds of the file's own clock.
 """
@@ -16,17 +16,17 @@ from seqkit.errors import InputError
 
 Note = Callable[[str], None]
 
-TICKS = 25  # frames a second, where a file does not say
+FRAME_RATE = 25  # frames a second, where a file does not say
 JUMP = 10.0  # seconds from a frame to the next; more is a damaged time stamp
 
 
 def ignore(note: str) -> None:
-    """Hears what is odd about a file, and lets it be."""
+    """Ignores remarks about a file."""
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """The container, closed at the end. Raises InputError, naming the file, for one that is none."""
+    """Opens a container and closes it at the end. Raises InputError, naming the file, for one that is none."""
     if not path.is_file():
         raise InputError(f"{path}: no such video; correct the path or fetch the file")
     if not path.stat().st_size:
@@ -43,7 +43,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    """The stream of moving pictures. Raises InputError where there is none."""
+    """Returns the video stream. Raises InputError where there is none."""
     moving = _moving(container)
     if moving:
         return moving[0]
@@ -52,14 +52,14 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
 
 
 def _moving(container: InputContainer) -> list[av.VideoStream]:
-    """Without the pictures on records' sleeves."""
+    """Returns the video streams that are not cover art."""
     return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
 
 
 def timed_frames(container: InputContainer, path: Path, note: Note) -> Iterator[tuple[float, float, av.VideoFrame]]:
-    """Frames with time and duration in seconds, the times put right where they run back or far ahead."""
+    """Yields frames with time and duration in seconds; times that run back or far ahead are corrected."""
     stream = video_stream(container, path)
-    step = float(1 / (stream.average_rate or stream.guessed_rate or TICKS))
+    step = float(1 / (stream.average_rate or stream.guessed_rate or FRAME_RATE))
     last, shift, number, jumps = -step, 0.0, 0, 0
     for number, frame in enumerate(whole(container, stream, note), 1):
         time = last + step if frame.time is None else frame.time + shift
@@ -76,7 +76,7 @@ def timed_frames(container: InputContainer, path: Path, note: Note) -> Iterator[
 
 
 def whole(container: InputContainer, stream: Any, note: Note) -> Iterator[Any]:
-    """Every frame of the stream that can be decoded, to the end of the file or to where it is cut off."""
+    """Yields every frame of the stream that can be decoded, to the end of the file or to where it is truncated."""
     stream.codec_context.thread_count = 1  # the processes of a preparation fill the machine
     packets, damaged = container.demux(stream), 0
     packet: Any = ...
@@ -91,7 +91,7 @@ def whole(container: InputContainer, stream: Any, note: Note) -> Iterator[Any]:
 
 
 def first_time(path: Path) -> float | None:
-    """When the first frame is shown, in seconds of the file's own time; None of sound alone."""
+    """Returns the time of the first video frame on the file's own clock, in seconds; None for sound alone."""
     with opened(path) as container:
         if not _moving(container):
             return None

@@ -1,4 +1,4 @@
-"""A growing file of float16 records of one size, found by the files they were computed from.
+"""Feature store: a growing file of float16 records of one size, indexed by the files they were computed from.
 
 A store is a folder:
     cache.json          what the records depend on (the key), the shapes of a record's arrays, the names of the others
@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from seqkit.data.files import atomic_write
 from seqkit.errors import InputError
 
-Half = NDArray[np.float16]
+HalfArray = NDArray[np.float16]
 ENTRY = np.dtype([("stamp", "S16"), ("content", "S32"), ("row", "<i8"), ("check", "<u4"), ("unused", "<u4")])
 HEADER, FORMAT = "cache.json", 1
 SAMPLE = 16  # records whose checksum is compared on opening
@@ -45,12 +45,12 @@ COMMIT = 5.0  # seconds of work that a machine which loses power may lose
 
 
 def plain(digest: bytes) -> bytes:
-    """A hash as numpy gives it back: zeros at the end of fixed-size bytes do not count."""
+    """Strips trailing zeros of a hash, as numpy does in fixed-size bytes."""
     return digest.rstrip(b"\0")
 
 
-class Records(NamedTuple):
-    """What a folder holds that can be used; `complaint` says why that is less than was there."""
+class FeatureStore(NamedTuple):
+    """The usable records of a folder; `complaint` says why some are left out."""
 
     data_file: Path
     index_file: Path
@@ -63,7 +63,7 @@ class Records(NamedTuple):
         return sum(map(prod, self.shapes))
 
     def rows(self, stamps: Sequence[bytes] | NDArray[np.bytes_]) -> NDArray[np.int64]:
-        """The row of every stamp, -1 where there is none. Both sides are sorted: searches at random are slow."""
+        """Looks up the row of every stamp, -1 where there is none. Sorts both sides: random search is slow."""
         stamps_N = np.asarray(stamps, "S16")
         order_R, turn_N = np.argsort(self.entries_R["stamp"], kind="stable"), np.argsort(stamps_N)
         sorted_R = self.entries_R["stamp"][order_R]
@@ -75,16 +75,16 @@ class Records(NamedTuple):
         return rows_N
 
 
-def open_records(folder: Path, key: Mapping[str, Any]) -> Records:
-    """The records in `folder` that were made with this key and are whole; none, under fresh names, else."""
+def open_store(folder: Path, key: Mapping[str, Any]) -> FeatureStore:
+    """Opens the store in `folder` if it was made with this key and is intact; else an empty one under new names."""
     name = secrets.token_hex(4)
-    nothing = Records(folder / f"features-{name}.f16", folder / f"index-{name}.bin")
+    nothing = FeatureStore(folder / f"features-{name}.f16", folder / f"index-{name}.bin")
     if not (folder / HEADER).exists():
         return nothing
     try:
         header = json.loads((folder / HEADER).read_bytes())
         shapes = tuple(tuple(map(int, shape)) for shape in header["shapes"])
-        found = Records(folder / header["features"], folder / header["index"], shapes)
+        found = FeatureStore(folder / header["features"], folder / header["index"], shapes)
         theirs = {"format": header["format"], **header["key"]}
         bytes_R = found.index_file.read_bytes()
         stored_R = np.frombuffer(bytes_R, ENTRY, len(bytes_R) // ENTRY.itemsize)
@@ -103,9 +103,9 @@ def open_records(folder: Path, key: Mapping[str, Any]) -> Records:
     return found._replace(complaint=f"{lost} of {len(stored_R)} pictures cut off in the cache" if lost else "")
 
 
-def read_record(data_file: Path, row: int, width: int) -> Half:
-    """One record (W,). Each has a mapping of its own, as a long-lived one would count all that was ever read as memory
-    in use; and it is asked for as a whole, as pages fetched one by one take ten times longer from a disk.
+def read_record(data_file: Path, row: int, width: int) -> HalfArray:
+    """Reads one record (W,). Each has a memory map of its own, since a long-lived one would count all that was ever
+    read as memory in use; and it is fetched as a whole, since single pages take ten times longer from a disk.
 
     Raises InputError where the file was removed or cut off since it was opened.
     """
@@ -122,8 +122,8 @@ def read_record(data_file: Path, row: int, width: int) -> Half:
         raise InputError(f"{data_file}: must stay as it was opened, got {error}; build the cache again") from None
 
 
-def _intact(records: Records) -> bool:
-    """Whether records here and there are those that were written."""
+def _intact(records: FeatureStore) -> bool:
+    """Compares the checksums of a sample of records."""
     sample = np.linspace(0, len(records.entries_R) - 1, min(SAMPLE, len(records.entries_R)), dtype=np.int64)
     return all(
         crc32(read_record(records.data_file, int(entry["row"]), records.width).tobytes()) == entry["check"]
@@ -133,7 +133,7 @@ def _intact(records: Records) -> bool:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Alone in adding to `folder`, which is made; waits for another process, and says so."""
+    """Locks `folder` (made where missing) for writing; waits for another process, and says so."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / "cache.lock", "w")  # noqa: SIM115 (closed below)
@@ -151,10 +151,10 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would leave it to a process that was forked within
 
 
-class Writer:
-    """Adds records within a `with` block, whose end, whatever ends it, keeps them. The caller holds the lock."""
+class StoreWriter:
+    """Adds records within a `with` block, whose end always commits them. The caller holds the lock."""
 
-    def __init__(self, folder: Path, key: Mapping[str, Any], records: Records, expected: int) -> None:
+    def __init__(self, folder: Path, key: Mapping[str, Any], records: FeatureStore, expected: int) -> None:
         """expected: about how many records will be added, for which the disk must have room."""
         self.folder, self.key, self.records, self.expected = folder, key, records, expected
         self.row = 1 + int(records.entries_R["row"].max(initial=-1))
@@ -165,7 +165,7 @@ class Writer:
         self.committed = time.monotonic()
         self.files = ExitStack()
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> "StoreWriter":
         if self.records.shapes:
             self._open()
         return self
@@ -178,7 +178,7 @@ class Writer:
                 self._commit()
 
     def find(self, content: bytes) -> tuple[int, int] | None:
-        """Row and checksum of the record of a file with these bytes. Threads may ask."""
+        """Looks up row and checksum of the record of a file with these bytes. Thread-safe."""
         at = int(np.searchsorted(self.contents_R, np.bytes_(content)))
         if at < len(self.contents_R) and self.contents_R[at] == content:
             entry = self.records.entries_R[self.order_R[at]]
@@ -186,7 +186,7 @@ class Writer:
         return self.added.get(content)
 
     def note(self, stamp: bytes, content: bytes) -> None:
-        """A file with this stamp has these bytes, whose record is there."""
+        """Records that the file with this stamp has these bytes, whose record exists."""
         found = self.find(content)
         if found is None:
             raise ValueError(f"`content` must be that of a record, got {content.hex()}")
@@ -195,7 +195,7 @@ class Writer:
             self._commit()
 
     def add(self, contents: Sequence[bytes], arrays: Sequence[NDArray[Any]]) -> None:
-        """Records of B files from arrays (B, ...). Raises InputError for a disk without room."""
+        """Adds the records of B files from arrays (B, ...). Raises InputError for a disk without room."""
         shapes = tuple(array.shape[1:] for array in arrays)
         if not self.records.shapes:
             self.records = self.records._replace(shapes=shapes)
@@ -212,7 +212,7 @@ class Writer:
             self.row += 1
 
     def _open(self, fresh: bool = False) -> None:
-        """Whatever lies behind the last good record goes, and so do files that the header no longer names."""
+        """Truncates behind the last valid record and removes files that the header no longer names."""
         data, index, shapes, entries_R, _ = self.records
         self._check_room()
         self.data = self.files.enter_context(open(data, "ab", buffering=0))  # noqa: SIM115
@@ -245,7 +245,7 @@ class Writer:
 
 
 def _write(file: IO[bytes], array: NDArray[Any], folder: Path) -> None:
-    """Unbuffered, so that nothing is left to write when a disk is full."""
+    """Writes unbuffered, so that nothing is left to write when a disk is full."""
     rest = memoryview(array.tobytes())
     try:
         while rest:

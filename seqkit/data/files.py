@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and lines of text read so that every fault has a place."""
+"""Atomic writing of files, and reading of text lines with line numbers."""
 
 import gzip
 import os
@@ -13,7 +13,7 @@ from seqkit.errors import InputError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that appears at `path` complete when the block ends, and not at all when it raises."""
+    """Opens a binary file that replaces `path` when the block ends, and does not when it raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -35,7 +35,7 @@ def _umask() -> int:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of every line, plain or gzipped by its name's ending.
+    """Yields (number from 1, text) of every line; names ending in .gz are gzipped.
 
     Only a line feed ends a line, so that two halves of a parallel corpus stay parallel whatever other
     separators their texts hold; a carriage return before it and a byte order mark are dropped.

@@ -1,8 +1,8 @@
-"""Still pictures: files to upright RGB pixels, and those to the squares that CNNs take.
+"""Images: files to upright RGB pixels, and those to the square inputs of CNNs.
 
-A square shows either the whole picture, stretched, or its largest centred square. Stretching is the rule here:
+A square shows either the whole image, stretched, or its largest centered square. Stretching is the rule here:
 attention and boxes need the whole picture, and a caption may be about its margin. The crop keeps shapes as ImageNet
-networks learnt them, for one vector a picture. Both are one antialiased bilinear resampling.
+networks learned them, for one vector a picture. Both are one antialiased bilinear resampling.
 
 Coordinates are pixels from the upper left corner of the upright picture; a box is left, top, right, bottom, and the
 picture itself is the box (0, 0, width, height).
@@ -57,7 +57,7 @@ DAMAGE = (
 
 
 def read_image(path: Path, *, at_least: int | None = None) -> Pixels:
-    """The picture (H, W, 3): upright, alpha laid over white, of several frames the first.
+    """Reads an image (H, W, 3): upright, alpha laid over white, of several frames the first.
 
     With `at_least`, a picture whose sides are several times as many pixels is made smaller by a whole factor, and a
     JPEG is decoded small, in a fraction of time and memory. Raises InputError with the file's name for one that is
@@ -76,7 +76,7 @@ def read_image(path: Path, *, at_least: int | None = None) -> Pixels:
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """(height, width) of the upright picture in pixels, by its header; what `read_image` raises for a bad one."""
+    """Reads (height, width) in pixels of the upright image from its header. Raises what `read_image` raises."""
     with _opened(Path(path)) as image:
         width, height = image.size
         if image.format == "TIFF":  # whose reader has turned the size already
@@ -85,62 +85,62 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def mirror(image: Pixels) -> Pixels:
-    """The picture (H, W, 3) with left and right exchanged."""
+    """Flips an image (H, W, 3) horizontally."""
     return np.ascontiguousarray(image[:, ::-1])
 
 
 def to_pixels(squares: Sequence[Pixels]) -> Tensor:
-    """Squares of one size as a uint8 tensor (B, 3, H, W); in memory a pixel's colours stay side by side."""
+    """Stacks squares of one size to a uint8 tensor (B, 3, H, W) in channels-last memory."""
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
 
 
 class Square(NamedTuple):
-    """What a CNN sees of a picture: the whole of it stretched to `size` x `size` pixels, or the centre of it."""
+    """The square input of a CNN: the whole image stretched to `size` x `size` pixels, or its center crop."""
 
     size: int
     crop: bool = False
 
     def key(self) -> dict[str, int | bool | str]:
-        """All that decides the pixels of a square, for the key of a cache."""
+        """Returns all that decides the pixels of a square, for the key of a cache."""
         return {"pixels": self.size, "crop": self.crop, "resampling": "bilinear, from twice the size"}
 
     def read(self, path: Path) -> Pixels:
-        """The square of a file. Raises what `read_image` raises."""
+        """Reads the square of a file. Raises what `read_image` raises."""
         return self.of(read_image(path, at_least=2 * self.size))
 
     def of(self, image: Pixels) -> Pixels:
-        """The square (size, size, 3) of a picture (H, W, 3)."""
+        """Makes the square (size, size, 3) of an image (H, W, 3)."""
         box = self.region(*image.shape[:2])
         size = (self.size, self.size)
         return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, box=box))
 
     def region(self, height: int, width: int) -> tuple[float, float, float, float]:
-        """The box of the picture that the square shows."""
+        """Returns the box of the image that the square shows."""
         if not self.crop:
             return 0.0, 0.0, float(width), float(height)
         left, top = max(0, width - height) / 2, max(0, height - width) / 2
         return left, top, width - left, height - top
 
     def to_square(self, boxes: ArrayLike, height: int, width: int) -> Boxes:
-        """Boxes (N, 4) of a picture in the pixels of its square, cut off at the square's edges."""
+        """Maps boxes (N, 4) of an image to its square, clipped to the square's edges."""
         left, top, right, bottom = self.region(height, width)
         scale = np.array([self.size / (right - left), self.size / (bottom - top)] * 2)
         moved_N4 = (np.asarray(boxes, np.float64).reshape(-1, 4) - [left, top, left, top]) * scale
         clipped_N4: Boxes = np.clip(moved_N4, 0, self.size)
         return clipped_N4
 
-    def to_picture(self, boxes: ArrayLike, height: int, width: int) -> Boxes:
-        """Boxes (N, 4) of a square in the pixels of its picture."""
+    def to_image(self, boxes: ArrayLike, height: int, width: int) -> Boxes:
+        """Maps boxes (N, 4) of a square to its image."""
         left, top, right, bottom = self.region(height, width)
         scale = np.array([(right - left) / self.size, (bottom - top) / self.size] * 2)
         boxes_N4: Boxes = np.asarray(boxes, np.float64).reshape(-1, 4) * scale + [left, top, left, top]
         return boxes_N4
 
     def cells(self, rows: int, columns: int, height: int, width: int) -> Boxes:
-        """The box (S, 4) of the picture that lies under every cell of a CNN's grid."""
+        """Returns the box (S, 4) of the image under every cell of a CNN's grid."""
         y, x = np.mgrid[:rows, :columns]
         grid = np.stack([x, y, x + 1, y + 1], -1).reshape(-1, 4)
-        return self.to_picture(grid * (self.size / np.array([columns, rows] * 2)), height, width)
+        return self.to_image(grid * (self.size / np.array([columns, rows] * 2)), height, width)
 
 
 @contextmanager
@@ -192,17 +192,17 @@ def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
         return Image.fromarray(_eight_bits(np.asarray(image), path)).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
-    colours = image.convert("RGBA")
-    white = Image.new("RGB", colours.size, "white")
-    white.paste(colours, mask=colours.getchannel("A"))
+    colors = image.convert("RGBA")
+    white = Image.new("RGB", colors.size, "white")
+    white.paste(colors, mask=colors.getchannel("A"))
     return white
 
 
-def _eight_bits(grey_HW: NDArray[np.generic], path: Path) -> Pixels:
-    """Grey of 16 bits in 8; wider samples have no scale of their own and must fit into 16."""
-    low, high = grey_HW.min(), grey_HW.max()
-    if grey_HW.dtype.kind == "f" or low < 0 or high > 65535:
+def _eight_bits(gray_HW: NDArray[np.generic], path: Path) -> Pixels:
+    """Converts 16-bit gray to 8 bits; wider samples have no scale of their own and must fit into 16."""
+    low, high = gray_HW.min(), gray_HW.max()
+    if gray_HW.dtype.kind == "f" or low < 0 or high > 65535:
         raise InputError(
-            f"{path}: must have 8 or 16 bits a sample, got {grey_HW.dtype} from {low} to {high}; convert it to 8 bits"
+            f"{path}: must have 8 or 16 bits a sample, got {gray_HW.dtype} from {low} to {high}; convert it to 8 bits"
         )
-    return ((grey_HW.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return ((gray_HW.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The manifest: one JSON object a line and an item; preparation scripts write it, recipes read it.
+"""Manifests: JSON lines, one item per line. Preparation scripts write them, recipes read them.
 
 In a file, media paths are relative to the file's own folder or absolute; in an Item they are ready to open.
 Times are seconds, rows count from 0.
@@ -45,7 +45,7 @@ KEYS = tuple(f.name for f in fields(Item) if f.name != "extra")
 
 
 def read_manifest(path: Path, *, needed: Sequence[str] = ()) -> list[Item]:
-    """Every item of the file, in its order.
+    """Reads every item of a manifest, in its order.
 
     Raises InputError, naming file, line, id and key, for the first line that is not a valid item or lacks one of the
     keys `needed`, and for a file that is missing or empty.
@@ -72,10 +72,10 @@ def read_manifest(path: Path, *, needed: Sequence[str] = ()) -> list[Item]:
 
 
 def write_manifest(path: Path, items: Iterable[Item]) -> int:
-    """Writes the items as they come, whole or not at all; how many there were.
+    """Writes a manifest atomically; returns the number of items.
 
-    Media inside the manifest's folder are written relative to it, others absolute; ids are the caller's to
-    keep unique, so that millions of items can stream through. Raises InputError for an item that is not valid.
+    Media inside the manifest's folder are written relative to it, others absolute. The caller keeps ids unique, so that
+    millions of items can stream through. Raises InputError for an item that is not valid.
     """
     path, number = Path(path), 0
     folder = Path(os.path.abspath(path.parent))
@@ -88,7 +88,7 @@ def write_manifest(path: Path, items: Iterable[Item]) -> int:
 
 
 def parse_line(line: str, folder: Path, place: str) -> Item:
-    """The item of one line of a manifest in `folder`; `place` begins every InputError."""
+    """Parses one line of a manifest in `folder`; `place` begins every InputError."""
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
@@ -98,7 +98,7 @@ def parse_line(line: str, folder: Path, place: str) -> Item:
 
 
 def parse_item(values: Any, folder: Path, place: str) -> Item:
-    """The item that a decoded line describes, its media paths joined to `folder`; `place` begins every InputError."""
+    """Makes an item of a decoded JSON line, media paths joined to `folder`; `place` begins every InputError."""
     if not isinstance(values, dict):
         raise InputError(f"{place}: must be a JSON object, got {_shown(values)}")
     if "id" not in values:
@@ -123,7 +123,7 @@ def parse_item(values: Any, folder: Path, place: str) -> Item:
 
 
 def _parsed(path: Path) -> Iterator[tuple[int, Item]]:
-    """(line number, item); blank lines are passed over."""
+    """Yields (line number, item); blank lines are skipped."""
     if not path.is_file():
         others = ", ".join(sorted(p.name for p in path.parent.glob("*.jsonl"))) or "none"
         raise InputError(f"{path}: no such manifest; manifests in this folder: {others}")

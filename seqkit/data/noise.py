@@ -1,4 +1,4 @@
-"""Noise at a stated ratio to the speech: white (the published one), babble, or a recording.
+"""Additive noise at a given signal-to-noise ratio: white (as published), babble, or a recording.
 
 A signal-to-noise ratio is 10 log10 of the mean square of the speech over that of the noise, in dB. Speech is measured
 where there is some: within the words whose times are known, else in the windows of 25 ms whose energy is within 30 dB
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.data.audio import RATE, WINDOW, Floats
+from seqkit.data.audio import SAMPLE_RATE, WINDOW, Floats
 
 Words = Sequence[tuple[str, float, float]]  # word, start and end
 Noise = Callable[[int, str], Floats]  # so many samples of noise for a key
@@ -25,17 +25,17 @@ QUIETEST = 30.0  # dB below the loudest window that still counts as speech
 
 
 def generator(key: str) -> np.random.Generator:
-    """Random numbers that depend on the text alone."""
+    """Random generator seeded by a text alone."""
     return np.random.default_rng(np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4"))
 
 
 def white(count: int, key: str) -> Floats:
-    """Gaussian, as loud at every frequency."""
+    """White Gaussian noise."""
     return generator(key).standard_normal(count, np.float32)
 
 
 def babble(ids: Sequence[str], read: Callable[[str], Floats], *, talkers: int = 6) -> Noise:
-    """The speech of `talkers` other items at once, each as loud and from a place of its own, round and round.
+    """Babble noise: speech of `talkers` other items at equal level, each from a random offset, repeated as needed.
 
     `read` gives an item's samples. An item is another one where its id does not begin the key. Raises ValueError, when
     noise is asked for, where there are too few others.
@@ -55,13 +55,13 @@ def babble(ids: Sequence[str], read: Callable[[str], Floats], *, talkers: int = 
 
 
 def recording(samples_N: Floats) -> Noise:
-    """A recording of noise from a place of each key's own, round and round."""
+    """Recorded noise from a random offset per key, repeated as needed."""
     return lambda count, key: _turned(samples_N, count, generator(key))
 
 
 def speech_rms(samples_N: Floats, words: Words = ()) -> float:
-    """The root of the mean square of the speech; 0 for silence."""
-    spans = [samples_N[round(start * RATE) : round(end * RATE)] for _, start, end in words]
+    """Root mean square of the speech; 0 for silence."""
+    spans = [samples_N[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] for _, start, end in words]
     if any(map(len, spans)):
         return _rms(np.concatenate(spans))
     windows = np.pad(samples_N, (0, -len(samples_N) % WINDOW)).reshape(-1, WINDOW)
@@ -71,7 +71,7 @@ def speech_rms(samples_N: Floats, words: Words = ()) -> float:
 
 
 def add_noise(samples_N: Floats, snr: float | None, *, key: str, noise: Noise = white, words: Words = ()) -> Floats:
-    """The samples with noise at `snr` dB for `key`, which is the item's id; None is clean, the samples as they are.
+    """Adds noise at `snr` dB; `key` is the item's id. With None the samples stay as they are.
 
     Over silence no ratio is defined, and it stays as it is. Where the sum would leave -1 to 1 it is made less loud as
     a whole, so that a file can hold it unclipped; the ratio stays. Raises ValueError for silent noise.
@@ -89,7 +89,7 @@ def add_noise(samples_N: Floats, snr: float | None, *, key: str, noise: Noise = 
 
 
 def _turned(samples_N: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """`count` samples from a random place on, round and round."""
+    """`count` samples from a random offset, repeated as needed."""
     turned_N: Floats = np.resize(np.roll(samples_N, -int(rng.integers(len(samples_N)))), count)
     return turned_N
 

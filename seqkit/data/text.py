@@ -1,6 +1,6 @@
-"""Text before it becomes ids: named normalisations, characters, and words that can be put together again.
+"""Text normalization and reversible word tokenization.
 
-A word-level token keeps the knowledge of where spaces were by a joiner mark (as in OpenNMT's tokeniser,
+A token marks with a joiner the side on which no space was (as in OpenNMT's tokenizer,
 Klein et al. 2017, arXiv:1701.02810): `join_words(words(text))` is `normalize_whitespace(text)`, exactly.
 """
 
@@ -21,12 +21,12 @@ _TOKEN = re.compile(rf"{_LETTER}+(?:['’]{_LETTER}+|(?<=\d)[.,]\d{_LETTER}*)*|\
 
 
 def normalize_whitespace(text: str) -> str:
-    """Composed Unicode (NFC), every run of white space one space, none at the ends."""
+    """Normalizes to NFC with single spaces: every run of white space is one space, none at the ends."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def strip_punctuation(text: str) -> str:
-    """Punctuation (Unicode category P) becomes white space, except an apostrophe between two letters."""
+    """Replaces punctuation (Unicode category P) by white space, except an apostrophe between two letters."""
 
     def kept(place: int, char: str) -> bool:
         inside = char in "'’" and text[place - 1 : place].isalpha() and text[place + 1 : place + 2].isalpha()
@@ -35,20 +35,24 @@ def strip_punctuation(text: str) -> str:
     return " ".join("".join(c if kept(i, c) else " " for i, c in enumerate(text)).split())
 
 
-NORMALISATIONS = {"squeeze": normalize_whitespace, "lower": str.lower, "strip_punctuation": strip_punctuation}
+NORMALIZATIONS = {
+    "normalize_whitespace": normalize_whitespace,
+    "lower": str.lower,
+    "strip_punctuation": strip_punctuation,
+}
 
 
-def normalise(text: str, names: Iterable[str]) -> str:
-    """`text` after the named normalisations, in the order given. Raises InputError for an unknown name."""
+def normalize(text: str, names: Iterable[str]) -> str:
+    """Applies the named normalizations in the order given. Raises InputError for an unknown name."""
     for name in names:
-        if name not in NORMALISATIONS:
-            raise InputError(f"`normalise` must be among {', '.join(NORMALISATIONS)}, got {name!r}")
-        text = NORMALISATIONS[name](text)
+        if name not in NORMALIZATIONS:
+            raise InputError(f"`normalize` must be among {', '.join(NORMALIZATIONS)}, got {name!r}")
+        text = NORMALIZATIONS[name](text)
     return text
 
 
 def words(text: str) -> list[str]:
-    """Words and single marks of punctuation, each with the joiner on a side where no space was.
+    """Splits into words and single punctuation marks, each with the joiner on a side where no space was.
 
     Between two tokens that touch, the mark of punctuation carries it; where both are punctuation, the later.
     A joiner in the text itself is read as a black square, which it resembles.
@@ -67,7 +71,7 @@ def words(text: str) -> list[str]:
 
 
 def join_words(tokens: Iterable[str]) -> str:
-    """The text whose `words` the tokens are; a joiner that has no neighbour on its side disappears."""
+    """Joins the tokens of `words` to the text; a joiner without a neighbor on its side disappears."""
     text, joined = "", True
     for token in tokens:
         core = token.removeprefix(JOINER).removesuffix(JOINER)

@@ -1,13 +1,13 @@
-"""Clips of mouths: crops, colours, and the changes that training makes to them.
+"""Video clips as tensors: crops, color conversion, and augmentation.
 
 A clip is a tensor (T, C, H, W), uint8, or floats on the scale from 0 to 1; what changes pixels keeps the type. Random
 changes draw from the generator that they are given. Those that change a clip's length give the map from its new frames
 to the old ones, by which the times of words follow. Times are seconds, frame i lasts from i / rate to (i + 1) / rate.
 
-Deleted and doubled frames, mirrored clips, standardised channels: Assael et al. 2016, arXiv:1611.01599, sections 4.1
+Deleted and doubled frames, mirrored clips, standardized channels: Assael et al. 2016, arXiv:1611.01599, sections 4.1
 and 4.2. Erasing: Zhong et al. 2020, arXiv:1708.04896.
 
-T frames, C channels (3: red, green, blue; 1: grey), H and W pixels.
+T frames, C channels (3: red, green, blue; 1: gray), H and W pixels.
 """
 
 import math
@@ -20,12 +20,12 @@ from torch import Tensor
 
 Words = Sequence[tuple[str, float, float]]  # word, start, end
 
-RATE = 25.0  # frames a second, if nothing else is said
-LUMA = (0.299, 0.587, 0.114)  # of red, green, blue in grey: ITU-R BT.601
+FRAME_RATE = 25.0  # frames a second, if nothing else is said
+LUMA = (0.299, 0.587, 0.114)  # of red, green, blue in gray: ITU-R BT.601
 
 
 def to_clip(frames: NDArray[np.uint8] | Tensor) -> Tensor:
-    """Frames (T, H, W, 3) or (T, H, W) as a clip; colours stay side by side in memory.
+    """Makes a clip of frames (T, H, W, 3) or (T, H, W), in channels-last memory.
 
     Raises ValueError for another shape or type.
     """
@@ -35,8 +35,8 @@ def to_clip(frames: NDArray[np.uint8] | Tensor) -> Tensor:
     return clip.permute(0, 3, 1, 2) if clip.ndim == 4 else clip[:, None]
 
 
-def span(start: float, end: float, frames: int, rate: float = RATE) -> tuple[int, int]:
-    """[first, last) of a clip's frames that a time from `start` to `end` touches: at least one.
+def span(start: float, end: float, frames: int, rate: float = FRAME_RATE) -> tuple[int, int]:
+    """Returns the frames [first, last) that the time from `start` to `end` touches, at least one.
 
     Raises ValueError where it lies outside the clip.
     """
@@ -47,9 +47,9 @@ def span(start: float, end: float, frames: int, rate: float = RATE) -> tuple[int
 
 
 def crop(clip: Tensor, height: int, width: int, *, jitter: int = 0, rng: np.random.Generator | None = None) -> Tensor:
-    """The middle `height` x `width` pixels; with `rng`, moved by up to `jitter` pixels each way, within the picture.
+    """Center crop of `height` x `width` pixels; with `rng`, shifted by up to `jitter` pixels each way.
 
-    One move for the whole clip. Raises ValueError where the clip is smaller.
+    One shift for the whole clip, inside the frame. Raises ValueError where the clip is smaller.
     """
     tall, wide = clip.shape[-2:]
     if height > tall or width > wide:
@@ -61,15 +61,15 @@ def crop(clip: Tensor, height: int, width: int, *, jitter: int = 0, rng: np.rand
 
 
 def resize(clip: Tensor, height: int, width: int) -> Tensor:
-    """Stretched to `height` x `width` pixels, bilinear and antialiased."""
+    """Resizes to `height` x `width` pixels, bilinear and antialiased."""
     if tuple(clip.shape[-2:]) == (height, width):
         return clip
     clip = clip.contiguous(memory_format=torch.channels_last)  # ten times as fast as plain floats
     return torch.nn.functional.interpolate(clip, (height, width), mode="bilinear", antialias=True)
 
 
-def grey(clip: Tensor) -> Tensor:
-    """(T, 1, H, W), by the weights of LUMA; a grey clip stays as it is."""
+def to_grayscale(clip: Tensor) -> Tensor:
+    """Converts to grayscale (T, 1, H, W) by the weights LUMA; a grayscale clip stays as it is."""
     if clip.shape[1] == 1:
         return clip
     made: Tensor = torch.tensordot(clip.float(), torch.tensor(LUMA), ([1], [0]))[:, None]
@@ -77,12 +77,12 @@ def grey(clip: Tensor) -> Tensor:
 
 
 def mirror(clip: Tensor) -> Tensor:
-    """Left and right exchanged."""
+    """Flips horizontally."""
     return clip.flip(-1)
 
 
 def jitter_frames(frames: int, rng: np.random.Generator, *, delete: float = 0.05, duplicate: float = 0.05) -> Tensor:
-    """The map (new T,) from new frames to old: each frame is left out, or there twice, with these probabilities.
+    """Draws a map (new T,) from new frames to old: each frame is deleted or duplicated with these probabilities.
 
     At least one frame stays. `clip[map]` is the new clip; sound beside it does not follow. Raises ValueError where the
     two exceed 1 together.
@@ -96,8 +96,10 @@ def jitter_frames(frames: int, rng: np.random.Generator, *, delete: float = 0.05
     return torch.from_numpy(np.repeat(np.arange(frames), times_T))
 
 
-def move_words(words: Words, new_to_old: Tensor, frames: int, rate: float = RATE) -> list[tuple[str, float, float]]:
-    """The words of a clip of so many frames, with their times in the clip made of it by the map.
+def move_words(
+    words: Words, new_to_old: Tensor, frames: int, rate: float = FRAME_RATE
+) -> list[tuple[str, float, float]]:
+    """Moves word times from a clip of so many frames to the clip made by the map.
 
     A word whose frames are all left out has an end equal to its start.
     """
@@ -111,10 +113,10 @@ def move_words(words: Words, new_to_old: Tensor, frames: int, rate: float = RATE
 
 
 def erase(
-    clip: Tensor, rng: np.random.Generator, *, share: float = 0.4, seconds: float = 0.4, rate: float = RATE
+    clip: Tensor, rng: np.random.Generator, *, share: float = 0.4, seconds: float = 0.4, rate: float = FRAME_RATE
 ) -> Tensor:
-    """A copy in which one box, of sides up to `share` of the picture's, is filled for up to `seconds`, with the clip's
-    own average of each channel."""
+    """Random erasing: fills one box, of sides up to `share` of the frame's, for up to `seconds` with the clip's channel
+    means, in a copy."""
     made = clip.clone()
     limits = (int(seconds * rate), int(share * clip.shape[2]), int(share * clip.shape[3]))
     place = []
@@ -128,15 +130,15 @@ def erase(
     return made
 
 
-def standardise(clip: Tensor, mean_C: Sequence[float], std_C: Sequence[float]) -> Tensor:
-    """float32 with each channel's mean and deviation, on the scale from 0 to 1, taken out."""
+def standardize(clip: Tensor, mean_C: Sequence[float], std_C: Sequence[float]) -> Tensor:
+    """Standardizes each channel by mean and standard deviation on the scale from 0 to 1; float32."""
     scale = 255.0 if clip.dtype == torch.uint8 else 1.0
     mean_C11, std_C11 = (scale * torch.tensor(values)[:, None, None] for values in (mean_C, std_C))
     return (clip.float() - mean_C11) / std_C11
 
 
 def statistics(clips: Iterable[Tensor]) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel over every pixel of uint8 clips, on the scale from 0 to 1.
+    """Computes mean and standard deviation of each channel over all pixels of uint8 clips, on the scale from 0 to 1.
 
     One clip at a time is held, and sums are of whole numbers: exact, in whatever order the clips come. Raises
     ValueError for clips of another type, or where there is no pixel.

@@ -1,8 +1,8 @@
-"""Video files: frames and sound on one clock, and clips stored as JPEG pictures that load fast.
+"""Video files: frames and sound on one clock, and clips stored as JPEG frames that load fast.
 
-The clock has 25 ticks a second and begins with the first frame. A tick shows the frame nearest to it by time stamp,
-whatever the file's own rate; sound becomes 16,000 samples a second of one channel, 640 samples a tick, with silence
-where the file has none. Telephones' frames are turned upright. Everything streams: memory does not grow with the
+Video is resampled to 25 frames/s, beginning with the first frame: each output frame is the one nearest by time stamp,
+whatever the file's own rate. Sound is resampled to 16 kHz mono, 640 samples per frame, with silence where the file has
+none. Rotated frames are turned upright. Everything streams: memory does not grow with the
 length of a file.
 
 A stored clip is an .mp4 of JPEG frames (MJPEG, which players show) with a note in JSON as its comment. Any frame can
@@ -26,7 +26,7 @@ from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from seqkit.data.container import TICKS, Note, first_time, ignore, opened, timed_frames, video_stream, whole
+from seqkit.data.container import FRAME_RATE, Note, first_time, ignore, opened, timed_frames, video_stream, whole
 from seqkit.data.files import atomic_write
 from seqkit.errors import InputError
 
@@ -35,23 +35,23 @@ Samples = NDArray[np.int16]
 Size = Callable[[int, int], tuple[int, int]]
 X = TypeVar("X")
 
-RATE = 16_000  # samples a second
-PER_TICK = RATE // TICKS
+SAMPLE_RATE = 16_000  # samples a second
+SAMPLES_PER_FRAME = SAMPLE_RATE // FRAME_RATE
 QUALITY = 85  # of JPEG
-SLIP = PER_TICK  # samples by which sound may be off its place before it is put right
+SLIP = SAMPLES_PER_FRAME  # samples by which sound may be off its place before it is put right
 
 
 def read_frames(
     path: Path, *, layout: str = "rgb24", size: Size | None = None, note: Note = ignore
 ) -> Iterator[Pixels]:
-    """Every tick's frame, upright: (H, W, 3) for rgb24 and bgr24, (H, W) for gray.
+    """Yields upright frames at 25 frames/s: (H, W, 3) for rgb24 and bgr24, (H, W) for gray.
 
     `size` gives the (height, width) to make of the file's own. `note` hears of damage: of a file that is cut off come
     the frames before the cut. Raises InputError, naming the file, where no video can be decoded.
     """
     with opened(path) as container:
         empty, reformat = True, VideoReformatter().reformat  # one for all: it keeps its tables
-        for frame in on_clock(timed_frames(container, path, note)):
+        for frame in at_frame_rate(timed_frames(container, path, note)):
             empty = False
             height, width = size(frame.height, frame.width) if size else (frame.height, frame.width)
             picture = reformat(frame, width, height, layout, interpolation="AREA", threads=1)
@@ -60,37 +60,37 @@ def read_frames(
         raise InputError(f"{path}: must hold a video, got no frame that can be decoded; fetch the file again")
 
 
-def on_clock(timed: Iterable[tuple[float, float, X]]) -> Iterator[X]:
-    """For every tick the nearest of the values, each with its time and duration in seconds; the first is at tick 0."""
-    begin, tick = 0.0, 0
+def at_frame_rate(timed: Iterable[tuple[float, float, X]]) -> Iterator[X]:
+    """Resamples (time, duration, value) to 25 values/s: the nearest in time, beginning with the first."""
+    begin, number = 0.0, 0
     last: tuple[float, float, X] | None = None
     for here in timed:
         begin = here[0] if last is None else begin
-        while last is not None and begin + tick / TICKS < (last[0] + here[0]) / 2:
+        while last is not None and begin + number / FRAME_RATE < (last[0] + here[0]) / 2:
             yield last[2]
-            tick += 1
+            number += 1
         last = here
-    while last is not None and (tick == 0 or begin + (tick + 0.5) / TICKS <= last[0] + last[1]):
+    while last is not None and (number == 0 or begin + (number + 0.5) / FRAME_RATE <= last[0] + last[1]):
         yield last[2]
-        tick += 1
+        number += 1
 
 
 def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:
-    """Blocks (N,) of the sound, the first sample at the time of the first frame; none of a file without sound.
+    """Yields blocks (N,) of samples, the first at the time of the first frame; none for a file without sound.
 
     Raises InputError, naming the file, where it cannot be opened.
     """
     begin = first_time(path)
     with opened(path) as container:
         streams = container.streams.audio
-        to_mono, place, kind = av.AudioResampler("s16", "mono", RATE), 0, None
+        to_mono, place, kind = av.AudioResampler("s16", "mono", SAMPLE_RATE), 0, None
         for frame in whole(container, streams[0], note) if streams else ():
             before, kind = kind, (frame.format.name, frame.layout.name, frame.sample_rate)
             if before not in (None, kind):  # another recording was appended
-                to_mono = av.AudioResampler("s16", "mono", RATE)
+                to_mono = av.AudioResampler("s16", "mono", SAMPLE_RATE)
             for piece in to_mono.resample(frame):
                 samples: Samples = piece.to_ndarray()[0].astype(np.int16)
-                late = 0 if begin is None or piece.time is None else round((piece.time - begin) * RATE) - place
+                late = 0 if begin is None or piece.time is None else round((piece.time - begin) * SAMPLE_RATE) - place
                 if late > SLIP or (late > 0 and place == 0):
                     yield np.zeros(late, np.int16)
                     place += late
@@ -101,14 +101,14 @@ def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:
         yield from (piece.to_ndarray()[0].astype(np.int16) for piece in to_mono.resample(None) if place)
 
 
-def write_wav(path: Path, blocks: Iterable[Samples], ticks: int) -> bool:
-    """A file of exactly `ticks` ticks, 16 bits; False, and no file, where there is no sound at all."""
-    blocks, left = iter(blocks), ticks * PER_TICK
+def write_wav(path: Path, blocks: Iterable[Samples], frames: int) -> bool:
+    """Writes 16-bit sound of exactly `frames` frames; returns False, and writes nothing, where there is no sound."""
+    blocks, left = iter(blocks), frames * SAMPLES_PER_FRAME
     first = next(blocks, None)
     if first is None:
         return False
     with atomic_write(path) as file, wave.open(file, "wb") as sound:
-        sound.setparams((1, 2, RATE, left, "NONE", ""))
+        sound.setparams((1, 2, SAMPLE_RATE, left, "NONE", ""))
         for block in itertools.chain([first], blocks):
             sound.writeframes(block[:left].astype("<i2").tobytes())
             left -= min(left, len(block))
@@ -119,18 +119,18 @@ def write_wav(path: Path, blocks: Iterable[Samples], ticks: int) -> bool:
 
 
 def write_clip(path: Path, frames: Iterable[Pixels], note: Mapping[str, Any]) -> int:
-    """Stores frames (H, W, 3), blue first, all of one size, and a note; how many there were."""
+    """Writes frames (H, W, 3) in BGR order, all of one size, with a note; returns their number."""
     number = 0
     with atomic_write(path) as file, av.open(file, "w", "mp4") as container:
         container.metadata["comment"] = json.dumps(note)
         stream = None
         for pixels in frames:
             if stream is None:
-                stream = container.add_stream("mjpeg", rate=TICKS)
+                stream = container.add_stream("mjpeg", rate=FRAME_RATE)
                 stream.height, stream.width = pixels.shape[:2]
                 stream.pix_fmt = "yuvj420p"
             packet = av.Packet(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
-            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, TICKS), True
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, FRAME_RATE), True
             packet.pts = packet.dts = number
             packet.duration = 1
             container.mux(packet)
@@ -140,19 +140,19 @@ def write_clip(path: Path, frames: Iterable[Pixels], note: Mapping[str, Any]) ->
     return number
 
 
-def read_clip(path: Path, *, start: float = 0.0, end: float | None = None, grey: bool = False) -> Pixels:
-    """The frames (T, H, W, 3), red first, or grey (T, H, W), from second `start` to `end`, at least one.
+def read_clip(path: Path, *, start: float = 0.0, end: float | None = None, grayscale: bool = False) -> Pixels:
+    """Reads frames (T, H, W, 3) in RGB order, or grayscale (T, H, W), from second `start` to `end`, at least one.
 
     Reads stored clips fast and any other video too. Raises InputError, naming the file, for one that cannot be decoded
     or has no frame in the cut.
     """
-    first = round(start * TICKS)
-    count = None if end is None else max(1, round(end * TICKS) - first)
+    first = round(start * FRAME_RATE)
+    count = None if end is None else max(1, round(end * FRAME_RATE) - first)
     with opened(path) as container:
         stored = "comment" in container.metadata and video_stream(container, path).codec_context.name == "mjpeg"
-        frames = list(_pictures(container, path, first, count, grey)) if stored else []
+        frames = list(_pictures(container, path, first, count, grayscale)) if stored else []
     if not stored:
-        layout, stop = "gray" if grey else "rgb24", None if count is None else first + count
+        layout, stop = "gray" if grayscale else "rgb24", None if count is None else first + count
         frames = list(itertools.islice(read_frames(path, layout=layout), first, stop))
     if not frames:
         raise InputError(f"{path}: must have frames after second {start:g}, got none; correct `start` of its item")
@@ -160,7 +160,7 @@ def read_clip(path: Path, *, start: float = 0.0, end: float | None = None, grey:
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """What `write_clip` was given as note; empty for another video. Raises InputError for a file that is none."""
+    """Reads the note that `write_clip` stored; empty for another video. Raises InputError for a file that is none."""
     with opened(path) as container:
         comment = container.metadata.get("comment", "")
     try:
@@ -171,19 +171,21 @@ def read_note(path: Path) -> dict[str, Any]:
 
 
 def declared_duration(path: Path) -> float:
-    """The length that a file says it has, without decoding it; 0 where it says none. Raises InputError as above."""
+    """Reads the duration declared in the container, in seconds; 0 where there is none. Raises InputError as above."""
     with opened(path) as container:
         return (container.duration or 0) / av.time_base
 
 
-def _pictures(container: InputContainer, path: Path, first: int, count: int | None, grey: bool) -> Iterator[Pixels]:
+def _pictures(
+    container: InputContainer, path: Path, first: int, count: int | None, grayscale: bool
+) -> Iterator[Pixels]:
     stream = container.streams.video[0]
-    unit = stream.time_base or Fraction(1, TICKS)
-    mode = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
+    unit = stream.time_base or Fraction(1, FRAME_RATE)
+    mode = cv2.IMREAD_GRAYSCALE if grayscale else cv2.IMREAD_COLOR_RGB
     if first:
-        container.seek(int(first / TICKS / unit), stream=stream)
+        container.seek(int(first / FRAME_RATE / unit), stream=stream)
     for packet in container.demux(stream):
-        number = first if packet.pts is None else round(packet.pts * unit * TICKS)
+        number = first if packet.pts is None else round(packet.pts * unit * FRAME_RATE)
         if count is not None and number >= first + count:
             break
         if not packet.size or number < first:

@@ -1,4 +1,4 @@
-"""Text to ids and back: characters, words or subwords, behind one protocol.
+"""Vocabularies of characters, words or subwords: text to ids and back.
 
 Protocol: `encode(text)` to ids without BOS and EOS; `decode(ids)` to text; `tokens(text)`, the pieces that `encode`
 numbers; `join(tokens)` to text; `token(id)`; `len()`; `train(texts, ...)`; `save(folder, name)`. Ids 0 to 3 are PAD,
@@ -6,7 +6,7 @@ BOS, EOS and UNK in every vocabulary. `decode` leaves out PAD, BOS and EOS, and 
 does: an unknown token is a fault of the text, and hiding it would flatter a score.
 
 Subwords: BPE (Sennrich et al. 2016, arXiv:1508.07909) or unigram (Kudo 2018, arXiv:1804.10959) by sentencepiece;
-sampled encodings are BPE-dropout (Provilkov et al. 2020, arXiv:1910.13267) or subword regularisation (Kudo).
+sampled encodings are BPE-dropout (Provilkov et al. 2020, arXiv:1910.13267) or subword regularization (Kudo).
 """
 
 import io
@@ -25,7 +25,7 @@ UNKNOWN = "⁇"  # how UNK reads in decoded text
 
 
 class _Table:
-    """Whole tokens and their ids, the specials first."""
+    """Token table: tokens and their ids, special tokens first."""
 
     def __init__(self, kind: str, tokens: Sequence[str]) -> None:
         self.kind = kind
@@ -37,12 +37,12 @@ class _Table:
         _write(Path(folder), name, ".json", json.dumps(content, ensure_ascii=False, indent=0).encode())
 
     def text(self, ids: Iterable[int]) -> list[str]:
-        """The tokens of `ids` that are part of the text."""
+        """Returns the tokens of `ids` that are part of the text."""
         return [UNKNOWN if i == UNK else self.tokens[i] for i in ids if i not in (PAD, BOS, EOS)]
 
 
 def _counted(counts: Counter[str], min_count: int, max_size: int | None) -> list[str]:
-    """Frequent first, ties by code point, so that the order of the texts does not matter."""
+    """Sorts tokens by frequency, ties by code point, so that the order of the texts does not matter."""
     if max_size is not None and max_size <= len(SPECIALS):
         raise InputError(f"`max_size` must be above {len(SPECIALS)}, the special tokens, got {max_size}")
     kept = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
@@ -53,7 +53,7 @@ def _counted(counts: Counter[str], min_count: int, max_size: int | None) -> list
 
 
 class CharVocab:
-    """One id a character of the squeezed text (NFC, single spaces)."""
+    """Character vocabulary: one id per character of the text in NFC with single spaces."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         """`tokens` are the characters in the order of their ids, from 4 on."""
@@ -87,7 +87,7 @@ class CharVocab:
 
 
 class WordVocab:
-    """One id a word or mark of punctuation; `join` puts spaces back where they were."""
+    """Word vocabulary: one id per word or punctuation mark; `join` restores spaces."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         """`tokens` are the words in the order of their ids, from 4 on."""
@@ -121,17 +121,17 @@ class WordVocab:
 
 
 class SubwordVocab:
-    """Pieces of words learnt by sentencepiece; a piece that starts a word starts with ▁."""
+    """Subword vocabulary trained by sentencepiece; a piece that starts a word starts with ▁."""
 
     def __init__(self, model: bytes) -> None:
-        """`model` is a serialised sentencepiece model. Raises InputError where it is not, or its specials differ."""
+        """`model` is a serialized sentencepiece model. Raises InputError where it is not, or its specials differ."""
         import sentencepiece
 
         self._model = model
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError:
-            raise InputError("`model` must be a serialised sentencepiece model, got other bytes") from None
+            raise InputError("`model` must be a serialized sentencepiece model, got other bytes") from None
         got = (self._pieces.pad_id(), self._pieces.bos_id(), self._pieces.eos_id(), self._pieces.unk_id())
         if got != (PAD, BOS, EOS, UNK):
             raise InputError(f"`model` must have pad, bos, eos, unk = 0, 1, 2, 3, got {got}; train it with these ids")
@@ -214,7 +214,7 @@ KINDS: dict[str, Callable[[list[str]], CharVocab | WordVocab]] = {"characters": 
 
 
 def train_vocab(units: str, texts: Sequence[str], size: int) -> Vocab:
-    """A vocabulary of `units` subwords, words or characters, of at most `size` entries but for characters."""
+    """Trains a vocabulary of `units` (subwords, words or characters); `size` limits subwords and words."""
     if units == "subwords":
         return SubwordVocab.train(texts, size)
     if units == "words":
@@ -225,7 +225,7 @@ def train_vocab(units: str, texts: Sequence[str], size: int) -> Vocab:
 
 
 def load_vocab(folder: Path, name: str) -> Vocab:
-    """What `save(folder, name)` wrote. Raises InputError for a missing or broken file."""
+    """Loads what `save(folder, name)` wrote. Raises InputError for a missing or broken file."""
     table, model = Path(folder) / f"{name}.json", Path(folder) / f"{name}.model"
     if model.is_file():
         try:
@@ -247,7 +247,7 @@ def load_vocab(folder: Path, name: str) -> Vocab:
 
 
 def _write(folder: Path, name: str, suffix: str, content: bytes) -> None:
-    """One vocabulary a name: a file of the other kind from an earlier save goes."""
+    """Writes a vocabulary file and removes one of the other kind with the same name."""
     with atomic_write(folder / (name + suffix)) as file:
         file.write(content)
     other = {".json": ".model", ".model": ".json"}[suffix]

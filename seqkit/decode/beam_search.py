@@ -17,7 +17,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqkit.decode.search import NEG_INF, NOTHING, Hypothesis, Model, Scorers, Search, advance, begin, leaving, top
+from seqkit.decode.search import (
+    NEG_INF,
+    NOTHING,
+    Hypothesis,
+    Model,
+    Scorers,
+    Search,
+    init_prefixes,
+    score_next_tokens,
+    split_closed,
+    top,
+)
 from seqkit.nn.memory import repeat, select
 
 
@@ -42,22 +53,22 @@ def beam(
     """The `nbest` hypotheses of each sentence, best first: fewer where fewer exist, and one empty
     hypothesis of score -inf where the options contradict each other and nothing may be said.
 
-    `state`: instead of `model.start(memories)`, one row a sentence. `scorers`: with their weights.
+    `state`: instead of `model.initial_state(memories)`, one row a sentence. `scorers`: with their weights.
     """
     shared = getattr(model, "shares_memories", False)
-    memories, prefixes, max_len_B = begin(model, memories, state, search, scorers, 1)
+    memories, prefixes, max_len_B = init_prefixes(model, memories, state, search, scorers, 1)
     longest = int(max_len_B.max())
     beams = _start(max_len_B, search.beam)
     results: list[list[Hypothesis]] = [[]] * len(beams.item_B)
     for length in range(1, longest + 1):
-        logprob_NV, rank_NV, prefixes = advance(model, memories, prefixes, search, scorers)
+        logprob_NV, rank_NV, prefixes = score_next_tokens(model, memories, prefixes, search, scorers)
         if length == 1:  # after BOS the hypotheses of a sentence are one
             logprob_NV, rank_NV, prefixes = repeat((logprob_NV, rank_NV, prefixes), search.beam)
             memories = memories if shared else repeat(memories, search.beam)
         beams, parent_N, token_N = _extend(beams, logprob_NV, rank_NV, prefixes.tokens_NT, search, bool(scorers))
         prefixes = select(prefixes, parent_N)
         prefixes = prefixes._replace(tokens_NT=torch.cat([prefixes.tokens_NT, token_N[:, None]], 1))
-        if (split := leaving(beams.closed_B, length, length == longest)) is None:
+        if (split := split_closed(beams.closed_B, length, length == longest)) is None:
             continue
         leave_B, stay_B = split
         _collect(select(beams, leave_B), search.nbest, results)

@@ -48,8 +48,8 @@ def prefix_beam(
     where the scorers allow nothing.
 
     `logprob` sums over the paths of the text that stayed in the beam; `score` adds the scorers' weighted bonuses, that
-    of EOS included. Of `search` count `beam`, `nbest`, `length_penalty`, `suppress_tokens`, `bos` and `eos`: frames bound the
-    length. Scorers see no attention. Raises ValueError where `search` asks for what frames cannot give.
+    of EOS included. Of `search` count `beam`, `nbest`, `length_penalty`, `suppress_tokens`, `bos` and `eos`:
+    frames bound the length. Scorers see no attention. Raises ValueError where `search` asks for what frames cannot give.
     """
     if search.min_len or search.no_repeat_ngram:
         raise ValueError(
@@ -162,7 +162,7 @@ def _hash(hash_BK: Tensor, token_BK: Tensor) -> Tensor:
 def _open(beams: Beams, vocab: int, search: Search, scorers: Scorers) -> Fused:
     """The scorers after BOS."""
     device, rows = beams.last_BK.device, beams.last_BK.numel()
-    states = tuple(scorer.start(rows, device) for scorer, _ in scorers)
+    states = tuple(scorer.initial_state(rows, device) for scorer, _ in scorers)
     ahead_NV = beams.bonus_BK.new_zeros(rows, vocab)
     return _step(torch.full((rows,), search.bos, device=device), ahead_NV, states, scorers)
 

@@ -38,7 +38,7 @@ class Prefix(NamedTuple):
 class CtcPrefix:
     """A scorer over logits (B, T, V) and lengths (B,); an item without frames scores nothing.
 
-    The rows of the search are as many for each item, neighbours together.
+    The rows of the search are as many for each item, neighbors together.
     """
 
     def __init__(self, logits_BTV: Tensor, lengths_B: Tensor, *, bos: int = 1, eos: int = 2) -> None:
@@ -48,7 +48,7 @@ class CtcPrefix:
         logprob_BTV[..., BLANK].masked_fill_(beyond_BT, 0.0)
         self.logprob_BTV, self.bos, self.eos, self.deaf_B = logprob_BTV, bos, eos, lengths_B == 0
 
-    def start(self, rows: int, device: torch.device) -> Prefix:
+    def initial_state(self, rows: int, device: torch.device) -> Prefix:
         """The empty text."""
         items = len(self.logprob_BTV)
         item_N = torch.arange(items, device=device).repeat_interleave(rows // items)

@@ -29,8 +29,8 @@ class Ensemble:
         self.models, self.mean = tuple(models), mean
         self.shares_memories = all(getattr(model, "shares_memories", False) for model in models)
 
-    def start(self, memories: Any) -> tuple[Any, ...]:
-        return tuple(model.start(memory) for model, memory in zip(self.models, memories, strict=True))
+    def initial_state(self, memories: Any) -> tuple[Any, ...]:
+        return tuple(model.initial_state(memory) for model, memory in zip(self.models, memories, strict=True))
 
     def step(self, token_B: Tensor, memories: Any, state: Any) -> tuple[Tensor, tuple[Tensor, ...], tuple[Any, ...]]:
         """Logits (B, V), up to a constant the logarithm of the mean; the attention weights; the next state."""

@@ -24,9 +24,10 @@ def score_targets(
 ) -> ForcedScores:
     """Teacher forcing by `step`: `inputs_BT` begins with BOS, the first `lengths_B` of `targets_BT` count.
 
-    `state`: instead of `model.start(memories)`. Gradients flow; call it under `torch.no_grad()` where none are wanted.
+    `state`: instead of `model.initial_state(memories)`. Gradients flow; use `torch.no_grad()` where none are
+    wanted.
     """
-    state = model.start(memories) if state is None else state
+    state = model.initial_state(memories) if state is None else state
     columns, attentions = [], []
     for input_B, target_B in zip(inputs_BT.unbind(1), targets_BT.unbind(1), strict=True):
         logits_BV, weights, state = model.step(input_B, memories, state)

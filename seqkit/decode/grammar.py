@@ -47,7 +47,7 @@ class Grammar:
         bonus_SV[list(final), eos] = 0.0
         self.next_SV, self.bonus_SV = next_SV.to(device), bonus_SV.to(device)
 
-    def start(self, rows: int, device: torch.device) -> tuple[Tensor]:
+    def initial_state(self, rows: int, device: torch.device) -> tuple[Tensor]:
         return (torch.full((rows,), self.before, device=device),)
 
     def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: tuple[Tensor]) -> tuple[Tensor, tuple[Tensor]]:

@@ -9,7 +9,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqkit.decode.search import NEG_INF, NOTHING, Hypothesis, Model, Prefixes, Scorers, Search, advance, begin, leaving
+from seqkit.decode.search import (
+    NEG_INF,
+    NOTHING,
+    Hypothesis,
+    Model,
+    Prefixes,
+    Scorers,
+    Search,
+    init_prefixes,
+    score_next_tokens,
+    split_closed,
+)
 from seqkit.nn.memory import select
 
 
@@ -30,7 +41,7 @@ def greedy(
     model: Model, memories: Any, search: Search, *, state: Any = None, scorers: Scorers = ()
 ) -> list[list[Hypothesis]]:
     """The best next token at every step: one hypothesis a sentence, that of `beam` at beam size 1."""
-    memories, prefixes, max_len_P = begin(model, memories, state, search, scorers, 1)
+    memories, prefixes, max_len_P = init_prefixes(model, memories, state, search, scorers, 1)
     return [
         [path]
         for path in walk(
@@ -55,11 +66,11 @@ def walk(
     results = [NOTHING] * len(max_len_P)
     longest = int(max_len_P.max())
     for length in range(1, longest + 1):
-        logprob_PV, rank_PV, prefixes = advance(model, memories, prefixes, search, scorers)
+        logprob_PV, rank_PV, prefixes = score_next_tokens(model, memories, prefixes, search, scorers)
         token_P = choose(rank_PV, paths.place_P, length)
         paths = _follow(paths, token_P, logprob_PV, rank_PV, search, length)
         prefixes = prefixes._replace(tokens_NT=torch.cat([prefixes.tokens_NT, token_P[:, None]], 1))
-        if (split := leaving(paths.closed_P, length, length == longest)) is None:
+        if (split := split_closed(paths.closed_P, length, length == longest)) is None:
             continue
         leave_P, stay_P = split
         _collect(select(paths, leave_P), prefixes.tokens_NT[leave_P, 1:], results)

@@ -35,8 +35,8 @@ class Mapped:
     def __init__(self, scorer: Scorer, symbol_V: Tensor) -> None:
         self.scorer, self.symbol_V = scorer, symbol_V
 
-    def start(self, rows: int, device: torch.device) -> Any:
-        return self.scorer.start(rows, device)
+    def initial_state(self, rows: int, device: torch.device) -> Any:
+        return self.scorer.initial_state(rows, device)
 
     def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: Any) -> tuple[Tensor, Any]:
         bonus_NW, state = self.scorer.step(self.symbol_V[token_N], weights, state)
@@ -51,7 +51,7 @@ class NgramScorer:
         contexts = torch.unique(self.tables.context_G).long()
         self.table = dense_table(self.tables, contexts) if len(contexts) * self.tables.vocab <= dense else None
 
-    def start(self, rows: int, device: torch.device) -> tuple[Tensor]:
+    def initial_state(self, rows: int, device: torch.device) -> tuple[Tensor]:
         """The empty context, that before <s>: number 0 in either way of counting."""
         return (torch.zeros(rows, dtype=torch.int64, device=device),)
 
@@ -121,7 +121,7 @@ class WordScorer:
         first_N = torch.zeros(1, dtype=torch.int64, device=device)
         self.first = self.tables.follow(first_N, torch.full_like(first_N, BOS))[1]
 
-    def start(self, rows: int, device: torch.device) -> tuple[Tensor, ...]:
+    def initial_state(self, rows: int, device: torch.device) -> tuple[Tensor, ...]:
         """The context of words, that after the word being read, its letters as a state of the spelling, how many."""
         nothing_N = torch.zeros(rows, dtype=torch.int64, device=device)
         return nothing_N, nothing_N, nothing_N, nothing_N
@@ -150,7 +150,7 @@ def spelling(words: Mapping[int, Sequence[int]], vocab: int) -> tuple[Tensor, Te
     State 0 is the empty word; the last is that of letters which begin no word. A state that spells none is UNK's.
     """
     steps: list[dict[int, int]] = [{}]
-    spelt = {}
+    spelled = {}
     for word, letters in words.items():
         state = 0
         for letter in letters:
@@ -159,13 +159,13 @@ def spelling(words: Mapping[int, Sequence[int]], vocab: int) -> tuple[Tensor, Te
                 steps.append({})
             state = steps[state][letter]
         if -1 not in letters:
-            spelt[state] = word
+            spelled[state] = word
     next_SV = torch.full((len(steps) + 1, vocab), len(steps), dtype=torch.int32)
     for state, following in enumerate(steps):
         for letter, after in following.items():
             if letter >= 0:
                 next_SV[state, letter] = after
     word_S = torch.full((len(steps) + 1,), UNK)
-    for state, word in spelt.items():
+    for state, word in spelled.items():
         word_S[state] = word
     return next_SV, word_S

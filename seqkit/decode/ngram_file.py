@@ -18,7 +18,7 @@ MAGIC, ALIGNED = b"seqkitNG", 64
 ARRAYS = ("key_E", "logprob_G", "backoff_G", "suffix_G", "context_G")
 
 
-def write(model: Ngram, file: IO[bytes]) -> None:
+def write_ngram(model: Ngram, file: IO[bytes]) -> None:
     """The model in our own format."""
     arrays = {name: np.ascontiguousarray(getattr(model, name)) for name in ARRAYS}
     places, end = {}, 0
@@ -34,7 +34,7 @@ def write(model: Ngram, file: IO[bytes]) -> None:
         file.write(data + bytes(-len(data) % ALIGNED))
 
 
-def load(path: Path) -> Ngram:
+def load_ngram(path: Path) -> Ngram:
     """The model of a file, one in ARPA format too where its name says so (.arpa, .arpa.gz).
 
     Raises InputError where it is missing, neither or cut short.

@@ -42,7 +42,7 @@ class Level(NamedTuple):
     begins_U: NDArray[np.bool_]  # with <s>
 
 
-def train(sentences: Iterable[Sequence[str]], order: int) -> Ngram:
+def train_ngram(sentences: Iterable[Sequence[str]], order: int) -> Ngram:
     """The model of all n-grams up to `order` of sentences given as tokens.
 
     Raises InputError for no sentence, and for one that holds <s> or </s>; ValueError for an `order` below 1.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqkit.decode.greedy_search import walk
-from seqkit.decode.search import Hypothesis, Model, Search, begin, top
+from seqkit.decode.search import Hypothesis, Model, Search, init_prefixes, top
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ def sample(
     """`samples` hypotheses a sentence, best score first; `logprob` and `score` are those of temperature 1, uncut.
 
     `items_B`: int64, numbers of the sentences in the corpus, from which the random numbers are made; their places in
-    the batch where not given. `state`: instead of `model.start(memories)`, one row a sentence.
+    the batch where not given. `state`: instead of `model.initial_state(memories)`, one row a sentence.
     """
     count = sampling.samples
-    memories, prefixes, max_len_P = begin(model, memories, state, search, (), count)
+    memories, prefixes, max_len_P = init_prefixes(model, memories, state, search, (), count)
     place_P = torch.arange(len(max_len_P), device=max_len_P.device)
     item_P = place_P // count if items_B is None else items_B.to(place_P.device).repeat_interleave(count)
     stream_P = scramble(scramble(scramble(torch.full_like(place_P, sampling.seed)) + item_P) + place_P % count)
@@ -86,7 +86,7 @@ def uniform(counter_P: Tensor) -> Tensor:
 
 
 def scramble(x: Tensor) -> Tensor:
-    """SplitMix64 of int64 (Steele et al. 2014, doi:10.1145/2660193.2660195, figure 14): neighbours become unrelated."""
+    """SplitMix64 of int64 (Steele et al. 2014, doi:10.1145/2660193.2660195, figure 14): neighbors become unrelated."""
     x = x - 0x61C8864680B583EB
     x = (x ^ (x >> 30 & (1 << 34) - 1)) * -0x40A7B892E31B1A47
     x = (x ^ (x >> 27 & (1 << 37) - 1)) * -0x6B2FB644ECCEEE15

@@ -28,7 +28,7 @@ class Coverage:
     def __init__(self, memory: int = 0) -> None:
         self.memory = memory
 
-    def start(self, rows: int, device: torch.device) -> tuple[Tensor, ...]:
+    def initial_state(self, rows: int, device: torch.device) -> tuple[Tensor, ...]:
         """Attention so far, as wide as the memory from the first step on, and cp so far (N, 1)."""
         return torch.zeros(rows, 1, device=device), torch.zeros(rows, 1, dtype=torch.float64, device=device)
 
@@ -45,7 +45,7 @@ class Coverage:
 class LengthBonus:
     """1 a token, EOS counted: with a positive weight, longer hypotheses."""
 
-    def start(self, rows: int, device: torch.device) -> tuple[Tensor, ...]:
+    def initial_state(self, rows: int, device: torch.device) -> tuple[Tensor, ...]:
         return ()
 
     def step(
@@ -57,14 +57,14 @@ class LengthBonus:
 class LanguageModel:
     """Shallow fusion (Gulcehre et al. 2015, arXiv:1503.03535, section 4.1): the log-probabilities of `model`.
 
-    `model` is a decoder over no memory with the same vocabulary; `model.start(())` gives one row.
+    `model` is a decoder over no memory with the same vocabulary; `model.initial_state(())` gives one row.
     """
 
     def __init__(self, model: Model) -> None:
         self.model = model
 
-    def start(self, rows: int, device: torch.device) -> Any:
-        return repeat(self.model.start(()), rows)
+    def initial_state(self, rows: int, device: torch.device) -> Any:
+        return repeat(self.model.initial_state(()), rows)
 
     def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: Any) -> tuple[Tensor, Any]:
         logits_NV, _, state = self.model.step(token_N, (), state)

@@ -1,11 +1,11 @@
 """What greedy search, beam search and sampling share: options, one step of a batch of prefixes, the end of a sentence.
 
-A model is anything with `start` and `step`; a scorer adds to its log-probabilities. No tensor goes to the host
+A model is anything with `initial_state` and `step`; a scorer adds to its log-probabilities. No tensor goes to the host
 for a token: prefixes, sums and finished hypotheses stay on the device, and every few steps one look tells which
-sentences are closed; they leave the batch. What a sentence gets does not depend on its neighbours.
+sentences are closed; they leave the batch. What a sentence gets does not depend on its neighbors.
 
 Scores, natural logarithm, where `total` is the log-probability plus all weighted bonuses and `length` counts EOS:
-none     total
+None     total
 average  total / length
 wu       total / ((5 + length) / 6) ** alpha    (Wu et al. 2016, arXiv:1609.08144, equation 14, left term)
 
@@ -15,13 +15,14 @@ G groups.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor
 
 from seqkit.nn.memory import repeat, rows
 
+LengthPenalty = Literal["average", "wu"]
 NEG_INF = float("-inf")
 GROUP = 64  # columns whose maximum is looked at first: an exact top-k that reads the vocabulary once
 CHECK_EVERY = 8  # steps between two looks from the host on an accelerator; on the CPU a look costs nothing
@@ -43,10 +44,10 @@ class Model(Protocol):
     """A decoder: `memories` and states are nested tuples of tensors with the batch at dimension 0.
 
     With an attribute `shares_memories`, true, its `step` takes memories of fewer rows than there are tokens, each for
-    as many neighbouring ones: a beam then keeps one copy of them a sentence.
+    as many neighboring ones: a beam then keeps one copy of them a sentence.
     """
 
-    def start(self, memories: Any) -> Any:
+    def initial_state(self, memories: Any) -> Any:
         """The state before the first token."""
 
     def step(self, token_B: Tensor, memories: Any, state: Any) -> tuple[Tensor, tuple[Tensor, ...], Any]:
@@ -56,7 +57,7 @@ class Model(Protocol):
 class Scorer(Protocol):
     """Adds to the ranking, never to `logprob`; its state is a nested tuple of tensors, the batch at dimension 0."""
 
-    def start(self, rows: int, device: torch.device) -> Any:
+    def initial_state(self, rows: int, device: torch.device) -> Any:
         """The state before the first token of `rows` prefixes."""
 
     def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: Any) -> tuple[Tensor, Any]:
@@ -73,7 +74,7 @@ class Search:
     """Steps at most, EOS counted; or int64 (B,), one a sentence. Hypotheses still open there are kept, cut."""
     min_len: int = 0
     """Tokens at least, EOS not counted."""
-    length_penalty: Literal["none", "average", "wu"] = "none"
+    length_penalty: LengthPenalty | None = None
     """How a score makes up for length; formulas in the module's docstring."""
     alpha: float = 0.6
     """Exponent of `wu`, at least 0; 0 is no penalty."""
@@ -93,8 +94,8 @@ class Search:
             raise ValueError(f"`nbest` must be from 1 to `beam` = {self.beam}, got {self.nbest}")
         if torch.as_tensor(self.max_len).min() < 1:
             raise ValueError(f"`max_len` must be at least 1, got {torch.as_tensor(self.max_len).min()}")
-        if self.length_penalty not in ("none", "average", "wu"):
-            raise ValueError(f"`length_penalty` must be none, average or wu, got {self.length_penalty!r}")
+        if self.length_penalty not in (None, *get_args(LengthPenalty)):
+            raise ValueError(f"`length_penalty` must be average, wu or None, got {self.length_penalty!r}")
         if self.alpha < 0:
             raise ValueError(f"`alpha` must be at least 0, got {self.alpha}")
         if self.eos in self.suppress_tokens:
@@ -118,17 +119,17 @@ class Prefixes(NamedTuple):
 Scorers = Sequence[tuple[Scorer, float]]  # with their weights
 
 
-def begin(
+def init_prefixes(
     model: Model, memories: Any, state: Any, search: Search, scorers: Scorers, copies: int
 ) -> tuple[Any, Prefixes, Tensor]:
-    """Memories and prefixes of `copies` rows a sentence, neighbours together, and the maximum length of each row."""
-    state = model.start(memories) if state is None else state
+    """Memories and prefixes of `copies` rows a sentence, neighbors together, and the maximum length of each row."""
+    state = model.initial_state(memories) if state is None else state
     batch, device = rows((memories, state)), next(tensors((memories, state))).device
     max_len = torch.as_tensor(search.max_len, device=device)
     if max_len.shape not in ((), (batch,)):
         raise ValueError(f"`max_len` must be one number or one a sentence, ({batch},), got {tuple(max_len.shape)}")
     tokens_NT = torch.full((batch * copies, 1), search.bos, device=device)
-    started = tuple(scorer.start(batch * copies, device) for scorer, _ in scorers)
+    started = tuple(scorer.initial_state(batch * copies, device) for scorer, _ in scorers)
     prefixes = Prefixes(tokens_NT, repeat(state, copies), started)
     return repeat(memories, copies), prefixes, max_len.expand(batch).repeat_interleave(copies)
 
@@ -142,7 +143,7 @@ def tensors(tree: Any) -> Iterator[Tensor]:
             yield from tensors(part)
 
 
-def advance(
+def score_next_tokens(
     model: Model, memories: Any, prefixes: Prefixes, search: Search, scorers: Scorers
 ) -> tuple[Tensor, Tensor, Prefixes]:
     """One step: log-probabilities (N, V); the same with bonuses, -inf for what may not come next; the new states.
@@ -201,7 +202,7 @@ def top(rank_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values_NC.gather(1, order_NC), columns_NC
 
 
-def leaving(closed_B: Tensor, step: int, last: bool) -> tuple[Tensor, Tensor] | None:
+def split_closed(closed_B: Tensor, step: int, last: bool) -> tuple[Tensor, Tensor] | None:
     """The sentences that leave the batch and those that stay; None where it is not time to look or to copy."""
     if not last and closed_B.device.type != "cpu" and step % CHECK_EVERY:
         return None

@@ -14,11 +14,16 @@ B batch, T queries, S source positions, D memory width, Q query width, A attenti
 N heads.
 """
 
+from collections.abc import Callable
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 
 from seqkit.nn.masks import masked_softmax
 from seqkit.nn.memory import Memory
+
+AttentionKind = Literal["additive", "dot", "scaled_dot", "general", "multi_head", "location"]
 
 
 def attend(scores_BTS: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
@@ -94,8 +99,11 @@ class DotAttention(nn.Module):
 
     sequential = False
 
-    def __init__(self, memory_dim: int, *, scaled: bool = False) -> None:
+    def __init__(self, memory_dim: int, query_dim: int, *, scaled: bool = False) -> None:
+        """Raises ValueError for widths that differ."""
         super().__init__()
+        if memory_dim != query_dim:
+            raise ValueError(f"`query_dim` must be the memory's width {memory_dim} for dot products, got {query_dim}")
         self.memory_dim = self.context_dim = memory_dim
         self.scale = memory_dim**-0.5 if scaled else 1.0
 
@@ -179,21 +187,25 @@ class GatedAttention(nn.Module):
         return context_BTC * torch.sigmoid(self.gate(query_BTQ)), weights_BTS
 
 
-def make_attention(kind: str, memory_dim: int, query_dim: int, attention_dim: int, *, heads: int = 1) -> nn.Module:
-    """The attention that goes by `kind`: additive, location, general, multi_head, dot or scaled_dot.
+ATTENTIONS: dict[AttentionKind, Callable[[int, int, int, int], nn.Module]] = {  # of D, Q, A and N
+    "additive": lambda memory, query, width, heads: AdditiveAttention(memory, query, width),
+    "dot": lambda memory, query, width, heads: DotAttention(memory, query),
+    "scaled_dot": lambda memory, query, width, heads: DotAttention(memory, query, scaled=True),
+    "general": lambda memory, query, width, heads: GeneralAttention(memory, query),
+    "multi_head": lambda memory, query, width, heads: MultiHeadAttention(memory, query, width, heads=heads),
+    "location": lambda memory, query, width, heads: LocationAwareAttention(memory, query, width),
+}
 
-    Raises ValueError for another kind, and for dot products of different widths.
+
+def make_attention(
+    kind: AttentionKind, memory_dim: int, query_dim: int, attention_dim: int, *, heads: int = 1, gated: bool = False
+) -> nn.Module:
+    """The attention that goes by `kind`, with a gate on its context where `gated`.
+
+    `attention_dim` is unused by dot, scaled_dot and general, `heads` by all but multi_head. Raises ValueError for
+    another kind, and for widths that do not fit it.
     """
-    if kind == "additive":
-        return AdditiveAttention(memory_dim, query_dim, attention_dim)
-    if kind == "location":
-        return LocationAwareAttention(memory_dim, query_dim, attention_dim)
-    if kind == "multi_head":
-        return MultiHeadAttention(memory_dim, query_dim, attention_dim, heads=heads)
-    if kind == "general":
-        return GeneralAttention(memory_dim, query_dim)
-    if kind not in ("dot", "scaled_dot"):
-        raise ValueError(f"`kind` must be additive, location, general, multi_head, dot or scaled_dot, got {kind!r}")
-    if memory_dim != query_dim:
-        raise ValueError(f"`query_dim` must be the memory's width {memory_dim} for {kind} attention, got {query_dim}")
-    return DotAttention(memory_dim, scaled=kind == "scaled_dot")
+    if kind not in ATTENTIONS:
+        raise ValueError(f"`kind` must be one of {', '.join(get_args(AttentionKind))}, got {kind!r}")
+    attention = ATTENTIONS[kind](memory_dim, query_dim, attention_dim, heads)
+    return GatedAttention(attention, query_dim) if gated else attention

@@ -9,7 +9,7 @@
 | resnet18, resnet34 | 224 | 7 x 7 | 512 | 512 | He et al. 2016, arXiv:1512.03385 |
 | resnet50, resnet101, resnet152 | 224 | 7 x 7 | 2048 | 2048 | the same |
 | efficientnet_lite0 | 224 | 7 x 7 | 1280 | 1280 | Tan and Le 2019, arXiv:1905.11946; no squeeze, ReLU6 |
-| small_cnn | 64 | 8 x 8 | 128 | 128 | four 3 x 3 convolutions, to be learnt from drawn or other simple pictures |
+| small_cnn | 64 | 8 x 8 | 128 | 128 | four 3 x 3 convolutions, to be learned from drawn or other simple pictures |
 
 The pooled vector is what the network's own classifier reads: the mean of the grid, but in AlexNet and VGG the last
 hidden layer (fc7), and their grid is taken before the last pooling, as Xu et al. 2015 (arXiv:1502.03044, section 3.1.1)
@@ -45,7 +45,7 @@ class Features(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """uint8 pixels (B, 3, size, size) to Features; normalisation is inside, and channels lie last in memory.
+    """uint8 pixels (B, 3, size, size) to Features; normalization is inside, and channels lie last in memory.
 
     `stages` holds the parts in order; all before `trainable_from` are frozen: no gradients, and evaluation mode (no
     dropout) whatever `train` is told. Batch norms go by their own statistics everywhere, but with `learn_statistics`.
@@ -68,7 +68,7 @@ class Backbone(nn.Module):
         """weights: a file with the state dict of torchvision's model; "pretrained", which for efficientnet_lite0 is in
         its package and else must be in torchvision's cache, as nothing is ever downloaded; or None for random ones.
         trainable_from: a stage; None freezes all. last_stage: the network ends with it (early stages tell plain shapes
-        and colours apart, late ones what photographs show); None keeps all. learn_statistics: batch norms that learn
+        and colors apart, late ones what photographs show); None keeps all. learn_statistics: batch norms that learn
         go by the batch and keep a running mean, which random weights need and good ones suffer from. Raises InputError
         for a name, size, stage or file that will not do.
         """
@@ -143,7 +143,7 @@ class Backbone(nn.Module):
             "network": self.name,
             "size": self.size,
             "weights": self.fingerprint(),
-            "normalisation": f"mean {plan.mean}, deviation {plan.std}",
+            "normalization": f"mean {plan.mean}, deviation {plan.std}",
         }
 
     def extractor(self) -> Callable[[Tensor], Features]:

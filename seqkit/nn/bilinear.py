@@ -112,7 +112,7 @@ class _SignedSqrt(torch.autograd.Function):
         return grads[0] / (2 * root.abs().masked_fill(root == 0, math.inf))
 
 
-def l2_normalise(x: Tensor, dim: int = -1) -> Tensor:
+def l2_normalize(x: Tensor, dim: int = -1) -> Tensor:
     """`x` divided by its L2 norm along `dim`; where the norm is 0, zeros, and a gradient of 0."""
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True, dtype=_working(x.dtype))
     real = norm >= torch.finfo(norm.dtype).tiny  # the inverse of a smaller one may overflow
@@ -195,7 +195,7 @@ def _walk(
     xs: list[Tensor], hashes: list[Tensor], whole: Tensor, ceiling: int, needed: list[bool]
 ) -> Iterator[tuple[Block, list[Block], list[Tensor], list[bool]]]:
     """Blocks of positions of `whole` (..., d); of every input its part, its spectrum if `needed`, and whether the next
-    block needs another part. Neighbouring blocks that share a part share its spectrum, made once.
+    block needs another part. Neighboring blocks that share a part share its spectrum, made once.
     """
     budget = min(ceiling, CACHED * torch.get_num_threads()) if whole.device.type == "cpu" else ceiling
     each = _bytes_a_position([x.shape[-1] for x in xs], whole.shape[-1], dtype := _working(whole.dtype))

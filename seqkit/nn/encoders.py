@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.masks import mask_from_lengths, reverse
-from seqkit.nn.recurrent import recurrent_layer
+from seqkit.nn.recurrent import CellKind, recurrent_layer
 
 
 class Encoded(NamedTuple):
@@ -42,7 +42,7 @@ class VariationalDropout(nn.Module):
 
 
 def join_pairs(values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Neighbours in time side by side, (B, ceil(T / 2), 2 I) and ceil(length / 2); an odd last one gets zeros."""
+    """Neighbors in time side by side, (B, ceil(T / 2), 2 I) and ceil(length / 2); an odd last one gets zeros."""
     mask_BT1 = mask_from_lengths(lengths_B, values_BTI.shape[1])[..., None]
     even_BTI = nn.functional.pad(values_BTI.masked_fill(~mask_BT1, 0.0), (0, 0, 0, values_BTI.shape[1] % 2))
     batch, steps, width = even_BTI.shape
@@ -63,7 +63,7 @@ class RecurrentEncoder(nn.Module):
         hidden_dim: int,
         num_layers: int = 1,
         *,
-        kind: str = "lstm",
+        kind: CellKind = "lstm",
         bidirectional: bool = False,
         reverse: bool = False,
         residual: bool = False,

@@ -2,7 +2,7 @@
 
 A convolution of stride 1 along time is a 2-D one over frames stacked as channels, the same numbers as a 3-D one (and on
 a CPU up to three times as fast); before a clip's first frame and after its last it sees zeros, which after
-standardising is the average colour.
+standardizing is the average color.
 
 Pixels are uint8, or floats on the scale from 0 to 1. He et al. 2015, arXiv:1502.01852: weights begin as
 N(0, 2 / fan-in), biases as 0.
@@ -37,7 +37,7 @@ class PackedFrames:
         return padded_BTD.index_put((self.clip_N, self.time_N), values_ND)
 
     def windows(self, frames_NCHW: Tensor, span: int) -> Tensor:
-        """(N, span C, H, W): each frame between its neighbours in time, the earliest first, zeros beyond its clip."""
+        """(N, span C, H, W): each frame between its neighbors in time, the earliest first, zeros beyond its clip."""
         shifted = []
         for offset in range(-(span // 2), span // 2 + 1):
             place_N = self.time_N + offset
@@ -48,7 +48,7 @@ class PackedFrames:
 
 
 class PixelNorm(nn.Module):
-    """Pixels standardised by the mean and deviation of each channel, on the scale from 0 to 1.
+    """Pixels standardized by the mean and deviation of each channel, on the scale from 0 to 1.
 
     Both are buffers, so that a checkpoint knows them.
     """

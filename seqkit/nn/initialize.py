@@ -5,10 +5,15 @@ appendix B.1. Modern: Glorot and Bengio 2010 for matrices, orthogonal recurrence
 forget bias 1 (Jozefowicz et al. 2015).
 """
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from seqkit.nn.embedding import Embedding
+
+Initializer = Literal["xavier", "uniform", "bahdanau"]
 
 
 def gates(weight: Tensor, hidden_dim: int) -> tuple[Tensor, ...]:
@@ -64,3 +69,10 @@ def recurrent(layer: nn.RNNBase) -> None:
         else:
             for block in gates(parameter, layer.hidden_size):
                 (nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_)(block)
+
+
+INITIALIZERS: dict[Initializer, Callable[[nn.Module], nn.Module]] = {
+    "xavier": xavier,
+    "uniform": uniform,
+    "bahdanau": bahdanau,
+}

@@ -45,7 +45,7 @@ def select(tree: Any, index_N: Tensor) -> Any:
 
 
 def repeat(tree: Any, times: int) -> Any:
-    """Every row `times` times, neighbours together: 0 0 0 1 1 1 ..."""
+    """Every row `times` times, neighbors together: 0 0 0 1 1 1 ..."""
     return map_rows(lambda t: t.repeat_interleave(times, 0), tree)
 
 

@@ -6,16 +6,20 @@ Tied embeddings: Press and Wolf 2017, arXiv:1608.05859.
 ... any leading dimensions, F feature width, R readout width, V vocabulary.
 """
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 
 from seqkit.nn.embedding import Embedding
 
+ReadoutKind = Literal["tanh", "maxout", "linear"]
+
 
 class Readout(nn.Module):
     """tanh or maxout of a linear map to R, dropout, then a linear map to V; with `kind` linear the last map alone.
 
-    `tied` is an embedding (V, R) whose weights the last map shares.
+    `tied_embedding` is an embedding (V, R) whose weights the last map shares.
     """
 
     def __init__(
@@ -24,23 +28,24 @@ class Readout(nn.Module):
         readout_dim: int,
         vocab_size: int,
         *,
-        kind: str = "tanh",
-        tied: Embedding | None = None,
+        kind: ReadoutKind = "tanh",
+        tied_embedding: Embedding | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if kind not in ("tanh", "maxout", "linear"):
-            raise ValueError(f"`kind` must be tanh, maxout or linear, got {kind!r}")
+        if kind not in get_args(ReadoutKind):
+            raise ValueError(f"`kind` must be one of {', '.join(get_args(ReadoutKind))}, got {kind!r}")
         readout_dim = feature_dim if kind == "linear" else readout_dim
-        if tied is not None and tied.weight.shape != (vocab_size, readout_dim):
-            raise ValueError(f"`tied` must be ({vocab_size}, {readout_dim}), got {tuple(tied.weight.shape)}")
+        if tied_embedding is not None and tied_embedding.weight.shape != (vocab_size, readout_dim):
+            shape = tuple(tied_embedding.weight.shape)
+            raise ValueError(f"`tied_embedding` must be ({vocab_size}, {readout_dim}), got {shape}")
         self.kind, self.feature_dim = kind, feature_dim
         width = 2 * readout_dim if kind == "maxout" else readout_dim
         self.hidden = nn.Identity() if kind == "linear" else nn.Linear(feature_dim, width)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(readout_dim, vocab_size)
-        if tied is not None:
-            self.output.weight = tied.weight
+        if tied_embedding is not None:
+            self.output.weight = tied_embedding.weight
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (..., F) to logits (..., V)."""

@@ -6,17 +6,20 @@ arXiv:1406.1078, in the form of cuDNN: the reset gate acts after the recurrent p
 B batch, T time, I input width, L layers, H hidden width.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
-KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+CellKind = Literal["lstm", "gru", "rnn"]
+CELLS: dict[CellKind, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
-def recurrent_layer(kind: str, input_dim: int, hidden_dim: int, *, bidirectional: bool = False) -> nn.RNNBase:
-    """One batch-first layer of `kind` rnn, lstm or gru."""
-    if kind not in KINDS:
-        raise ValueError(f"`kind` must be one of {', '.join(KINDS)}, got {kind!r}")
-    layer: nn.RNNBase = KINDS[kind](input_dim, hidden_dim, batch_first=True, bidirectional=bidirectional)
+def recurrent_layer(kind: CellKind, input_dim: int, hidden_dim: int, *, bidirectional: bool = False) -> nn.RNNBase:
+    """One batch-first layer; raises ValueError for another kind of cell."""
+    if kind not in CELLS:
+        raise ValueError(f"`kind` must be one of {', '.join(CELLS)}, got {kind!r}")
+    layer: nn.RNNBase = CELLS[kind](input_dim, hidden_dim, batch_first=True, bidirectional=bidirectional)
     return layer
 
 
@@ -25,7 +28,7 @@ class RecurrentStack(nn.Module):
 
     def __init__(
         self,
-        kind: str,
+        kind: CellKind,
         input_dim: int,
         hidden_dim: int,
         num_layers: int = 1,

@@ -49,7 +49,7 @@ def _ter(_: TextOptions) -> TER:
 
 
 def _counted(scorer: SacreMetric, references: References, hypotheses: Sequence[str]) -> Array:
-    """(N, K) by the method on which sacrebleu's own significance tests stand."""
+    """Statistics (N, K) by the method that sacrebleu's own significance tests use."""
     streams = list(zip_longest(*references))  # None where another item has more references
     return np.array(scorer._extract_corpus_statistics(hypotheses, streams), dtype=np.float64)
 

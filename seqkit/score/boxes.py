@@ -1,9 +1,9 @@
-"""How well boxes agree: intersection over union, and the share of boxes that reach one half of it.
+"""Boxes: intersection over union, and the share of boxes with an IoU of at least 0.5.
 
 A box is left, top, right, bottom in pixels; right and bottom are the first outside it, so that its area is
 (right - left) (bottom - top). A box with no area agrees with none.
 
-`iou_0.5` is the accuracy of phrase localisation (Plummer et al. 2015, arXiv:1505.04870; Fukui et al. 2016,
+`iou_0.5` is the accuracy of phrase localization (Plummer et al. 2015, arXiv:1505.04870; Fukui et al. 2016,
 arXiv:1606.01847): a box is right when its intersection over union with any reference box is at least 0.5. Some papers
 say "more than"; the two differ at exactly 0.5 alone. Texts are four numbers with white space between, `left top right
 bottom`. A hypothesis that is no box is wrong.
@@ -24,7 +24,7 @@ ENOUGH = 0.5  # intersection over union of a right box
 
 
 def iou(first_N4: Array, second_M4: Array) -> Array:
-    """(N, M): from 0 to 1, the area that two boxes share over the area that they cover together.
+    """Intersection over union (N, M) of two sets of boxes, from 0 to 1.
 
     Raises ValueError for arrays of another shape.
     """
@@ -41,7 +41,7 @@ def iou(first_N4: Array, second_M4: Array) -> Array:
 
 
 def read_box(text: str) -> tuple[float, float, float, float] | None:
-    """The four numbers of a text; None where it is no box with an area."""
+    """Parses a box of four numbers; None where the text is no box with an area."""
     try:
         left, top, right, bottom = map(float, text.split())
     except ValueError:
@@ -51,7 +51,7 @@ def read_box(text: str) -> tuple[float, float, float, float] | None:
 
 
 def _areas(boxes_4: Array) -> Array:
-    """Of the boxes in the last dimension; that of a box inside out is not asked for, since it shares nothing."""
+    """Areas of the boxes in the last dimension (that of an inverted box is not used: its intersection is 0)."""
     area: Array = (boxes_4[..., 2:] - boxes_4[..., :2]).prod(-1)
     return area
 

@@ -40,14 +40,14 @@ _TINY, _SMALL = 1e-15, 1e-9  # of BLEU
 
 
 class Frequencies(NamedTuple):
-    """Of n-grams in a set of references: in how many items' references each is found."""
+    """Document frequencies of n-grams: in how many items' references each is found."""
 
     items: int
     counts: Mapping[NGram, int]
 
 
 class Weighted(NamedTuple):
-    """A caption as CIDEr-D compares it."""
+    """The tf-idf vectors of a caption, as CIDEr-D compares them."""
 
     weights: tuple[dict[NGram, float], ...]  # tf-idf, of every order
     norms: tuple[float, ...]
@@ -55,27 +55,27 @@ class Weighted(NamedTuple):
 
 
 class Diversity(NamedTuple):
-    """How varied captions are; compared as tokens, so that case and punctuation make no difference."""
+    """The diversity of captions; compared as tokens, so that case and punctuation make no difference."""
 
-    novel: float  # per cent of the captions that are not among the training captions
+    novel: float  # percent of the captions that are not among the training captions
     distinct_words: int  # in all captions
     mean_length: float  # in words
 
 
 def ngrams(words: Words) -> Counter[NGram]:
-    """The n-grams of one to four words."""
+    """Counts the n-grams of one to four words."""
     orders = range(1, MAX_ORDER + 1)
     return Counter(tuple(words[i : i + n]) for n in orders for i in range(len(words) - n + 1))
 
 
 def document_frequencies(references: Sequence[Sequence[Words]]) -> Frequencies:
-    """Over items, each with the words of its references."""
+    """Counts n-grams over items, each with the words of its references."""
     found = (set[NGram]().union(*(ngrams(words) for words in texts)) for texts in references)
     return Frequencies(len(references), Counter(ngram for item in found for ngram in item))
 
 
 def weigh(words: Words, frequencies: Frequencies) -> Weighted:
-    """The tf-idf vectors of a caption; an n-gram found in no reference weighs as one found in a single item's."""
+    """Computes the tf-idf vectors of a caption; an n-gram in no reference weighs as one in a single item's."""
     weights: tuple[dict[NGram, float], ...] = tuple({} for _ in range(MAX_ORDER))
     squares, documents = [0.0] * MAX_ORDER, math.log(frequencies.items)
     for ngram, count in ngrams(words).items():
@@ -108,7 +108,7 @@ def rouge_l(hypothesis: Words, references: Sequence[Words]) -> float:
 
 
 def diversity(hypotheses: Sequence[str], training: Iterable[str]) -> Diversity:
-    """Of at least one hypothesis against the captions that the captioner learnt from. Raises ValueError for none."""
+    """Computes the diversity of hypotheses against the training captions. Raises ValueError for none."""
     if not hypotheses:
         raise ValueError("`hypotheses` must hold at least one caption, got none")
     captions = [_tokens(text) for text in hypotheses]
@@ -120,7 +120,7 @@ def diversity(hypotheses: Sequence[str], training: Iterable[str]) -> Diversity:
 
 @lru_cache(maxsize=2**16)
 def _tokens(text: str) -> tuple[str, ...]:
-    """Kept, since several metrics read the same references again and again."""
+    """Tokenizes, cached since several metrics read the same references."""
     return tuple(tokenize(text))
 
 
@@ -201,7 +201,7 @@ def _settings(references: str, _: TextOptions, **own: str) -> dict[str, str]:
 
 def _up_to(order: int) -> Metric:
     settings = partial(_settings, order=str(order), ref="closest", smooth="add-1e-15-over-1e-9")
-    return Metric(_bleu_statistics, partial(_bleu_value, order=order), settings, COUNTS, lowers=True)
+    return Metric(_bleu_statistics, partial(_bleu_value, order=order), settings, COUNTS, lowercases=True)
 
 
 COCO_BLEU: dict[str, Metric] = {f"bleu{order}": _up_to(order) for order in range(1, MAX_ORDER + 1)}
@@ -211,9 +211,9 @@ CAPTION_METRICS: dict[str, Metric] = {
         _mean,
         partial(_settings, variant="d", order=str(MAX_ORDER), sigma=f"{SIGMA:g}", df="set"),
         ("cider_sum", "captions"),
-        lowers=True,
+        lowercases=True,
     ),
     "rouge_l": Metric(
-        _rouge_statistics, _mean, partial(_settings, beta=f"{BETA:g}"), ("rouge_l_sum", "captions"), lowers=True
+        _rouge_statistics, _mean, partial(_settings, beta=f"{BETA:g}"), ("rouge_l_sum", "captions"), lowercases=True
     ),
 }

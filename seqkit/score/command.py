@@ -1,4 +1,4 @@
-"""`seqkit score`: anybody's hypotheses against references, as a table or as JSON."""
+"""`seqkit score`: scores any system's hypotheses against references, as a table or as JSON."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ from seqkit.score.evaluate import (
     statistics,
     worst_first,
 )
-from seqkit.score.metric import Score, TextOptions, normalise
+from seqkit.score.metric import Score, TextOptions, normalize
 from seqkit.score.read_texts import FORMATS, Corpus, read_corpus
 from seqkit.score.terminal import columns, figure, side_by_side, signed
 from seqkit.score.vqa import SCRIPTS
@@ -26,7 +26,7 @@ EDITS = ("substitutions", "deletions", "insertions", "hits", "reference_length")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what `run` reads."""
+    """Declares the arguments of `run`."""
     add = parser.add_argument
     add(
         "references",
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints every system's scores and, of several systems, each one's differences from the first.
+    """Prints every system's scores and, for several systems, the differences from the first.
 
     Raises InputError for files that do not belong together and for values out of range.
     """
@@ -139,8 +139,8 @@ def _as_json(
 def _table(
     files: Sequence[str], systems: Sequence[Mapping[str, Score]], pairs: Sequence[Mapping[str, Difference]]
 ) -> str:
-    """One row a metric and system, its difference from the first system at the end; then edits; then signatures."""
-    rows = [["metric", "system", "value", *(["less the first"] if pairs else [])]]
+    """Formats a row per metric and system, with its difference from the first system; then edits; then signatures."""
+    rows = [["metric", "system", "value", *(["difference"] if pairs else [])]]
     edits = [["edits", "system", *(key.replace("_", " ") for key in EDITS)]]
     for name in systems[0]:
         for place, (file, found) in enumerate(zip(files, systems, strict=True)):
@@ -156,8 +156,8 @@ def _table(
 def _details(
     corpus: Corpus, system: Sequence[str], name: str, tallied: Statistics, options: TextOptions, number: int
 ) -> str:
-    references = [[normalise(text, options) for text in texts] for texts in corpus.references]
-    hypotheses = [normalise(text, options) for text in system]
+    references = [[normalize(text, options) for text in texts] for texts in corpus.references]
+    hypotheses = [normalize(text, options) for text in system]
     value_N = tallied.metric.value(tallied.statistics_NK)
     shown = []
     for item in worst_first(tallied, references, hypotheses)[:number]:

@@ -1,11 +1,11 @@
-"""How far a figure can be trusted: bootstrap intervals, and a paired test between two systems on the same items.
+"""Bootstrap confidence intervals, and a paired significance test between two systems on the same items.
 
 Everything works on the items' counts, which add up over a corpus, and on a function from sums to values, so
 that a resample costs one row of a matrix product. Draws depend on the seed and the number of items alone: two
 systems resampled with one seed are resampled alike.
 
 Sources: Efron and Tibshirani 1993, chapter 13 (percentile interval); Koehn 2004 (bootstrap of test sets);
-Noreen 1989 and Riezler and Maxwell 2005 (approximate randomisation).
+Noreen 1989 and Riezler and Maxwell 2005 (approximate randomization).
 
 N items, K counts an item, R resamples, B resamples drawn at once.
 """
@@ -20,12 +20,12 @@ from seqkit.score.metric import Array
 Value = Callable[[Array], Array]  # sums (R, K) to values (R,)
 
 RESAMPLES = 1000
-LEVEL = 95.0  # per cent
+LEVEL = 95.0  # percent
 _ENTRIES = 2**21  # of the random matrix (B, N) held at once
 
 
 class Difference(NamedTuple):
-    """The second system less the first, the bounds of its bootstrap interval, and the two-sided p-value."""
+    """The difference of the second system from the first, its bootstrap interval, and the two-sided p-value."""
 
     value: float
     low: float
@@ -34,7 +34,7 @@ class Difference(NamedTuple):
 
 
 def resampled_sums(statistics_NK: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
-    """(R, K): the counts of `resamples` corpora of N items drawn with replacement.
+    """Draws corpora of N items with replacement; returns the sums (R, K) of their counts.
 
     Raises ValueError for no items or no resamples.
     """
@@ -50,7 +50,7 @@ def resampled_sums(statistics_NK: Array, *, resamples: int = RESAMPLES, seed: in
 def swapped_sums(
     first_NK: Array, second_NK: Array, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[Array, Array]:
-    """Twice (R, K): the two systems' counts after each item changed sides with probability one half."""
+    """Swaps the two systems' items with probability one half; returns the sums of both, (R, K) each."""
     items, generator = len(first_NK), np.random.default_rng(seed)
     excess_NK, sums = second_NK - first_NK, [np.zeros((0, first_NK.shape[1]))]
     for block in _blocks(items, resamples):
@@ -61,22 +61,22 @@ def swapped_sums(
 
 
 def interval(values_R: Array, level: float = LEVEL) -> tuple[float, float]:
-    """The percentiles between which the middle `level` per cent of the values lie."""
+    """Computes the percentile interval that holds the middle `level` percent of the values."""
     low, high = np.percentile(values_R, [(100 - level) / 2, (100 + level) / 2])
     return float(low), float(high)
 
 
 def bootstrap(statistics_NK: Array, value: Value, *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of `value` over resampled corpora."""
+    """Computes the 95 % percentile bootstrap interval of `value`."""
     return interval(value(resampled_sums(statistics_NK, resamples=resamples, seed=seed)))
 
 
 def paired_test(
     first_NK: Array, second_NK: Array, value: Value, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Difference:
-    """Two systems on the same items, in the same order.
+    """Tests two systems on the same items, in the same order.
 
-    The interval is that of a paired bootstrap. The p-value, of approximate randomisation, is the share of random
+    The interval is that of a paired bootstrap. The p-value, of approximate randomization, is the share of random
     exchanges of the two systems' items that differ at least as much as the systems do (the systems themselves
     counted among them): 1 for a system against itself, never below 1 / (resamples + 1).
     Raises ValueError when the systems have not the same number of items.
@@ -94,7 +94,7 @@ def paired_test(
 
 
 def total(statistics_NK: Array) -> Array:
-    """(K,): the sums over items, added in their order as sacrebleu does, so that fractions agree to the last digit."""
+    """Sums (K,) over items, added in their order as sacrebleu does, so that fractions agree to the last digit."""
     sums_K: Array = np.cumsum(statistics_NK, axis=0)[-1]
     return sums_K
 

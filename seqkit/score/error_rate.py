@@ -35,7 +35,7 @@ _COUNTS = ("substitutions", "deletions", "insertions", "hits", "reference_length
 
 
 def edit_counts(references: References, hypotheses: Sequence[str], unit: Unit) -> Array:
-    """(N, 5): substitutions, deletions, insertions, hits and reference length, by each item's closest reference."""
+    """Counts (N, 5): substitutions, deletions, insertions, hits and length, by each item's closest reference."""
     pairs_P = [(text, hypothesis) for texts, hypothesis in zip(references, hypotheses, strict=True) for text in texts]
     items_P = np.repeat(np.arange(len(references)), [len(texts) for texts in references])
     output = _PROCESS[unit]([reference for reference, _ in pairs_P], [hypothesis for _, hypothesis in pairs_P])
@@ -50,7 +50,7 @@ def edit_counts(references: References, hypotheses: Sequence[str], unit: Unit) -
 
 
 def align(references: Sequence[str], hypothesis: str, unit: Unit = "word") -> list[Pair]:
-    """The tokens of the closest reference of one item beside those of its hypothesis, in order."""
+    """Aligns the tokens of the closest reference of one item with those of its hypothesis."""
     output = _PROCESS[unit](list(references), [hypothesis] * len(references))
     aligned = zip(output.references, output.hypotheses, output.alignments, strict=True)
     candidates = [_pairs(reference, words, chunks) for reference, words, chunks in aligned]
@@ -58,7 +58,7 @@ def align(references: Sequence[str], hypothesis: str, unit: Unit = "word") -> li
 
 
 def errors(pairs: Sequence[Pair]) -> int:
-    """How many of the aligned tokens differ or have no partner."""
+    """Counts the aligned tokens that differ or have no partner."""
     return sum(reference != hypothesis for reference, hypothesis in pairs)
 
 

@@ -1,4 +1,4 @@
-"""Every metric by name, and a corpus scored by several of them with one set of resamples.
+"""The table of metrics, and scores of a corpus by several of them with the same resamples.
 
 N items, K counts an item, R corpora.
 """
@@ -16,7 +16,7 @@ from seqkit.score.caption import CAPTION_METRICS, COCO_BLEU
 from seqkit.score.confidence import RESAMPLES, Difference, interval, paired_test, resampled_sums, total
 from seqkit.score.error_rate import ERROR_RATES, edit_counts
 from seqkit.score.meteor import METEOR
-from seqkit.score.metric import AS_IT_IS, Array, Metric, References, Score, TextOptions, normalise, signature
+from seqkit.score.metric import AS_IT_IS, Array, Metric, References, Score, TextOptions, normalize, signature
 from seqkit.score.vqa import ANSWER_METRICS
 from seqkit.score.wups import WUPS_METRICS
 
@@ -27,7 +27,7 @@ TOKENIZERS = (*bleu.TOKENIZERS, "ptb")
 
 
 class Statistics(NamedTuple):
-    """One metric's counts of every item."""
+    """The statistics of every item by one metric."""
 
     metric: Metric
     statistics_NK: Array
@@ -37,7 +37,7 @@ class Statistics(NamedTuple):
 def statistics(
     names: Sequence[str], references: References, hypotheses: Sequence[str], options: TextOptions = AS_IT_IS
 ) -> dict[str, Statistics]:
-    """The counts of every metric named; metrics that share their counts have them taken once.
+    """Computes the statistics of every metric named; metrics that share statistics have them computed once.
 
     With the tokenizer `ptb`, `bleu1` to `bleu4` are those of the COCO caption evaluation and `bleu` is sacrebleu's with
     13a. These four, `cider`, `rouge_l`, `meteor` and `vqa_accuracy` lower case themselves, whatever `lowercase` says.
@@ -56,9 +56,9 @@ def statistics(
         raise ValueError("`references` must hold at least one text an item, got an item with none")
     known = METRICS | COCO_BLEU if options.tokenizer == "ptb" else METRICS
     metrics = {name: known[name] for name in names}
-    counters = {metric.statistics: metric.lowers for metric in metrics.values()}
-    texts = {lowers: _normalised(references, hypotheses, options, lowers) for lowers in counters.values()}
-    counts = {counter: counter(*texts[lowers], options) for counter, lowers in counters.items()}
+    counters = {metric.statistics: metric.lowercases for metric in metrics.values()}
+    texts = {lowercases: _normalized(references, hypotheses, options, lowercases) for lowercases in counters.values()}
+    counts = {counter: counter(*texts[lowercases], options) for counter, lowercases in counters.items()}
     return {
         name: Statistics(metric, counts[metric.statistics], signature(name, metric, references, options))
         for name, metric in metrics.items()
@@ -66,7 +66,7 @@ def statistics(
 
 
 def corpus_scores(tallies: Mapping[str, Statistics]) -> dict[str, float]:
-    """Every metric over all items, without intervals: what validation during training needs."""
+    """Computes every metric over all items, without intervals (for validation during training)."""
     return {name: float(metric.value(total(counts)[None])[0]) for name, (metric, counts, _) in tallies.items()}
 
 
@@ -77,7 +77,7 @@ def scores_with_intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Score]:
-    """Every metric over all items, or over the items of `rows` alone, with its 95 % bootstrap interval."""
+    """Computes every metric over all items, or those of `rows`, with its 95 % bootstrap interval."""
     if rows is not None:
         tallies = {name: t._replace(statistics_NK=t.statistics_NK[rows]) for name, t in tallies.items()}
     counts = {name: t.statistics_NK for name, t in tallies.items()}
@@ -96,7 +96,7 @@ def scores_with_intervals(
 def paired_tests(
     first: Mapping[str, Statistics], second: Mapping[str, Statistics], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Difference]:
-    """The second system less the first by every metric, tested on the items they share."""
+    """Tests the difference of the second system from the first by every metric, on the same items."""
     found = {}
     for name, (metric, first_NK, _) in first.items():
         second_NK = second[name].statistics_NK
@@ -105,20 +105,20 @@ def paired_tests(
 
 
 def worst_first(tallied: Statistics, references: References, hypotheses: Sequence[str]) -> NDArray[np.intp]:
-    """(N,): the items from worst to best by their own values; of equals those with more wrong words first."""
+    """Orders the items (N,) from worst to best by their own values; ties by the number of word edits, most first."""
     metric, statistics_NK, _ = tallied
     value_N = metric.value(statistics_NK)
     edits_N = edit_counts(references, hypotheses, "word")[:, :3].sum(1)
     return np.lexsort((-edits_N, -value_N if metric.lower_is_better else value_N))
 
 
-def _normalised(
-    references: References, hypotheses: Sequence[str], options: TextOptions, lowers: bool
+def _normalized(
+    references: References, hypotheses: Sequence[str], options: TextOptions, lowercases: bool
 ) -> tuple[References, list[str]]:
-    """Both as a metric is to compare them; one that lowers case itself is left to do it."""
-    options = options._replace(lowercase=False) if lowers else options
-    theirs = [[normalise(text, options) for text in texts] for texts in references]
-    return theirs, [normalise(text, options) for text in hypotheses]
+    """Normalizes both for a metric; one that lowercases by itself is left to do it."""
+    options = options._replace(lowercase=False) if lowercases else options
+    theirs = [[normalize(text, options) for text in texts] for texts in references]
+    return theirs, [normalize(text, options) for text in hypotheses]
 
 
 def _plain(number: float) -> float:

@@ -1,4 +1,4 @@
-"""The best, the middling and the worst of what was said about pictures, beside the pictures, for the page.
+"""Gallery of the best, median and worst items with their images, for the HTML report.
 
 N items.
 """
@@ -38,7 +38,7 @@ class GalleryItem(NamedTuple):
 
 
 def choose(worst_first_N: NDArray[np.intp], each: int = EACH) -> dict[str, list[int]]:
-    """Places of the best, median and worst items, no item twice; fewer of a kind where there are few items."""
+    """Chooses the best, median and worst items, none twice; fewer of a kind where there are few items."""
     order = worst_first_N.tolist()
     each = min(each, -(-len(order) // 3))
     worst, rest = order[:each], order[each:]
@@ -48,7 +48,7 @@ def choose(worst_first_N: NDArray[np.intp], each: int = EACH) -> dict[str, list[
 
 
 def thumbnail(path: Path) -> str:
-    """The picture, small, as a data URL."""
+    """Makes a thumbnail as a data URL."""
     from PIL import Image
 
     image = Image.fromarray(read_image(path, at_least=SIDE))
@@ -59,19 +59,19 @@ def thumbnail(path: Path) -> str:
 
 
 def gallery(kinds: dict[str, list[GalleryItem]], metric: str) -> str:
-    """One heading and grid of pictures a kind."""
+    """Renders one heading and image grid per kind."""
     parts = []
-    for kind, exhibits in kinds.items():
-        figures = "".join(map(_figure, exhibits))
+    for kind, items in kinds.items():
+        figures = "".join(map(_figure, items))
         parts.append(f'<h2>{kind.capitalize()} by {escape(metric)}</h2>\n<div class="gallery">{figures}</div>')
     return "\n".join(parts)
 
 
-def _figure(exhibit: GalleryItem) -> str:
-    references = "".join(f"<li>{escape(text)}</li>" for text in dict.fromkeys(exhibit.references))
-    asked = f"<i>{escape(exhibit.prompt)}</i><br>" if exhibit.prompt else ""
+def _figure(item: GalleryItem) -> str:
+    references = "".join(f"<li>{escape(text)}</li>" for text in dict.fromkeys(item.references))
+    asked = f"<i>{escape(item.prompt)}</i><br>" if item.prompt else ""
     return (
-        f'<figure><img alt="" src="{thumbnail(exhibit.image)}"><figcaption>{asked}'
-        f"{escape(exhibit.hypothesis) or 'nothing'}<br><small>{exhibit.value:.1f} · {escape(exhibit.id)}</small>"
+        f'<figure><img alt="" src="{thumbnail(item.image)}"><figcaption>{asked}'
+        f"{escape(item.hypothesis) or 'nothing'}<br><small>{item.value:.1f} · {escape(item.id)}</small>"
         f"<ul>{references}</ul></figcaption></figure>"
     )

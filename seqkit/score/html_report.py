@@ -1,4 +1,4 @@
-"""The report as one page of HTML that needs nothing but itself, in light or dark as the reader's system is."""
+"""The report as one self-contained HTML page, in light or dark mode as the reader's system is."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -29,8 +29,8 @@ del, ins { border-radius: 3px; padding: 0 .15em }
 """
 
 
-class Difference(NamedTuple):
-    """One item as the page shows it: its own value of the first metric, and its alignment."""
+class AlignedItem(NamedTuple):
+    """One item as the page shows it: its own value by the first metric, and its alignment."""
 
     id: str
     value: float
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 
 
 def render(report: Mapping[str, Any], examples: str) -> str:
-    """The whole page; `report` is what `report.json` holds, `examples` the HTML of what single items look like."""
+    """Renders the whole page; `report` is what `report.json` holds, `examples` the HTML of single items."""
     title = escape(f"{report['recipe']}, {report['split']}")
     parts = [f"<h1>{title}</h1>", f"<p>{report['items']} items, decoded on {escape(report['device'])}</p>"]
     parts += ["<h2>Scores</h2>", _scores(report["metrics"])]
@@ -81,8 +81,8 @@ def _breakdown(name: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
     return _table(f"<th>{escape(name)}</th>{heading}", rows)
 
 
-def worst_items(worst: Sequence[Difference], metric: str) -> str:
-    """The items that differ most from their references, aligned with them."""
+def worst_items(worst: Sequence[AlignedItem], metric: str) -> str:
+    """Renders the worst items, aligned with their references."""
     rows = [
         f'<tr><td><code>{escape(item.id)}</code></td><td class="number">{item.value:.2f}</td>'
         f'<td class="number">{errors(item.pairs)}</td><td class="text" dir="auto">{_marked(item)}</td></tr>'
@@ -93,8 +93,8 @@ def worst_items(worst: Sequence[Difference], metric: str) -> str:
     return f"<h2>The {len(worst)} worst items by {escape(metric)}</h2>\n{legend}{_table(heading, rows)}"
 
 
-def _marked(item: Difference) -> str:
-    """The closest reference with what the hypothesis left out struck and what it put in its place beside it."""
+def _marked(item: AlignedItem) -> str:
+    """Renders the closest reference with deleted words struck and inserted words beside them."""
     space = " " if item.unit == "word" else ""
     return space.join(_runs(item.pairs, space))
 
@@ -113,14 +113,14 @@ def _runs(pairs: Sequence[Pair], space: str) -> Iterator[str]:
 
 def _facts(facts: Mapping[str, Any]) -> str:
     rows = [
-        f"<tr><td>{escape(key.replace('_', ' '))}</td><td><code>{escape(shown(value))}</code></td></tr>"
+        f"<tr><td>{escape(key.replace('_', ' '))}</td><td><code>{escape(format_fact(value))}</code></td></tr>"
         for key, value in facts.items()
     ]
     return _table("", rows)
 
 
-def shown(value: Any) -> str:
-    """A fact as people read it."""
+def format_fact(value: Any) -> str:
+    """Formats a fact for people."""
     return f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)
 
 

@@ -35,7 +35,7 @@ _COUNTS = (
 
 
 def _program() -> list[str]:
-    """The command that answers a line of texts with a line of counts; InputError where it is not installed."""
+    """Returns the command of METEOR's Java program. Raises InputError where it is not installed."""
     java, package = shutil.which("java"), importlib.util.find_spec("pycocoevalcap")
     folders = package.submodule_search_locations if package else None
     jars = [jar for folder in folders or [] for jar in Path(folder).glob("meteor/meteor-*.jar")]
@@ -103,4 +103,4 @@ def _settings(references: str, _: TextOptions) -> dict[str, str]:
     return text | {"lang": "en", "norm": "yes", "version": "1.5", "library": "pycocoevalcap"}
 
 
-METEOR: dict[str, Metric] = {"meteor": Metric(_statistics, _value, _settings, _COUNTS, lowers=True)}
+METEOR: dict[str, Metric] = {"meteor": Metric(_statistics, _value, _settings, _COUNTS, lowercases=True)}

@@ -1,4 +1,4 @@
-"""What a metric is: counts of every item that add up over a corpus, and a function from their sums to the value.
+"""Metric: statistics of every item that add up over a corpus, and a function from their sums to the value.
 
 Because the counts add up, a resampled corpus is scored by summing counts again, never by comparing texts
 again. N items, K counts an item, R corpora scored at once (one, or one a resample).
@@ -39,11 +39,11 @@ class Metric(NamedTuple):
     settings: Callable[[str, TextOptions], dict[str, str]]  # number of references ("var": it varies) to signature
     counts: tuple[str, ...]  # the names of the K sums
     lower_is_better: bool = False
-    lowers: bool = False  # its tokens are in lower case, but found in the text as it is: `lowercase` is not for it
+    lowercases: bool = False  # it lowercases its tokens itself, after tokenizing: `lowercase` does not apply to it
 
 
 class Score(NamedTuple):
-    """One corpus by one metric; `low` and `high` bound its 95 % bootstrap interval."""
+    """The value of one metric on a corpus; `low` and `high` bound its 95 % bootstrap interval."""
 
     value: float
     low: float
@@ -52,8 +52,8 @@ class Score(NamedTuple):
     counts: dict[str, float]
 
 
-def normalise(text: str, options: TextOptions) -> str:
-    """The text as it will be compared; without punctuation, runs of white space become one space."""
+def normalize(text: str, options: TextOptions) -> str:
+    """Normalizes a text for comparison; without punctuation, runs of white space become one space."""
     if options.lowercase:
         text = text.lower()
     if not options.punctuation:
@@ -63,7 +63,7 @@ def normalise(text: str, options: TextOptions) -> str:
 
 
 def signature(name: str, metric: Metric, references: References, options: TextOptions) -> str:
-    """All that must be equal for two figures to be comparable, as `name|key:value|...` in sacrebleu's manner."""
+    """Makes the signature `name|key:value|...`, as sacrebleu does: all that must be equal to compare two scores."""
     numbers = {len(texts) for texts in references}
     settings = metric.settings(str(*numbers) if len(numbers) == 1 else "var", options)
     if not options.punctuation:

@@ -100,8 +100,9 @@ _RULES = [
         rf"({_WORD}|{_THING})(?:{_CLITIC})",
         rf"({_CLITIC})",
         # Words that have an apostrophe
-        r"(['’](?:(?i:n['’]|em|till?|cause)|[2-9]0[sS]|\d\d(?!\S))|(?i:y['’](?=[a-z])|(?:[ldj]|ol|somethin|dunkin)['’]))",
+        r"(['’](?:(?i:n['’]|em|till?|cause)|[2-9]0[sS]|\d\d(?!\S))|(?i:y(?:'(?!mon)|’)(?=[a-zß-öø-ÿ])|j(?:'(?!mon)|’)|(?:[ld]|ol|somethin|dunkin)['’]))",
         rf"([A-HJ-XZn]['’]{_LETTER}{{2,}}|{_LETTER}+[aeiouyAEIOUY]['’][aeiouA-Z]{_LETTER}*)",
+        r"(c['’](?i:est))",
         r"((?i:d['’]ye|c'mon|li['’]l|ev['’]ry|e['’]er|s['’]mores|nat['’]l|nor['’]easter))",
         # Words and numbers
         rf"({_WORD})",

@@ -1,4 +1,4 @@
-"""References and hypotheses from files, brought into one order: plain lines, Kaldi's `id text`, or JSON lines.
+"""Reads references and hypotheses from files and matches them: plain lines, Kaldi's `id text`, or JSON lines.
 
 A name ending in `.jsonl` means JSON lines: `id`, and `references` (a list of texts) or `hypothesis` (a text), so
 that a manifest and an evaluation's `hypotheses.jsonl` can be given as they are. What the other files are is read off
@@ -24,7 +24,7 @@ _SHOWN = 10  # ids in a message
 
 
 class Corpus(NamedTuple):
-    """Items in the order of the first file of references."""
+    """References and hypotheses of the same items, in the order of the first file of references."""
 
     ids: list[str]  # line numbers from 1 where the files have no ids
     references: list[list[str]]  # of every item
@@ -39,7 +39,7 @@ class _File(NamedTuple):
 
 
 def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Format = "auto") -> Corpus:
-    """The items of the files; several files of references each add theirs.
+    """Reads the items of the files; several files of references each add theirs.
 
     Raises InputError, naming file and line, for a file that cannot be read, is empty or has an id twice, and for files
     that have not the same ids or, where they have none, the same number of lines.
@@ -133,7 +133,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _matched(first: _File, other: _File) -> list[list[str]]:
-    """The texts of `other` in the order of the items of `first`."""
+    """Puts the texts of `other` into the order of the items of `first`."""
     if first.ids is None or other.ids is None:
         if len(first.texts) != len(other.texts):
             must = f"must have as many lines as {first.path}, {len(first.texts)}"

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: `report.json` for programs, `report.html` for eyes, `hypotheses.jsonl` for both.
+"""Evaluation report: `report.json` for programs, `report.html` for people, `hypotheses.jsonl` for both.
 
 Values are on a 0 to 100 scale; times are in seconds. N items.
 """
@@ -23,8 +23,8 @@ from seqkit.data.files import atomic_write
 from seqkit.score.error_rate import Unit, align
 from seqkit.score.evaluate import Statistics, scores_with_intervals, statistics, worst_first
 from seqkit.score.gallery import GalleryItem, choose, gallery
-from seqkit.score.html_report import Difference, render, shown, worst_items
-from seqkit.score.metric import AS_IT_IS, Score, TextOptions, normalise
+from seqkit.score.html_report import AlignedItem, format_fact, render, worst_items
+from seqkit.score.metric import AS_IT_IS, Score, TextOptions, normalize
 from seqkit.score.terminal import columns, grouped
 
 WORST = 100  # items shown on the page
@@ -32,8 +32,8 @@ REPEATS = 3  # times in a row that make repeated words a loop
 PACKAGES = ("torch", "numpy", "jiwer", "sacrebleu")
 
 
-class Evaluated(NamedTuple):
-    """One item after decoding."""
+class ScoredItem(NamedTuple):
+    """One item with its prediction."""
 
     id: str
     references: Sequence[str]
@@ -41,12 +41,12 @@ class Evaluated(NamedTuple):
     logprob: float | None = None  # natural log, of the model alone
     score: float | None = None  # what the search ranked by
     cut: bool = False  # ended by the maximum length and not by the model
-    image: Path | None = None  # what it is about: the page then shows pictures in place of alignments
-    prompt: str | None = None  # what was asked
+    image: Path | None = None  # where all items have one, the page shows images in place of alignments
+    prompt: str | None = None  # the question or phrase
 
 
 class Provenance(NamedTuple):
-    """Where the hypotheses come from."""
+    """The origin of the hypotheses."""
 
     recipe: str
     split: str
@@ -57,12 +57,12 @@ class Provenance(NamedTuple):
 
 def write_report(
     folder: Path,
-    items: Sequence[Evaluated],
+    items: Sequence[ScoredItem],
     metrics: Sequence[str],
     about: Provenance,
     *,
     by: Mapping[str, Sequence[str | None]] | None = None,
-    conditions: Mapping[str, Mapping[str, Sequence[Evaluated]]] | None = None,
+    conditions: Mapping[str, Mapping[str, Sequence[ScoredItem]]] | None = None,
     options: TextOptions = AS_IT_IS,
 ) -> dict[str, Any]:
     """Scores the items, writes the three files to `folder`, and returns what `report.json` holds.
@@ -106,14 +106,14 @@ def write_report(
     return report
 
 
-def write_hypotheses(path: Path, items: Sequence[Evaluated]) -> None:
-    """A JSON object a line, as `seqkit score` takes it."""
+def write_hypotheses(path: Path, items: Sequence[ScoredItem]) -> None:
+    """Writes one JSON object per line, as `seqkit score` reads it."""
     with atomic_write(path) as file:
         file.write("".join(f"{_json_line(item)}\n" for item in items).encode())
 
 
 def format_table(report: Mapping[str, Any]) -> str:
-    """The report as a terminal shows it."""
+    """Formats the report for a terminal."""
     metrics, decode = _scores(report["metrics"]), report["decode"]
     rows = [["metric", "value", "low", "high"]]
     rows += [[name, *(f"{number:.2f}" for number in score[:3])] for name, score in metrics.items()]
@@ -121,12 +121,12 @@ def format_table(report: Mapping[str, Any]) -> str:
     for name, groups in report["by"].items():
         parts += [grouped({group: _scores(found) for group, found in groups.items()}, name)] if groups else []
     parts.append("\n".join(score.signature for score in metrics.values()))
-    facts = "  ".join(f"{key} {shown(value)}" for key, value in decode.items())
+    facts = "  ".join(f"{key} {format_fact(value)}" for key, value in decode.items())
     return "\n\n".join([*parts, facts])
 
 
 def has_loop(words: Sequence[str], repeats: int = REPEATS) -> bool:
-    """Whether any run of words, of whatever length, stands `repeats` times in a row."""
+    """Tells whether any run of words, of whatever length, stands `repeats` times in a row."""
     for length in range(1, len(words) // repeats + 1):
         agreeing = 0  # words in a row that equal the word `length` before them
         for earlier, later in zip(words, words[length:], strict=False):
@@ -137,7 +137,7 @@ def has_loop(words: Sequence[str], repeats: int = REPEATS) -> bool:
 
 
 def commit(file: Path) -> str | None:
-    """The commit checked out where `file` is under version control; None where it is not."""
+    """Returns the checked-out commit where `file` is under version control; None where it is not."""
     git = ["git", "-C", str(file.parent)]
     try:
         subprocess.run([*git, "ls-files", "--error-unmatch", file.name], capture_output=True, check=True)
@@ -148,11 +148,11 @@ def commit(file: Path) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Of everything that moves a figure."""
+    """Returns the versions of everything that can change a score."""
     return {"seqkit": __version__, "python": platform.python_version()} | {p: metadata.version(p) for p in PACKAGES}
 
 
-def _tallied(items: Sequence[Evaluated], metrics: Sequence[str], options: TextOptions) -> dict[str, Statistics]:
+def _tallied(items: Sequence[ScoredItem], metrics: Sequence[str], options: TextOptions) -> dict[str, Statistics]:
     return statistics(metrics, [item.references for item in items], [item.hypothesis for item in items], options)
 
 
@@ -165,11 +165,11 @@ def _split(tallies: Mapping[str, Statistics], groups: Sequence[str | None], name
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    """A sort key that puts 9 before 10."""
+    """Natural sort key: 9 before 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
-def _decode_facts(items: Sequence[Evaluated], decode: Mapping[str, Any]) -> dict[str, Any]:
+def _decode_facts(items: Sequence[ScoredItem], decode: Mapping[str, Any]) -> dict[str, Any]:
     facts = dict(decode)
     if decode.get("seconds"):
         facts["items_per_second"] = len(items) / decode["seconds"]
@@ -178,30 +178,32 @@ def _decode_facts(items: Sequence[Evaluated], decode: Mapping[str, Any]) -> dict
     return facts
 
 
-def _differences(items: Sequence[Evaluated], tallied: Statistics, name: str, options: TextOptions) -> list[Difference]:
-    """The worst items by their own value of one metric, aligned with their closest references."""
-    references = [[normalise(text, options) for text in item.references] for item in items]
-    hypotheses = [normalise(item.hypothesis, options) for item in items]
+def _differences(
+    items: Sequence[ScoredItem], tallied: Statistics, name: str, options: TextOptions
+) -> list[AlignedItem]:
+    """Lists the worst items by one metric, aligned with their closest references."""
+    references = [[normalize(text, options) for text in item.references] for item in items]
+    hypotheses = [normalize(item.hypothesis, options) for item in items]
     unit: Unit = "character" if name == "cer" else "word"
     value_N = tallied.metric.value(tallied.statistics_NK)
     return [
-        Difference(items[n].id, float(value_N[n]), align(references[n], hypotheses[n], unit), unit)
+        AlignedItem(items[n].id, float(value_N[n]), align(references[n], hypotheses[n], unit), unit)
         for n in worst_first(tallied, references, hypotheses)[:WORST]
     ]
 
 
-def _gallery(items: Sequence[Evaluated], tallied: Statistics, name: str) -> str:
+def _gallery(items: Sequence[ScoredItem], tallied: Statistics, name: str) -> str:
     order_N = worst_first(tallied, [item.references for item in items], [item.hypothesis for item in items])
     value_N = tallied.metric.value(tallied.statistics_NK)
-    exhibits = [
+    shown = [
         GalleryItem(item.id, float(value), item.image, item.hypothesis, item.references, item.prompt)
         for item, value in zip(items, value_N, strict=True)
         if item.image
     ]
-    return gallery({kind: [exhibits[n] for n in places] for kind, places in choose(order_N).items()}, name)
+    return gallery({kind: [shown[n] for n in places] for kind, places in choose(order_N).items()}, name)
 
 
-def _json_line(item: Evaluated) -> str:
+def _json_line(item: ScoredItem) -> str:
     logprob, score = (None if x is None or not math.isfinite(x) else float(x) for x in (item.logprob, item.score))
     known = {"id": item.id, "references": list(item.references), "hypothesis": item.hypothesis}
     return json.dumps(known | {"logprob": logprob, "score": score}, ensure_ascii=False)

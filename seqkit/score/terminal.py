@@ -9,7 +9,7 @@ from seqkit.score.metric import Score
 
 
 def columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """The rows' cells under one another, two spaces apart; the first `left` columns to the left, the others right."""
+    """Aligns cells in columns, two spaces apart; the first `left` columns to the left, the others to the right."""
     widths = [max(map(width, cells)) for cells in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -19,18 +19,18 @@ def columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
 
 
 def figure(score: Score) -> str:
-    """Value and interval as a table shows them."""
+    """Formats value and interval."""
     return f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]"
 
 
 def signed(difference: Difference) -> str:
-    """A paired difference as a table shows it."""
+    """Formats a paired difference."""
     value, low, high, p_value = difference
     return f"{value:+.2f} [{low:+.2f}, {high:+.2f}] p {p_value:.3f}"
 
 
 def grouped(groups: Mapping[str, Mapping[str, Score]], heading: str) -> str:
-    """One row a group, one column a metric."""
+    """Formats a table with a row per group and a column per metric."""
     names = list(next(iter(groups.values())))
     rows = [[heading, *names]]
     rows += [[group, *(figure(metrics[name]) for name in names)] for group, metrics in groups.items()]
@@ -38,7 +38,7 @@ def grouped(groups: Mapping[str, Mapping[str, Score]], heading: str) -> str:
 
 
 def side_by_side(pairs: Sequence[Pair]) -> str:
-    """Three lines: reference, hypothesis, and under each difference S, D or I; a missing partner is dots."""
+    """Formats an alignment in three lines: reference, hypothesis, and S, D or I under each difference."""
     lines: tuple[list[str], ...] = (["REF"], ["HYP"], ["   "])
     for reference, hypothesis in pairs:
         mark = "I" if reference is None else "D" if hypothesis is None else "" if reference == hypothesis else "S"
@@ -50,7 +50,7 @@ def side_by_side(pairs: Sequence[Pair]) -> str:
 
 
 def width(text: str) -> int:
-    """How many columns a terminal gives the text: two to East Asian wide characters, none to combining ones."""
+    """Counts terminal columns: two for East Asian wide characters, none for combining ones."""
     sizes = (0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
     return sum(sizes)
 

@@ -11,11 +11,11 @@
 
 `vqa_accuracy` equals the official script vqaEval.py (github.com/GT-Vision-Lab/VQA) run by Python 3, in two versions:
 - `2021`, its present state: in all answers line breaks and tabs become spaces and the ends are stripped. Only where the
-  people's answers then differ, all of them and the hypothesis are normalised.
-- `2016`, behind most figures published before: the hypothesis is always normalised. The people's answers lose their
+  people's answers then differ, all of them and the hypothesis are normalized.
+- `2016`, behind most figures published before: the hypothesis is always normalized. The people's answers lose their
   punctuation alone, and only where they differ; so nothing can match a person who wrote `two` or `the cat`.
 
-Normalising, the same in both, is `normalise_answer`. N items, R corpora.
+Normalizing, the same in both, is `normalize_answer`. N items, R corpora.
 """
 
 import re
@@ -70,12 +70,12 @@ _CONTRACTIONS = {
 
 
 def parts(answer: str) -> list[str]:
-    """What an answer lists, without white space at the ends; an answer that is no list is its only part."""
+    """Splits an answer at commas, without white space at the ends."""
     return [part.strip() for part in answer.split(",")]
 
 
-def normalise_answer(answer: str) -> str:
-    """An answer as either version of the official script compares it where people's answers differ.
+def normalize_answer(answer: str) -> str:
+    """Normalizes an answer as both versions of the official script do where people's answers differ.
 
     - Line breaks and tabs become spaces, and the ends are stripped.
     - A punctuation mark vanishes where the answer has it anywhere beside a space, and every mark does where a comma
@@ -89,13 +89,13 @@ def normalise_answer(answer: str) -> str:
 
 
 def soft_scores(answers: Sequence[str]) -> dict[str, float]:
-    """Of every distinct normalised answer that people gave to a question, min(1, count / 3): targets to train on."""
-    counts = Counter(map(normalise_answer, answers))
+    """Computes soft targets: min(1, count / 3) of every distinct normalized answer to a question."""
+    counts = Counter(map(normalize_answer, answers))
     return {answer: min(1.0, count / ENOUGH) for answer, count in counts.items()}
 
 
 def consensus(answers: Sequence[str], hypothesis: str, script: str = SCRIPTS[0]) -> float:
-    """The accuracy of one hypothesis, from 0 to 1, given what people answered.
+    """Computes the consensus accuracy of one hypothesis, from 0 to 1, given people's answers.
 
     Raises InputError for an unknown version of the script; ValueError for no answers.
     """
@@ -104,12 +104,12 @@ def consensus(answers: Sequence[str], hypothesis: str, script: str = SCRIPTS[0])
     if not answers:
         raise ValueError("`answers` must hold at least one text, got none")
     if script == "2016":
-        hypothesis = normalise_answer(hypothesis)
+        hypothesis = normalize_answer(hypothesis)
         people = [_without_punctuation(answer) for answer in answers] if len(set(answers)) > 1 else answers
     else:
         people, hypothesis = [_one_line(answer) for answer in answers], _one_line(hypothesis)
         if len(set(people)) > 1:
-            people, hypothesis = [normalise_answer(answer) for answer in people], normalise_answer(hypothesis)
+            people, hypothesis = [normalize_answer(answer) for answer in people], normalize_answer(hypothesis)
     given = [answer == hypothesis for answer in people]
     everybody = sum(given)
     return sum(min(1.0, (everybody - own) / ENOUGH) for own in given) / len(given)  # summed as the script sums
@@ -121,7 +121,7 @@ def _one_line(answer: str) -> str:
 
 @lru_cache(maxsize=2**16)
 def _without_punctuation(answer: str) -> str:
-    """Whether a mark vanishes or leaves a space is decided by the answer as it was given."""
+    """Removes punctuation; whether a mark leaves a space is decided by the answer as it was given."""
     number = _BETWEEN_DIGITS.search(answer) is not None
     gone = {mark: number or f"{mark} " in answer or f" {mark}" in answer for mark in _MARKS if mark in answer}
     answer = answer.translate({ord(mark): "" if vanishes else " " for mark, vanishes in gone.items()})
@@ -148,7 +148,7 @@ def _consensus_statistics(references: References, hypotheses: Sequence[str], opt
 
 
 def mean(sums_R2: Array) -> Array:
-    """Values from sums of the items' scores and from their number, as a percentage."""
+    """Computes a mean as a percentage from sums of the items' scores and from their number."""
     mean_R: Array = sums_R2[:, 0] / sums_R2[:, 1]
     return 100 * mean_R
 
@@ -165,6 +165,6 @@ def _consensus_settings(references: str, options: TextOptions) -> dict[str, str]
 ANSWER_METRICS: dict[str, Metric] = {
     "accuracy": Metric(_accuracy_statistics, mean, _accuracy_settings, ("correct", "answers")),
     "vqa_accuracy": Metric(
-        _consensus_statistics, mean, _consensus_settings, ("vqa_accuracy_sum", "answers"), lowers=True
+        _consensus_statistics, mean, _consensus_settings, ("vqa_accuracy_sum", "answers"), lowercases=True
     ),
 }

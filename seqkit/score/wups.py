@@ -1,4 +1,4 @@
-"""WUPS: accuracy of answers that gives credit for answers near in meaning (Malinowski and Fritz 2014, arXiv:1410.0210).
+"""WUPS: accuracy of answers with credit for answers of similar meaning (Malinowski and Fritz 2014, arXiv:1410.0210).
 
 The score of an answer is the lesser of two products: over its own parts of how well each is met by the best part of
 the reference, and over the reference's parts likewise; of several references the best counts (the min consensus of
@@ -8,10 +8,9 @@ It equals the published script calculate_wups.py: only nouns are looked up, the 
 between equal parts alone, and a part that is repeated is a factor again, so that lists are not quite the paper's sets.
 
 Similarities equal those of NLTK's `wup_similarity`: of the common hypernyms the one farthest from the root by its
-shortest way; of several the first of the two synsets if it is one, else the first by name. With the depth d of this
-one by its longest way, counted from 1, and the shortest ways l and m of both synsets to it, which may lead past it, the
-similarity is 2 d / (2 d + l + m). It may depend on the order of the two. Synsets without a common hypernym have none:
-WordNet 1.6, whose nouns have several roots, is not given a root above them as NLTK gives it.
+shortest path; of several the first of the two synsets if it is one, else the first by name. With the depth d of this
+one by its longest path, counted from 1, and the shortest paths l and m of both synsets to it, which may lead past it,
+the similarity is 2 d / (2 d + l + m). It may depend on the order of the two. Synsets without a common hypernym have none: 1.6, whose nouns have several roots, is not given a root above them as NLTK gives it.
 
 `Dictionary` reads index.noun, data.noun and noun.exc as WordNet publishes them (wndb(5WN)) since version 1.7.
 R corpora.
@@ -48,11 +47,11 @@ _ENDINGS = {  # of plurals, with those of the singulars
 }
 
 
-class Above(NamedTuple):
-    """The hypernyms of a synset, and its own place under the root."""
+class Hypernyms(NamedTuple):
+    """The hypernyms of a synset, and its own depth."""
 
-    ways: dict[int, int]  # the shortest way to each, and 0 to itself
-    shortest: int  # way to a root
+    distances: dict[int, int]  # the shortest path to each, and 0 to itself
+    shortest: int  # path to a root
     longest: int
 
 
@@ -66,69 +65,71 @@ class Dictionary:
             raise InputError(f"{folder}: must be a folder with WordNet's {', '.join(_FILES)}, got no {missing[0]}")
         self.folder = folder
         self._index = {line.partition(" ")[0]: line for _, line in read_lines(folder / "index.noun")}
-        self._index.pop("", None)  # the licence at the head
+        self._index.pop("", None)  # the license at the head
         try:
             self._data = (folder / "data.noun").read_bytes()
         except OSError as error:
             raise InputError(f"{folder / 'data.noun'}: cannot be read ({error.strerror})") from None
         irregular = (line.split() for _, line in read_lines(folder / "noun.exc"))
         self._irregular = {words[0]: words[1:] for words in irregular if words}
-        self._above: dict[int, Above | None] = {}
+        self._hypernyms: dict[int, Hypernyms | None] = {}
         self._similar: dict[tuple[str, str], float] = {}
 
     @property
     def version(self) -> str:
-        """As the head of data.noun tells it, such as `3.0`; else the first digits of its SHA-256."""
+        """WordNet's version from the head of data.noun, such as `3.0`; else the first digits of the file's SHA-256."""
         told = re.search(rb"Word[Nn]et (\d[\w.+]*) Copyright", self._data[:4096])
         return told[1].decode() if told else hashlib.sha256(self._data).hexdigest()[:12]
 
     def synsets(self, word: str) -> list[int]:
-        """Of a word in singular or plural and any case; `_` joins the parts of a word such as `night_stand`."""
+        """Looks up the synsets of a word in singular or plural and any case; `_` joins parts, as in `night_stand`."""
         word = word.lower()
         plural = (word.removesuffix(ending) + other for ending, other in _ENDINGS.items() if word.endswith(ending))
         forms = dict.fromkeys([word, *self._irregular.get(word, plural)])
         return [synset for form in forms if form in self._index for synset in self._senses(form)]
 
     def similarity(self, first: int, second: int) -> float:
-        """By Wu and Palmer, of two synsets; 0 where they have no hypernym in common."""
-        common = self.above(first).ways.keys() & self.above(second).ways.keys()
+        """Wu-Palmer similarity of two synsets; 0 where they have no common hypernym."""
+        common = self.hypernyms(first).distances.keys() & self.hypernyms(second).distances.keys()
         if not common:
             return 0.0
-        farthest = max(self.above(synset).shortest for synset in common)
-        lowest = [synset for synset in common if self.above(synset).shortest == farthest]
+        farthest = max(self.hypernyms(synset).shortest for synset in common)
+        lowest = [synset for synset in common if self.hypernyms(synset).shortest == farthest]
         subsumer = first if first in lowest else min(lowest, key=self._name)
-        depth = self.above(subsumer).longest + 1
-        return 2.0 * depth / (2 * depth + self._way(first, subsumer) + self._way(second, subsumer))
+        depth = self.hypernyms(subsumer).longest + 1
+        return 2.0 * depth / (2 * depth + self._distance(first, subsumer) + self._distance(second, subsumer))
 
     def word_similarity(self, first: str, second: str) -> float:
-        """The best over the synsets of both; 0 where one of the words is not in the dictionary."""
+        """The best similarity over the synsets of both words; 0 where one of the words is not in the dictionary."""
         if (first, second) not in self._similar:
             theirs = self.synsets(second)
             best = (self.similarity(one, other) for one in self.synsets(first) for other in theirs)
             self._similar[first, second] = max(best, default=0.0)
         return self._similar[first, second]
 
-    def above(self, synset: int) -> Above:
-        """Found once and kept. Raises InputError for data.noun as it should not be."""
-        if synset not in self._above:
-            self._above[synset] = None  # until it is found, so that a circle is told and not followed
-            uppers = [self.above(upper) for upper in self._line(synset)[1]]
-            ways = {synset: 0}
+    def hypernyms(self, synset: int) -> Hypernyms:
+        """Finds the hypernyms of a synset (cached). Raises InputError for a damaged data.noun."""
+        if synset not in self._hypernyms:
+            self._hypernyms[synset] = None  # until it is found, so that a circle is told and not followed
+            uppers = [self.hypernyms(upper) for upper in self._line(synset)[1]]
+            distances = {synset: 0}
             for upper in uppers:
-                for other, way in upper.ways.items():
-                    ways[other] = min(way + 1, ways.get(other, way + 1))
+                for other, distance in upper.distances.items():
+                    distances[other] = min(distance + 1, distances.get(other, distance + 1))
             shortest = min((upper.shortest + 1 for upper in uppers), default=0)
             longest = max((upper.longest + 1 for upper in uppers), default=0)
-            self._above[synset] = Above(ways, shortest, longest)
-        found = self._above[synset]
+            self._hypernyms[synset] = Hypernyms(distances, shortest, longest)
+        found = self._hypernyms[synset]
         if found is None:
             raise InputError(f"{self.folder / 'data.noun'}: no synset must be its own hypernym, got {synset:08}")
         return found
 
-    def _way(self, first: int, second: int) -> int:
-        """The shortest from one to the other by a hypernym of both."""
-        theirs = self.above(second).ways
-        return min(way + theirs[upper] for upper, way in self.above(first).ways.items() if upper in theirs)
+    def _distance(self, first: int, second: int) -> int:
+        """Returns the shortest path from one to the other through a common hypernym."""
+        theirs = self.hypernyms(second).distances
+        return min(
+            distance + theirs[upper] for upper, distance in self.hypernyms(first).distances.items() if upper in theirs
+        )
 
     def _name(self, synset: int) -> str:
         """As NLTK names it: its first word with its place among the senses of this word."""
@@ -164,14 +165,14 @@ class Dictionary:
 
 
 def wups(answer: str, reference: str, dictionary: Dictionary, threshold: float) -> float:
-    """The score of one answer against one reference, from 0 to 1."""
+    """Computes the score of one answer against one reference, from 0 to 1."""
     given, wanted = parts(answer), parts(reference)
     return min(_met(given, wanted, dictionary, threshold), _met(wanted, given, dictionary, threshold))
 
 
 @lru_cache(maxsize=2)
 def read_dictionary(folder: Path) -> Dictionary:
-    """Read once and kept. Raises as `Dictionary` does."""
+    """Reads a dictionary, cached. Raises as `Dictionary` does."""
     return Dictionary(folder)
 
 

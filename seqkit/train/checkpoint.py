@@ -1,9 +1,9 @@
-"""Folders that are whole at every instant, and the weights in them.
+"""Checkpoints: folders that are complete at every instant, and the weights in them.
 
 A checkpoint is a plain folder (`best`, `last`) with `model.safetensors`, `meta.json`, whatever the recipe adds, and in
-`last` the `training.pt` that a resumed run needs. It is written beside its place as NAME.part, forced to the disk,
-renamed NAME.new, and only then takes the place of the old one, which steps aside as NAME.old. So wherever a process is
-killed, NAME is whole, or it is missing for the moment and NAME.new is whole: `find` returns the one that is.
+`last` the `training.pt` that a resumed run needs. It is written as NAME.part, forced to the disk and renamed NAME.new;
+then the old one is renamed NAME.old and the new one NAME. Wherever a process is killed, NAME is complete, or it is
+missing for the moment and NAME.new is complete: `find_checkpoint` returns the one that is.
 """
 
 import json
@@ -21,14 +21,14 @@ from seqkit.errors import InputError
 WEIGHTS, META, TRAINING = "model.safetensors", "meta.json", "training.pt"
 
 
-def find(folder: Path) -> Path | None:
-    """The whole checkpoint that stands for `folder`, or None where there is none."""
+def find_checkpoint(folder: Path) -> Path | None:
+    """The complete checkpoint at `folder` or beside it, or None if there is none."""
     return next((path for path in (folder, _beside(folder, "new")) if (path / META).is_file()), None)
 
 
 def recover(folder: Path) -> None:
-    """Put in its place what a killed process left beside `folder`, and remove the rest of it."""
-    if find(folder) == _beside(folder, "new"):
+    """Move a complete checkpoint that a killed process left beside `folder` to its place; delete incomplete ones."""
+    if find_checkpoint(folder) == _beside(folder, "new"):
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(_beside(folder, "new"), folder)
     for ending in ("part", "new", "old"):
@@ -36,7 +36,7 @@ def recover(folder: Path) -> None:
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new folder and put it in the place of `folder`, or leave that as it was if `write` fails."""
+    """Replace `folder` atomically by a new one that `write` fills; if `write` fails, it stays as it was."""
     recover(folder)
     part, new, old = (_beside(folder, ending) for ending in ("part", "new", "old"))
     part.mkdir(parents=True)
@@ -56,7 +56,7 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_model(folder: Path, model: nn.Module, meta: dict[str, Any]) -> None:
-    """`model.safetensors` and `meta.json`; weights that share memory are stored once, under their first name."""
+    """Write `model.safetensors` and `meta.json`; tied weights are stored once, under their first name."""
     from safetensors.torch import save
 
     first: dict[tuple[Any, ...], str] = {}
@@ -72,10 +72,10 @@ def write_model(folder: Path, model: nn.Module, meta: dict[str, Any]) -> None:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Every weight of a checkpoint by name, on the CPU; InputError where there is no checkpoint or it is damaged."""
+    """All weights of a checkpoint by name, on the CPU. Raises InputError if there is none or it is damaged."""
     from safetensors import SafetensorError, safe_open
 
-    whole = find(folder)
+    whole = find_checkpoint(folder)
     if whole is None:
         raise InputError(f"{folder}: must be a checkpoint with {WEIGHTS} and {META}: train first, or name another run")
     try:
@@ -88,8 +88,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """`meta.json` of a checkpoint: step, epoch, metrics, seconds."""
-    whole = find(folder)
+    """Read `meta.json` of a checkpoint: step, epoch, metrics, seconds."""
+    whole = find_checkpoint(folder)
     if whole is None:
         raise InputError(f"{folder}: must be a checkpoint with {WEIGHTS} and {META}: train first, or name another run")
     meta: dict[str, Any] = json.loads((whole / META).read_text(encoding="utf-8"))
@@ -97,60 +97,64 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
 
 class LoadReport(NamedTuple):
-    """The names of a model's weights, and of those it was filled from."""
+    """Names of weights by what became of them."""
 
     loaded: list[str]
     missing: list[str]
     """in the model, but not in the file"""
     unexpected: list[str]
     """in the file, but not in the model"""
-    reshaped: list[str]
-    """in both with different shapes: left as the model had it"""
+    mismatched: list[str]
+    """in both, with different shapes: not loaded"""
 
     def text(self) -> str:
-        """A line of counts, and one for every kind of name that was not loaded."""
-        lines = [f"{len(self.loaded)} weights loaded, {len(self.missing) + len(self.reshaped)} left as they were"]
+        """One line of counts, and one per kind of weight that was not loaded."""
+        lines = [f"{len(self.loaded)} weights loaded, {len(self.missing) + len(self.mismatched)} left as they were"]
         return "\n".join(lines + self._failures())
 
     def _failures(self) -> list[str]:
-        kinds = ("not in the file", self.missing), ("not in the model", self.unexpected), ("other shape", self.reshaped)
+        kinds = (
+            ("not in the file", self.missing),
+            ("not in the model", self.unexpected),
+            ("other shape", self.mismatched),
+        )
         return [f"{kind}: {', '.join(names)}" for kind, names in kinds if names]
 
 
-def load_weights(model: nn.Module, folder: Path, *, part: str = "") -> None:
-    """Fill `model` from a checkpoint such as RUN/best, or from that `part` of what is in it; InputError where any name
-    or shape differs.
+def load_weights(model: nn.Module, folder: Path, *, submodule: str = "") -> None:
+    """Load all weights of a checkpoint such as RUN/best, or of a `submodule` in it, into `model`. Raises InputError
+    where any name or shape differs.
     """
-    prefix = part and f"{part}."
+    prefix = submodule and f"{submodule}."
     weights = {name.removeprefix(prefix): w for name, w in read_weights(folder).items() if name.startswith(prefix)}
-    filled = load_matching(model, weights)
-    if any(filled[1:]):
+    report = load_matching(model, weights)
+    if any(report[1:]):
         raise InputError(
-            f"{folder}: must hold the weights of this {part or 'model'}, got {'; '.join(filled._failures())}"
+            f"{folder}: must hold the weights of this {submodule or 'model'}, got {'; '.join(report._failures())}"
         )
 
 
-def best_of(run: Path) -> Path:
-    """The checkpoint that speaks for a run: its `best` or else its `last`; `run` itself may be one. Raises InputError
-    where there is none."""
+def best_checkpoint(run: Path) -> Path:
+    """The best checkpoint of a run: `best`, else `last`; `run` may itself be a checkpoint. Raises InputError if there
+    is none."""
     for place in (run, run / "best", run / "last"):
-        if whole := find(place):
+        if whole := find_checkpoint(place):
             return whole
     raise InputError(f"{run}: must hold a checkpoint, best/ or last/, got none: train first, or name another run")
 
 
 def init_from(model: nn.Module, runs: Sequence[Path]) -> LoadReport:
-    """Fill `model` with the weights of runs that fit by name and shape; where several have one of a name, the first
-    gives it. Raises InputError for a run that has none."""
+    """Load the weights of other runs that match by name and shape; earlier runs take precedence. Raises InputError for
+    a run without a checkpoint."""
     weights: dict[str, Tensor] = {}
     for run in runs:
-        weights = read_weights(best_of(run)) | weights
+        weights = read_weights(best_checkpoint(run)) | weights
     return load_matching(model, weights)
 
 
 @torch.no_grad()
 def load_matching(model: nn.Module, weights: dict[str, Tensor]) -> LoadReport:
-    """Copy `weights` into the model's own where name and shape are the same."""
+    """Copy `weights` into the model where name and shape match."""
     own = model.state_dict()
     both = [name for name in own if name in weights]
     loaded = [name for name in both if own[name].shape == weights[name].shape]

@@ -1,8 +1,8 @@
-"""One training run on several processes, as `torchrun` starts them: gloo between CPUs, nccl between GPUs.
+"""Data-parallel training on the processes that `torchrun` starts: gloo between CPUs, nccl between GPUs.
 
-Every process computes the gradient of its own batches; the sums are added up before they are divided by the count of
-all, so n processes with a batch each do what one does with n. The addition runs after the backward pass and does not
-overlap with it. Decisions and texts travel over gloo whatever the device, so that they never wait for a GPU's queue.
+Each process computes the gradient of its own batches; an all-reduce sums them before they are divided by the number of
+loss terms in all, so n processes with one batch each equal one process with n. The all-reduce runs after the backward
+pass, without overlap. Objects and decisions always travel over gloo, so they never wait for the queue of a GPU.
 """
 
 import os
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(hours=12)  # the others wait while the first process validates
+TIMEOUT = timedelta(hours=12)  # the others wait while the first process validates
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
-    """Join the processes that torchrun started, if it did, and leave them at the end.
+    """Context of the process group that torchrun started, if it did.
 
-    Gives the device of this process: with several GPUs in the machine, its own.
+    Yields the device of this process: with several GPUs in the machine, its own.
     """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield device
@@ -34,7 +34,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=PATIENCE)
+    dist.init_process_group(backend, timeout=TIMEOUT)
     try:
         yield device
     finally:
@@ -42,17 +42,17 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Index of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def all_reduce(tensors: Sequence[Tensor]) -> None:
-    """Replace every tensor by its sum over the processes, in one message a dtype."""
+    """Replace every tensor by its sum over the processes, in one message per dtype."""
     if world_size() == 1:
         return
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
@@ -65,14 +65,14 @@ def all_reduce(tensors: Sequence[Tensor]) -> None:
 
 @torch.no_grad()
 def broadcast(model: nn.Module) -> None:
-    """Give every process the first one's parameters and buffers."""
+    """Copy the parameters and buffers of the first process to all others."""
     if world_size() > 1:
         for tensor in [*model.parameters(), *model.buffers()]:
             dist.broadcast(tensor.data, 0)
 
 
 def on_rank_zero(make: Callable[[], T]) -> T:
-    """What `make` returns in the first process, in all of them; the others do not call it."""
+    """Call `make` in the first process only, and return its result in all."""
     if world_size() == 1:
         return make()
     box: list[Any] = [make() if rank() == 0 else None]
@@ -81,7 +81,7 @@ def on_rank_zero(make: Callable[[], T]) -> T:
 
 
 def all_gather(value: Any) -> list[Any]:
-    """The `value` of every process, in the order of their ranks, in all of them."""
+    """The `value` of every process, in order of rank, in all of them."""
     values: list[Any] = [value] * world_size()
     if world_size() > 1:
         dist.all_gather_object(values, value)
@@ -89,7 +89,7 @@ def all_gather(value: Any) -> list[Any]:
 
 
 def any_rank(flags: Iterable[bool]) -> list[bool]:
-    """For every flag, whether it is set in at least one process."""
+    """For each flag, whether it is set in at least one process."""
     flags = list(flags)
     if world_size() == 1:
         return flags
@@ -99,6 +99,6 @@ def any_rank(flags: Iterable[bool]) -> list[bool]:
 
 
 def print0(text: str) -> None:
-    """One line on standard error, from the first process."""
+    """Print one line on standard error, from the first process only."""
     if rank() == 0:
         print(text, file=sys.stderr, flush=True)

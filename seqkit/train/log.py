@@ -1,9 +1,9 @@
-"""What a run tells while it trains: rows of log.jsonl, TensorBoard curves, and one line of progress.
+"""Log of a run: rows of log.jsonl, TensorBoard curves, and a line of progress on the terminal.
 
-A row of training is {"step", "epoch", "loss", "lr", "grad_norm", "tokens_per_second", "waiting", "seconds"}, means
-over the steps since the last row; a row of validation is {"step", "epoch", "validation": {metric: value}, "best",
-"seconds"}. Tokens are whatever the loss counts. Waiting is the share of the time in which no batch was ready. Seconds
-are those of the whole run, resumed ones included.
+A training row is {"step", "epoch", "loss", "lr", "grad_norm", "tokens_per_second", "waiting", "seconds"}, means
+over the steps since the last row; a validation row is {"step", "epoch", "validation": {metric: value}, "best",
+"seconds"}. Tokens are the terms of the loss, whatever they are. `waiting` is the fraction of time in which no batch
+was ready. `seconds` counts the whole run, earlier sessions included.
 """
 
 import importlib.util
@@ -20,14 +20,14 @@ from typing import Any, TypeVar
 from seqkit.train.state import Progress
 
 T = TypeVar("T")
-QUIET = 20.0  # seconds between lines of progress where no terminal can rewrite one
+LINE_INTERVAL = 20.0  # seconds between progress lines where standard error is no terminal
 
 
 class Log:
-    """Writes a run's log; in any process but the first, to nowhere."""
+    """Writes the log of a run; without a folder (all processes but the first), nothing."""
 
     def __init__(self, folder: Path | None, *, length: int = 0, step: int = 0) -> None:
-        """length: bytes of log.jsonl to keep, those of a resumed run's `step` first steps; the rest is cut off."""
+        """length: bytes of log.jsonl to keep, those up to `step` of a resumed run; the rest is cut off."""
         self.file = (folder / "log.jsonl" if folder else Path(os.devnull)).open("ab")
         self.curves: Any = None
         if folder:
@@ -43,21 +43,21 @@ class Log:
         self.first = step
 
     def length(self) -> int:
-        """The bytes of log.jsonl so far, forced to the disk."""
+        """Bytes of log.jsonl so far, forced to the disk."""
         self.file.flush()
         if self.visible:
             os.fsync(self.file.fileno())
         return self.file.seek(0, os.SEEK_END) if self.visible else 0
 
-    def train(self, rows: Sequence[tuple[float, ...]], progress: Progress, left: Callable[[float], float]) -> None:
-        """One row for the steps in `rows` (loss, count, gradient norm, learning rate), and the line of progress.
+    def train(self, rows: Sequence[tuple[float, ...]], progress: Progress, remaining: Callable[[float], float]) -> None:
+        """Write one row for the steps in `rows` (loss, count, gradient norm, learning rate), and show progress.
 
-        left: from seconds a step to the seconds that remain.
+        remaining: from seconds per step to the seconds that remain.
         """
         now = time.monotonic()
         losses, counts, norms, rates = zip(*rows, strict=True)
         loss, seconds = sum(losses) / sum(counts), max(now - self.mark, 1e-9)
-        self.row(
+        self.write_row(
             {
                 "step": progress.step,
                 "epoch": progress.epoch,
@@ -69,17 +69,17 @@ class Log:
                 "seconds": progress.seconds,
             }
         )
-        rest = left((now - self.started) / max(1, progress.step - self.first))
-        self.line(
+        rest = remaining((now - self.started) / max(1, progress.step - self.first))
+        self.show(
             f"step {progress.step:,}, epoch {progress.epoch}: loss {loss:.4f}, lr {rates[-1]:.3g}, "
             f"{len(rows) / seconds:.3g} steps/s, {sum(counts) / seconds:,.0f} tokens/s, "
-            f"{self.waiting / seconds:.0%} waiting for data, {duration(rest)} left"
+            f"{self.waiting / seconds:.0%} waiting for data, {format_duration(rest)} left"
         )
         self.mark, self.waiting = now, 0.0
 
     def validation(self, metrics: Mapping[str, float], progress: Progress, *, best: bool) -> None:
-        """One row for a validation, and a line of its own."""
-        self.row(
+        """Write and show one row of a validation."""
+        self.write_row(
             {
                 "step": progress.step,
                 "epoch": progress.epoch,
@@ -89,12 +89,12 @@ class Log:
             }
         )
         values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        self.line(
+        self.show(
             f"step {progress.step:,}, epoch {progress.epoch}: validation {values}{' (best)' if best else ''}", keep=True
         )
 
-    def waited(self, batches: Iterable[T]) -> Iterator[T]:
-        """The same; the time until each is there counts as waiting for data."""
+    def time_waiting(self, batches: Iterable[T]) -> Iterator[T]:
+        """The same batches; the time until each is ready counts as waiting for data."""
         began = time.monotonic()
         for batch in batches:
             self.waiting += time.monotonic() - began
@@ -103,13 +103,13 @@ class Log:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time spent within does not count as training in the rates."""
+        """Context whose time does not count as training in the rates."""
         began = time.monotonic()
         yield
         self.mark += time.monotonic() - began
 
-    def row(self, values: Mapping[str, Any]) -> None:
-        """Append one row, and its numbers to the curves."""
+    def write_row(self, values: Mapping[str, Any]) -> None:
+        """Append one row, and its numbers to the TensorBoard curves."""
         self.file.write(json.dumps(values).encode() + b"\n")
         self.file.flush()
         if self.curves is not None:
@@ -118,27 +118,25 @@ class Log:
             for name, value in numbers.items():
                 self.curves.add_scalar(name, value, values["step"])
 
-    def line(self, text: str, *, keep: bool = False) -> None:
-        """Show `text`. On a terminal the next line takes its place unless it is to `keep`; elsewhere most are left
-        out.
-        """
+    def show(self, text: str, *, keep: bool = False) -> None:
+        """Show `text`. On a terminal the next line replaces it unless `keep`; elsewhere most lines are left out."""
         if not self.visible:
             return
         if sys.stderr.isatty():
             print(f"\r{text}\x1b[K", end="\n" if keep else "", file=sys.stderr, flush=True)
-        elif keep or time.monotonic() - self.shown > QUIET:
+        elif keep or time.monotonic() - self.shown > LINE_INTERVAL:
             print(text, file=sys.stderr, flush=True)
             self.shown = time.monotonic()
 
     def close(self) -> None:
-        """Close all files; what a full disk refuses by now has been reported before."""
+        """Close all files; a full disk has been reported before."""
         for part in (self.file, self.curves):
             if part is not None:
                 with suppress(OSError):
                     part.close()
 
 
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds: 1:02:03, or 2:03."""
+def format_duration(seconds: float) -> str:
+    """Format as hours, minutes and seconds: 1:02:03, or 2:03."""
     hours, rest = divmod(int(seconds), 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"

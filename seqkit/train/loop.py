@@ -1,8 +1,8 @@
-"""The train loop: one function, with every piece of it named.
+"""Training loop: `fit`, and the functions it calls.
 
-All that decides the next step is in `Progress`, `Training` and the random states. A checkpoint holds them, so a
-resumed run equals one that never stopped, bit for bit (on a GPU as far as its kernels are deterministic). A row of the
-log that is not yet due, the scores of past validations and the best of them count as such state too.
+Everything that decides the next step is in `Progress`, `Training` and the states of the random number generators. A
+checkpoint holds them, so a resumed run equals one that never stopped, bit for bit (on a GPU as far as its kernels are
+deterministic). Past validation scores and the metrics of steps not yet logged are part of that state.
 """
 
 import math
@@ -19,32 +19,32 @@ from torch.optim import Optimizer
 from seqkit.data.batch import Data
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, distributed, state
-from seqkit.train.average import Average
+from seqkit.train.average import WeightAverage
 from seqkit.train.log import Log
-from seqkit.train.optimizer import make_optimizer, set_rates
-from seqkit.train.schedule import evaluations_since_best, factor
-from seqkit.train.signals import interruptible, room
-from seqkit.train.state import Progress, Training, Window
-from seqkit.train.step import Loss, batches, measure_horizon, update
+from seqkit.train.optimizer import make_optimizer, set_learning_rates
+from seqkit.train.schedule import evaluations_since_best, lr_factor
+from seqkit.train.signals import catch_signals, explain_full_disk
+from seqkit.train.state import Progress, StepMetrics, Training
+from seqkit.train.step import Loss, batches, measure_horizon, train_step
 from seqkit.train.training_config import TrainingConfig
 
-__all__ = ["Outcome", "RunFolder", "TrainingConfig", "fit"]
+__all__ = ["Loss", "Outcome", "RunFolder", "TrainingConfig", "fit"]
 
 Validate = Callable[[], Mapping[str, float]]
 
 
 class RunFolder(NamedTuple):
-    """Where a run lives."""
+    """Folder of a run, and how to begin there."""
 
     folder: Path
     resume: bool = False
-    """go on from the last checkpoint, if there is one"""
+    """continue from the checkpoint `last`, if there is one"""
     assets: Callable[[Path], None] | None = None
-    """writes into a checkpoint's folder what loading it needs besides weights: config, vocabulary"""
+    """writes into the folder of a checkpoint what loading needs besides the weights: vocabulary, input statistics"""
 
 
 class Outcome(NamedTuple):
-    """How training ended."""
+    """How and where training ended."""
 
     ending: Literal["finished", "already finished", "interrupted"]
     progress: Progress
@@ -55,69 +55,79 @@ def fit(
     loss: Loss,
     data: Data,
     validate: Validate,
-    plan: TrainingConfig,
+    config: TrainingConfig,
     run: RunFolder,
     optimizer: Optimizer | None = None,
 ) -> Outcome:
-    """Train `model`, on the device it is on, and leave `best`, `last` and the log in the run's folder.
+    """Train `model` on its device; writes checkpoints `best` and `last` and the log into the run's folder.
 
-    loss(batch, step) gives the sum of a batch's losses and how many it sums (tokens, or sentences); validate() gives
-    free-running scores by name, run with the averaged weights, in eval mode, by the first process alone. optimizer
-    defaults to the plan's over all parameters.
+    loss(batch, step) returns the sum of the losses of a batch and the number of terms in it (tokens, or sentences).
+    validate() returns metrics by name; it runs in eval mode with the averaged weights, in the first process only.
+    optimizer defaults to the config's over all parameters.
 
     Raises InputError where the folder holds a run that is not to be resumed, where a loss, gradient or weight is not
-    finite and where the disk is full; the last checkpoint is then as it was.
+    finite and where the disk is full; the last checkpoint stays as it was.
     """
-    training = prepare(model, optimizer, data, plan)
-    with room(run.folder):
-        progress, logged = begin(training, run)
-    if ended(progress, training):
+    training = make_training(model, optimizer, data, config)
+    with explain_full_disk(run.folder):
+        progress, logged = start_or_resume(training, run)
+    if is_finished(progress, training):
         distributed.print0(f"{run.folder}: already finished at step {progress.step:,}")
         return Outcome("already finished", progress)
     clock, saved = time.monotonic() - progress.seconds, progress.seconds
     folder = run.folder if distributed.rank() == 0 else None
-    with room(run.folder), interruptible() as signals, closing(Log(folder, length=logged, step=progress.step)) as log:
-        for (epoch, batch), own in log.waited(batches(data, plan, progress)):
-            rate = set_rates(training.optimizer, factor(plan, training.horizon, progress.step, progress.scores))
-            training.window.add(update(training, loss, own, progress.step), rate)
-            training.average.follow(progress.step + 1)
+    with (
+        explain_full_disk(run.folder),
+        catch_signals() as signals,
+        closing(Log(folder, length=logged, step=progress.step)) as log,
+    ):
+        for (epoch, batch), own in log.time_waiting(batches(data, config, progress)):
+            rate = set_learning_rates(
+                training.optimizer, lr_factor(config, training.horizon, progress.step, progress.scores)
+            )
+            training.pending.add(train_step(training, loss, own, progress.step), rate)
+            training.average.update(progress.step + 1)
             progress = Progress(progress.step + 1, epoch, batch, time.monotonic() - clock, progress.scores)
             due = next_actions(progress, training, interrupted=bool(signals), saved=saved)
             if due.log:
-                write_row(log, training, progress)
+                log_steps(log, training, progress)
             with log.paused():
                 if due.validate:
                     score = validate_and_save_best(training, validate, progress, run, log)
                     progress = progress._replace(scores=(*progress.scores, score))
                 if due.save:
-                    save(training, progress, run, log)
+                    save_last(training, progress, run, log)
                     saved = progress.seconds
-            if due.end or out_of_patience(progress, plan):
+            if due.end or out_of_patience(progress, config):
                 break
-            if due.leave:
+            if due.interrupt:
                 distributed.print0(f"{run.folder}: interrupted and saved at step {progress.step:,}; --resume continues")
                 return Outcome("interrupted", progress)
     return Outcome("finished", progress)
 
 
-def prepare(model: nn.Module, optimizer: Optimizer | None, data: Data, plan: TrainingConfig) -> Training:
-    """The first process's weights in all of them, and what trains them."""
-    horizon = measure_horizon(data, plan)
+def make_training(model: nn.Module, optimizer: Optimizer | None, data: Data, config: TrainingConfig) -> Training:
+    """Model, optimizer and averages, with the weights of the first process in all of them."""
+    horizon = measure_horizon(data, config)
     distributed.broadcast(model)
     model.train()
-    average = Average(model, ema=plan.ema, last=plan.last)
-    return Training(plan, horizon, model, optimizer or make_optimizer(model.parameters(), plan), average, Window())
+    average = WeightAverage(model, ema_decay=config.ema_decay, average_last=config.average_last)
+    return Training(
+        config, horizon, model, optimizer or make_optimizer(model.parameters(), config), average, StepMetrics()
+    )
 
 
-def begin(training: Training, run: RunFolder) -> tuple[Progress, int]:
-    """Where to start, and the length of log.jsonl there; `training` and the random numbers are set accordingly."""
+def start_or_resume(training: Training, run: RunFolder) -> tuple[Progress, int]:
+    """Progress at which to start and bytes of log.jsonl to keep; sets `training` and the random number generators."""
     last, best = run.folder / "last", run.folder / "best"
-    saved, judged = distributed.on_rank_zero(lambda: (checkpoint.find(last), checkpoint.find(best)))
+    saved, judged = distributed.on_rank_zero(
+        lambda: (checkpoint.find_checkpoint(last), checkpoint.find_checkpoint(best))
+    )
     if run.resume and distributed.rank() == 0:
         checkpoint.recover(last)
         checkpoint.recover(best)
     if saved and run.resume:
-        progress, logged = state.read(last, training)
+        progress, logged = state.load_training_state(last, training)
         distributed.print0(f"{run.folder}: resumed at step {progress.step:,}")
         return progress, logged
     if run.resume:
@@ -128,88 +138,95 @@ def begin(training: Training, run: RunFolder) -> tuple[Progress, int]:
             "--resume continues it, another --out leaves it alone"
         )
     run.folder.mkdir(parents=True, exist_ok=True)
-    state.seed((training.plan.seed + 1_000_003 * distributed.rank()) % 2**32)
+    state.seed_all((training.config.seed + 1_000_003 * distributed.rank()) % 2**32)
     return Progress(), 0
 
 
 class Actions(NamedTuple):
-    """What is to be done after a step, the same in all processes."""
+    """Actions due after a step, the same in all processes."""
 
     log: bool
     validate: bool
     save: bool
     end: bool
-    leave: bool
+    interrupt: bool
 
 
 def next_actions(progress: Progress, training: Training, *, interrupted: bool, saved: float) -> Actions:
-    """saved: the run's seconds at the latest checkpoint."""
-    plan, step = training.plan, progress.step
-    late = plan.checkpoint_minutes > 0 and progress.seconds - saved >= 60 * plan.checkpoint_minutes
-    leave, end, late = distributed.any_rank([interrupted, ended(progress, training), late])
-    validating = end or (step % plan.validate_every == 0 if plan.validate_every else progress.batch == 0)
-    saving = plan.checkpoint_every > 0 and step % plan.checkpoint_every == 0
-    return Actions(end or step % plan.log_every == 0, validating, validating or saving or late or leave, end, leave)
+    """Actions due now. saved: seconds of the run at its latest checkpoint."""
+    config, step = training.config, progress.step
+    late = config.checkpoint_minutes > 0 and progress.seconds - saved >= 60 * config.checkpoint_minutes
+    interrupt, end, late = distributed.any_rank([interrupted, is_finished(progress, training), late])
+    validating = end or (step % config.validate_every == 0 if config.validate_every else progress.batch == 0)
+    saving = config.checkpoint_every > 0 and step % config.checkpoint_every == 0
+    return Actions(
+        end or step % config.log_every == 0, validating, validating or saving or late or interrupt, end, interrupt
+    )
 
 
-def ended(progress: Progress, training: Training) -> bool:
-    """Whether steps, minutes or patience are used up."""
-    plan = training.plan
-    out_of_time = plan.minutes > 0 and progress.seconds >= 60 * plan.minutes
-    return progress.step >= training.horizon.steps or out_of_time or out_of_patience(progress, plan)
+def is_finished(progress: Progress, training: Training) -> bool:
+    """Whether steps, time or patience are used up."""
+    config = training.config
+    out_of_time = config.max_minutes > 0 and progress.seconds >= 60 * config.max_minutes
+    return progress.step >= training.horizon.steps or out_of_time or out_of_patience(progress, config)
 
 
-def out_of_patience(progress: Progress, plan: TrainingConfig) -> bool:
-    return plan.patience > 0 and evaluations_since_best(progress.scores, plan.goal) >= plan.patience
+def out_of_patience(progress: Progress, config: TrainingConfig) -> bool:
+    """Early stopping: too many validations without a new best."""
+    return config.patience > 0 and evaluations_since_best(progress.scores, config.mode) >= config.patience
 
 
-def write_row(log: Log, training: Training, progress: Progress) -> None:
-    """Log the steps since the last row."""
+def log_steps(log: Log, training: Training, progress: Progress) -> None:
+    """Write one log row for the steps since the last one."""
 
-    def left(seconds_a_step: float) -> float:
-        by_steps = (training.horizon.steps - progress.step) * seconds_a_step
-        minutes = training.plan.minutes
-        return min(by_steps, max(0.0, 60 * minutes - progress.seconds)) if minutes else by_steps
+    def remaining(seconds_per_step: float) -> float:
+        by_steps = (training.horizon.steps - progress.step) * seconds_per_step
+        limit = 60 * training.config.max_minutes
+        return min(by_steps, max(0.0, limit - progress.seconds)) if limit else by_steps
 
-    log.train(training.window.read(progress.step), progress, left)
-    training.window.rows.clear()
+    log.train(training.pending.read(progress.step), progress, remaining)
+    training.pending.rows.clear()
 
 
 def validate_and_save_best(
     training: Training, validate: Validate, progress: Progress, run: RunFolder, log: Log
 ) -> float:
-    """The validation metric of the averaged weights, which become `best` where none was better."""
+    """Validate the averaged weights, save them as `best` if they are; returns the metric that decides."""
     check_finite(training, progress.step)
-    name, goal = training.plan.metric, training.plan.goal
-    if training.plan.last:
-        training.average.keep()
-    with training.average.swapped():
-        with evaluating(training.model, training.device):
+    name, mode = training.config.metric, training.config.mode
+    if training.config.average_last:
+        training.average.snapshot()
+    with training.average.applied():
+        with eval_mode(training.model, training.device):
             metrics = distributed.on_rank_zero(validate)
         if name not in metrics:
             raise InputError(f"`metric` must be one that validation gives ({', '.join(metrics)}), got {name!r}")
-        best = evaluations_since_best((*progress.scores, metrics[name]), goal) == 0
+        best = evaluations_since_best((*progress.scores, metrics[name]), mode) == 0
         if best and distributed.rank() == 0:
-            checkpoint.replace_folder(run.folder / "best", lambda part: write(part, training, progress, run, metrics))
+            checkpoint.replace_folder(
+                run.folder / "best", lambda part: write_checkpoint(part, training, progress, run, metrics)
+            )
     log.validation(metrics, progress, best=best)
     return metrics[name]
 
 
-def save(training: Training, progress: Progress, run: RunFolder, log: Log) -> None:
-    """Replace `last` by a checkpoint of now."""
+def save_last(training: Training, progress: Progress, run: RunFolder, log: Log) -> None:
+    """Replace checkpoint `last` by the current state."""
     check_finite(training, progress.step)
-    randoms = distributed.all_gather(state.random_state(training.device))
+    randoms = distributed.all_gather(state.get_rng_state(training.device))
 
     def fill(part: Path) -> None:
-        write(part, training, progress, run, {})
-        state.write(part, training, progress, randoms, log.length())
+        write_checkpoint(part, training, progress, run, {})
+        state.write_training_state(part, training, progress, randoms, log.length())
 
     if distributed.rank() == 0:
         checkpoint.replace_folder(run.folder / "last", fill)
 
 
-def write(part: Path, training: Training, progress: Progress, run: RunFolder, metrics: Mapping[str, float]) -> None:
-    """Weights, meta and assets of one checkpoint."""
+def write_checkpoint(
+    part: Path, training: Training, progress: Progress, run: RunFolder, metrics: Mapping[str, float]
+) -> None:
+    """Write weights, meta data and assets of one checkpoint."""
     meta = {"step": progress.step, "epoch": progress.epoch, "seconds": progress.seconds, "metrics": dict(metrics)}
     checkpoint.write_model(part, training.model, meta)
     if run.assets:
@@ -217,8 +234,8 @@ def write(part: Path, training: Training, progress: Progress, run: RunFolder, me
 
 
 def check_finite(training: Training, step: int) -> None:
-    """InputError where a loss, a gradient or a weight is not finite, so that no checkpoint ever holds one."""
-    training.window.read(step)
+    """Raise InputError where a loss, gradient or weight is not finite, so that no checkpoint ever holds one."""
+    training.pending.read(step)
     norm = float(torch.nn.utils.get_total_norm(list(training.model.parameters())))
     if not math.isfinite(norm):
         raise InputError(
@@ -228,13 +245,13 @@ def check_finite(training: Training, step: int) -> None:
 
 
 @contextmanager
-def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Eval mode without gradients; what is drawn at random within does not change what training draws later."""
-    randoms = state.random_state(device)
+def eval_mode(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Context of eval mode without gradients; restores the random number generators afterwards."""
+    randoms = state.get_rng_state(device)
     model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        state.set_random_state(randoms, device)
+        state.set_rng_state(randoms, device)
         model.train()

@@ -1,4 +1,4 @@
-"""torch's optimizers from a plan's numbers, and learning rates that differ between parts of a model."""
+"""Optimizers from a TrainingConfig, and parameter groups with learning rates of their own."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,34 +10,35 @@ from seqkit.errors import InputError
 from seqkit.train.training_config import TrainingConfig
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], plan: TrainingConfig) -> Optimizer:
-    """Parameters, or groups of them with an `lr` each, under the plan's update rule.
+def make_optimizer(parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], config: TrainingConfig) -> Optimizer:
+    """The optimizer of `config` over parameters, or over parameter groups with an `lr` each.
 
-    The kernels are the fastest that torch has for the rule: fused where it can, else over all parameters at once.
+    Uses the fastest kernels that torch has for it: fused where there are any, else foreach.
     """
-    rate, decay, epsilon = plan.learning_rate, plan.weight_decay, plan.epsilon
+    rate, decay, epsilon = config.learning_rate, config.weight_decay, config.epsilon
     given: Any = list(parameters)
-    match plan.optimizer:
+    match config.optimizer:
         case "sgd":
-            return optim.SGD(given, rate, momentum=plan.momentum, weight_decay=decay, fused=True)
+            return optim.SGD(given, rate, momentum=config.momentum, weight_decay=decay, fused=True)
         case "adagrad":
             return optim.Adagrad(given, rate, eps=epsilon, weight_decay=decay, foreach=True)
         case "adadelta":
-            return optim.Adadelta(given, rate, rho=plan.rho, eps=epsilon, weight_decay=decay, foreach=True)
+            return optim.Adadelta(given, rate, rho=config.rho, eps=epsilon, weight_decay=decay, foreach=True)
         case "rmsprop":
             return optim.RMSprop(
-                given, rate, alpha=plan.rho, eps=epsilon, weight_decay=decay, momentum=plan.momentum, foreach=True
+                given, rate, alpha=config.rho, eps=epsilon, weight_decay=decay, momentum=config.momentum, foreach=True
             )
         case "adam":
-            return optim.Adam(given, rate, betas=plan.betas, eps=epsilon, weight_decay=decay, fused=True)
+            return optim.Adam(given, rate, betas=config.betas, eps=epsilon, weight_decay=decay, fused=True)
         case "adamw":
-            return optim.AdamW(given, rate, betas=plan.betas, eps=epsilon, weight_decay=decay, fused=True)
+            return optim.AdamW(given, rate, betas=config.betas, eps=epsilon, weight_decay=decay, fused=True)
 
 
-def groups(model: nn.Module, plan: TrainingConfig, rates: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Groups for `make_optimizer`: parameters whose name begins with a key of `rates` learn at that learning rate,
-    the first key that fits; at 0 they are frozen. The others learn at the plan's. Raises InputError for a key that
-    fits no parameter.
+def parameter_groups(model: nn.Module, config: TrainingConfig, rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Parameter groups for `make_optimizer` with learning rates by name prefix.
+
+    A parameter whose name starts with a key of `rates` gets that learning rate (the first key that fits); at 0 it is
+    frozen. All others get the config's. Raises InputError for a key that fits no parameter.
     """
     found: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in ["", *rates]}
     for name, parameter in model.named_parameters():
@@ -45,14 +46,14 @@ def groups(model: nn.Module, plan: TrainingConfig, rates: Mapping[str, float]) -
     for prefix in rates:
         if not found[prefix]:
             raise InputError(f"`rates` must name parameters of the model, got {prefix!r}, with which no name begins")
-    rate = {**rates, "": plan.learning_rate}
+    rate = {**rates, "": config.learning_rate}
     for parameter in (p for prefix in rates if rates[prefix] == 0 for p in found[prefix]):
         parameter.requires_grad_(False)
     return [{"params": found[prefix], "lr": rate[prefix]} for prefix in found if found[prefix] and rate[prefix] > 0]
 
 
-def set_rates(optimizer: Optimizer, share: float) -> float:
-    """Every group's learning rate at `share` of its full one; the first group's is returned."""
+def set_learning_rates(optimizer: Optimizer, lr_factor: float) -> float:
+    """Set the learning rate of every group to its initial one times `lr_factor`; returns the first group's."""
     for group in optimizer.param_groups:
-        group["lr"] = group.setdefault("initial_lr", group["lr"]) * share
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_factor
     return float(optimizer.param_groups[0]["lr"])

@@ -1,4 +1,4 @@
-"""Ends that come from outside: signals and a full disk."""
+"""Interruptions from outside: signals and a full disk."""
 
 import errno
 import signal
@@ -13,14 +13,15 @@ from seqkit.train import distributed
 
 
 @contextmanager
-def interruptible() -> Iterator[list[str]]:
-    """Within, SIGINT and SIGTERM do no more than add their name to the list given, so that a step is never cut.
+def catch_signals() -> Iterator[list[str]]:
+    """Context in which SIGINT and SIGTERM only append their name to the list it gives, so that no step is cut short.
 
-    A second SIGINT to a lone process acts as ever; of several, each gets one from the terminal and one from torchrun.
+    In a single process a second SIGINT acts as usual; under torchrun each process receives it twice, from the terminal
+    and from torchrun.
     """
     caught: list[str] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def record(number: int, frame: FrameType | None) -> None:
         caught.append(signal.Signals(number).name)
         if distributed.world_size() == 1:
             signal.signal(signal.SIGINT, before[signal.SIGINT])
@@ -28,7 +29,7 @@ def interruptible() -> Iterator[list[str]]:
     if threading.current_thread() is not threading.main_thread():
         yield caught  # only the main thread may handle signals
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, record) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield caught
     finally:
@@ -37,8 +38,8 @@ def interruptible() -> Iterator[list[str]]:
 
 
 @contextmanager
-def room(folder: Path) -> Iterator[None]:
-    """A disk without room, within, is an InputError that says so."""
+def explain_full_disk(folder: Path) -> Iterator[None]:
+    """Context that turns "no space left" and "quota exceeded" into an InputError with one clear line."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""All that a run needs to go on as if it had never stopped: `training.pt`, besides the weights."""
+"""Training state: everything besides the weights that a resumed run needs to equal one that never stopped."""
 
 import dataclasses
 import io
@@ -14,44 +14,52 @@ from torch.optim import Optimizer
 
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, distributed
-from seqkit.train.average import Average
+from seqkit.train.average import WeightAverage
 from seqkit.train.schedule import Horizon
 from seqkit.train.training_config import TrainingConfig
 
-FREE = ("steps", "epochs", "minutes", "patience", "log_every", "checkpoint_every", "checkpoint_minutes")  # may change
+RESUMABLE = (
+    "steps",
+    "epochs",
+    "max_minutes",
+    "patience",
+    "log_every",
+    "checkpoint_every",
+    "checkpoint_minutes",
+)  # fields that may differ on resuming
 
 
 class Progress(NamedTuple):
-    """How far a run has come."""
+    """Position in a run."""
 
     step: int = 0
     """optimizer steps taken"""
     epoch: int = 0
     batch: int = 0
-    """the next of the epoch's list"""
+    """index of the next batch of the epoch"""
     seconds: float = 0.0
-    """at work, all sessions together"""
+    """training time, all sessions together"""
     scores: tuple[float, ...] = ()
-    """the validation metric, every time"""
+    """metric of every validation so far"""
 
 
-class Window:
-    """The steps since the last row of the log; they stay on the device until somebody reads them."""
+class StepMetrics:
+    """Loss, count, gradient norm and learning rate of the steps since the last log row; on the device until read."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[float, ...]] = []  # loss, count, gradient norm, learning rate
-        self.pending: list[tuple[Tensor, float]] = []
+        self.rows: list[tuple[float, ...]] = []
+        self.unread: list[tuple[Tensor, float]] = []
 
     def add(self, sums_3: Tensor, rate: float) -> None:
-        """Sum of losses, their count and the gradient's norm; the learning rate."""
-        self.pending.append((sums_3, rate))
+        """Add a step: (sum of losses, number of terms, gradient norm), and its learning rate."""
+        self.unread.append((sums_3, rate))
 
     def read(self, step: int) -> list[tuple[float, ...]]:
-        """All rows up to `step`, waiting for the device; InputError names the first step that was not finite."""
-        if self.pending:
-            values = torch.stack([sums_3 for sums_3, _ in self.pending]).tolist()
-            fresh = [(*row, rate) for row, (_, rate) in zip(values, self.pending, strict=True)]
-            self.pending.clear()
+        """All rows up to `step`; waits for the device. Raises InputError at the first step that was not finite."""
+        if self.unread:
+            values = torch.stack([sums_3 for sums_3, _ in self.unread]).tolist()
+            fresh = [(*row, rate) for row, (_, rate) in zip(values, self.unread, strict=True)]
+            self.unread.clear()
             for number, (loss, count, norm, rate) in enumerate(fresh, step - len(fresh) + 1):
                 if not math.isfinite(loss / count if count else math.nan) or not math.isfinite(norm):
                     raise InputError(
@@ -64,29 +72,30 @@ class Window:
 
 
 class Training(NamedTuple):
-    """What is trained, by what rule."""
+    """Model, optimizer and hyperparameters of a run."""
 
-    plan: TrainingConfig
+    config: TrainingConfig
     horizon: Horizon
     model: nn.Module
     optimizer: Optimizer
-    average: Average
-    window: Window
+    average: WeightAverage
+    pending: StepMetrics
 
     @property
     def device(self) -> torch.device:
+        """Device of the model."""
         return next(self.model.parameters()).device
 
 
-def seed(number: int) -> None:
-    """Seed python's, numpy's and torch's random numbers; `number` must be below 2**32."""
+def seed_all(number: int) -> None:
+    """Seed the generators of python, numpy and torch; `number` must be below 2**32."""
     random.seed(number)
     np.random.seed(number)
     torch.manual_seed(number)
 
 
-def random_state(device: torch.device) -> dict[str, Any]:
-    """The state of all random numbers, as values that `torch.load` can read safely."""
+def get_rng_state(device: torch.device) -> dict[str, Any]:
+    """State of the generators of python, numpy and torch, in types that `torch.load` reads safely."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     keys_N = torch.from_numpy(np.asarray(keys, dtype=np.int64))
     return {
@@ -97,7 +106,8 @@ def random_state(device: torch.device) -> dict[str, Any]:
     }
 
 
-def set_random_state(state: dict[str, Any], device: torch.device) -> None:
+def set_rng_state(state: dict[str, Any], device: torch.device) -> None:
+    """Restore what `get_rng_state` returned."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
@@ -106,8 +116,10 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
         torch.cuda.set_rng_state(state["cuda"], device)
 
 
-def write(folder: Path, training: Training, progress: Progress, randoms: list[dict[str, Any]], logged: int) -> None:
-    """`training.pt`: the random states of all processes, and `logged`, the bytes of log.jsonl that belong to it."""
+def write_training_state(
+    folder: Path, training: Training, progress: Progress, randoms: list[dict[str, Any]], logged: int
+) -> None:
+    """Write `training.pt`. randoms: generator states of all processes; logged: bytes of log.jsonl up to this step."""
     buffer = io.BytesIO()
     torch.save(
         {
@@ -116,8 +128,8 @@ def write(folder: Path, training: Training, progress: Progress, randoms: list[di
             "random": randoms,
             "logged": logged,
             "average": training.average.state_dict(),
-            "window": training.window.rows,
-            "plan": dataclasses.asdict(training.plan),
+            "pending": training.pending.rows,
+            "config": dataclasses.asdict(training.config),
         },
         buffer,
     )
@@ -125,20 +137,20 @@ def write(folder: Path, training: Training, progress: Progress, randoms: list[di
         file.write(buffer.getbuffer())
 
 
-def read(folder: Path, training: Training) -> tuple[Progress, int]:
-    """Put a checkpoint's weights and state into `training` and the random numbers; its progress and log length.
+def load_training_state(folder: Path, training: Training) -> tuple[Progress, int]:
+    """Load weights, optimizer and generators from a checkpoint; returns its progress and bytes of log.jsonl.
 
-    The first process reads, and hands the others what it read.
+    The first process reads and sends it to the others.
     """
     state = distributed.on_rank_zero(lambda: _load(folder))
     if len(state["random"]) != distributed.world_size():
         raise InputError(
             f"{folder}: must be resumed by {len(state['random'])} processes, got {distributed.world_size()}"
         )
-    plan = dataclasses.asdict(training.plan)
-    for name in (name for name in plan if name not in FREE and plan[name] != state["plan"][name]):
+    config = dataclasses.asdict(training.config)
+    for name in (name for name in config if name not in RESUMABLE and config[name] != state["config"][name]):
         raise InputError(
-            f"`{name}` must stay {state['plan'][name]} to resume {folder}, got {plan[name]}: "
+            f"`{name}` must stay {state['config'][name]} to resume {folder}, got {config[name]}: "
             "leave it as it was, or begin another run with --init"
         )
     if distributed.rank() == 0:
@@ -146,13 +158,13 @@ def read(folder: Path, training: Training) -> tuple[Progress, int]:
     distributed.broadcast(training.model)
     training.optimizer.load_state_dict(state["optimizer"])
     training.average.load_state_dict(state["average"])
-    training.window.rows[:] = state["window"]
-    set_random_state(state["random"][distributed.rank()], training.device)
+    training.pending.rows[:] = state["pending"]
+    set_rng_state(state["random"][distributed.rank()], training.device)
     return Progress(*state["progress"]), state["logged"]
 
 
 def _load(folder: Path) -> dict[str, Any]:
-    whole = checkpoint.find(folder) or folder
+    whole = checkpoint.find_checkpoint(folder) or folder
     try:
         state: dict[str, Any] = torch.load(whole / checkpoint.TRAINING, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

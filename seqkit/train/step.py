@@ -1,8 +1,8 @@
-"""One optimizer step: which batches it takes, in what order they come, and what is done with them.
+"""One optimizer step, and the batches of each step.
 
-A step sums the gradients of `accumulate` batches on each process and divides by the count of all, so that neither
-accumulation nor processes change what is learnt. The order is a pure function of the epoch, so that going on in the
-middle of one is slicing.
+A step sums the gradients of `grad_accumulation` batches on each process and divides by the number of loss terms in all
+of them, so neither accumulation nor the number of processes changes what is learned. The order of batches is a pure
+function of the epoch, so resuming in the middle of one is slicing.
 """
 
 import itertools
@@ -23,23 +23,22 @@ from seqkit.train.training_config import TrainingConfig
 Loss = Callable[[Any, int], tuple[Tensor, Tensor | int]]
 
 
-def measure_horizon(data: Data, plan: TrainingConfig) -> Horizon:
-    """How many steps the run takes, and an epoch of it on average; epochs may differ in length."""
-    width, count = plan.accumulate * distributed.world_size(), 1 if plan.steps else math.ceil(plan.epochs)
+def measure_horizon(data: Data, config: TrainingConfig) -> Horizon:
+    """Steps of the run, and steps per epoch on average, as epochs may differ in length."""
+    width, count = config.grad_accumulation * distributed.world_size(), 1 if config.steps else math.ceil(config.epochs)
     steps = [math.ceil(len(_batches(data, epoch)) / width) for epoch in range(count)]
-    if plan.steps:
-        return Horizon(plan.steps, steps[0])
-    steps[-1] = math.ceil(steps[-1] * (plan.epochs - count + 1))
-    return Horizon(sum(steps), math.ceil(sum(steps) / plan.epochs))
+    if config.steps:
+        return Horizon(config.steps, steps[0])
+    steps[-1] = math.ceil(steps[-1] * (config.epochs - count + 1))
+    return Horizon(sum(steps), math.ceil(sum(steps) / config.epochs))
 
 
-def batches(data: Data, plan: TrainingConfig, progress: Progress) -> Iterator[tuple[tuple[int, int], list[Any]]]:
-    """For every step to come, without end: the (epoch, batch) after it, and those of its batches that are this
-    process's.
+def batches(data: Data, config: TrainingConfig, progress: Progress) -> Iterator[tuple[tuple[int, int], list[Any]]]:
+    """For every step from `progress` on, endlessly: the (epoch, batch) after it, and its batches on this process.
 
-    A step takes `accumulate` batches a process, dealt out in turn; the last of an epoch takes those that are left.
+    A step takes `grad_accumulation` batches per process, in turn; the last step of an epoch takes what is left.
     """
-    epoch, first, width = progress.epoch, progress.batch, plan.accumulate * distributed.world_size()
+    epoch, first, width = progress.epoch, progress.batch, config.grad_accumulation * distributed.world_size()
     while True:
         batches = _batches(data, epoch)
         starts = range(first, len(batches), width)
@@ -51,15 +50,15 @@ def batches(data: Data, plan: TrainingConfig, progress: Progress) -> Iterator[tu
         epoch, first = epoch + 1, 0
 
 
-def update(training: Training, loss: Loss, batches: Iterable[Any], step: int) -> Tensor:
-    """One optimizer step; on the device, (3,) float64: sum of losses, their count, L2 norm of the mean gradient.
+def train_step(training: Training, loss: Loss, batches: Iterable[Any], step: int) -> Tensor:
+    """One optimizer step; returns (3,) float64 on the device: sum of losses, number of terms, L2 norm of the gradient.
 
-    A parameter that took no part has a gradient of zero. Nothing here waits for a GPU.
+    A parameter without a gradient counts as zero. Nothing here waits for the GPU.
     """
-    device, plan = training.device, training.plan
+    device, config = training.device, training.config
     sums_2 = torch.zeros(2, dtype=torch.float64, device=device)
     for batch in batches:
-        with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             total, count = loss(batch.to(device), step)
         total.backward()  # type: ignore[no-untyped-call]
         sums_2[0] += total.detach()
@@ -67,8 +66,8 @@ def update(training: Training, loss: Loss, batches: Iterable[Any], step: int) ->
     gradients = _gradients(training.optimizer)
     distributed.all_reduce([*gradients, sums_2])
     norm = torch.nn.utils.get_total_norm(gradients) / sums_2[1]
-    share = (plan.clip / (norm + 1e-6)).clamp(max=1.0) if plan.clip else torch.ones_like(norm)
-    torch._foreach_mul_(gradients, (share / sums_2[1]).to(gradients[0].dtype))
+    scale = (config.max_grad_norm / (norm + 1e-6)).clamp(max=1.0) if config.max_grad_norm else torch.ones_like(norm)
+    torch._foreach_mul_(gradients, (scale / sums_2[1]).to(gradients[0].dtype))
     training.optimizer.step()
     training.optimizer.zero_grad()
     return torch.cat([sums_2, norm.double()[None]])
@@ -82,7 +81,7 @@ def _batches(data: Data, epoch: int) -> Sequence[Sequence[int]]:
 
 
 def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """The gradient of every parameter that learns; zeros take the place of none."""
+    """Gradients of all trainable parameters; zeros where there is none."""
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     for parameter in parameters:
         if parameter.grad is None:

@@ -36,11 +36,11 @@ class Search:
 class Config:
     hidden: int = 512
     """units of a layer, 100% of them"""
-    plan: TrainingConfig = field(default_factory=TrainingConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     search: Search = field(default_factory=Search)
 
 
-TINY = Config(hidden=8, plan=TrainingConfig(steps=20))
+TINY = Config(hidden=8, training=TrainingConfig(steps=20))
 Run = Callable[..., tuple[int, list[tuple[Any, ...]], str]]
 
 
@@ -92,14 +92,14 @@ def test_preset_then_file_then_flags(run: Run, tmp_path: Path) -> None:
     assert found == [
         Config(),
         TINY,
-        Config(plan=TrainingConfig(learning_rate=0.01), search=Search(3)),
+        Config(training=TrainingConfig(learning_rate=0.01), search=Search(3)),
         Config(8, TrainingConfig(20, 0.01), Search(2)),
     ]
 
 
 def test_dashes_read_as_underscores(run: Run, tmp_path: Path) -> None:
     _, [(_, config, *_)], _ = run("train", "--data", tmp_path, "--out", tmp_path / "run", "--learning-rate=1e-4")
-    assert config.plan.learning_rate == 1e-4
+    assert config.training.learning_rate == 1e-4
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_resuming_with_another_config_names_the_difference(run: Run, trained: Pa
 def test_resuming_where_there_is_no_checkpoint_starts_afresh(run: Run, trained: Path, tmp_path: Path) -> None:
     (trained / "last" / "meta.json").unlink()
     _, [(_, config, _, _, named)], _ = run("train", "--out", trained, "--resume", "--hidden", "9")
-    assert config == Config(hidden=9, plan=TrainingConfig(20)) and named["resume"]
+    assert config == Config(hidden=9, training=TrainingConfig(20)) and named["resume"]
     status, [_], _ = run("train", "--out", tmp_path / "new", "--resume", "--preset", "tiny")
     assert status == 0
 

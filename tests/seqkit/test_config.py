@@ -49,7 +49,7 @@ class Config:
     """file of vectors"""
     others: tuple[Path, ...] = ()
     """runs"""
-    plan: TrainingConfig = field(default_factory=TrainingConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     search: Search = field(default_factory=Search)
 
 
@@ -61,9 +61,9 @@ plain = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), m
 def test_fields_are_flat_in_order_with_their_path_and_their_documentation() -> None:
     found = config.fields_by_name(Config)
     assert list(found) == NAMES
-    assert found["betas"] == config.Leaf(("plan", "betas"), tuple[float, float], "decay")
+    assert found["betas"] == config.Leaf(("training", "betas"), tuple[float, float], "decay")
     assert found["rate"].doc == "step size, before the schedule" and found["dropout"].doc == ""
-    assert config.flatten(Config(plan=TrainingConfig(rate=3.0)))["rate"] == 3.0
+    assert config.flatten(Config(training=TrainingConfig(rate=3.0)))["rate"] == 3.0
 
 
 def test_documentation_of_an_extended_dataclass_is_kept() -> None:
@@ -181,7 +181,7 @@ def test_the_file_is_one_field_a_line_under_its_section(tmp_path: Path) -> None:
     config.save_config(Config(table=Path("x.vec"), others=(Path("a"),)), tmp_path / "c.yaml", recipe="r")
     assert (tmp_path / "c.yaml").read_text() == (
         "recipe: r\n\n# model\nhidden: 512\ndropout: null\ntied: false\nname: a\ntable: x.vec\nothers: [a]\n"
-        "\n# plan\nrate: 0.001\nbetas: [0.9, 0.999]\n\n# search\nbeam: 5\nkind: wu\n"
+        "\n# training\nrate: 0.001\nbetas: [0.9, 0.999]\n\n# search\nbeam: 5\nkind: wu\n"
     )
 
 

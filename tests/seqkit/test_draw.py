@@ -91,13 +91,13 @@ def test_a_heat_map_is_clear_where_the_weight_is(tmp_path: Path, kind: type[np.g
     grid = np.zeros((3, 4))
     grid[0, 3] = 0.25
     draw.heat_maps(white, [("a $ word", grid)], tmp_path / "h.png", title="all of it")
-    grey = imread(tmp_path / "h.png")[..., 0]
-    veiled = grey[:, grey.shape[1] // 2 :]  # the second panel: its top right is clear, its bottom left is not
+    gray = imread(tmp_path / "h.png")[..., 0]
+    veiled = gray[:, gray.shape[1] // 2 :]  # the second panel: its top right is clear, its bottom left is not
     dark = np.argwhere(veiled < 0.3)
     (_, left), (bottom, right) = dark.min(0), dark.max(0)
     panel = veiled[bottom + 1 - (right - left) * 3 // 4 : bottom + 1, left : right + 1]  # without the label above it
     assert panel[-5, 5] < 0.3 and panel[: len(panel) // 4, -len(panel) // 4 :].max() > 0.9
-    assert (grey[:, : grey.shape[1] // 2] < 0.3).mean() < 0.1  # the first panel has no veil
+    assert (gray[:, : gray.shape[1] // 2] < 0.3).mean() < 0.1  # the first panel has no veil
 
 
 def test_every_step_is_a_panel_and_rows_are_full(tmp_path: Path) -> None:
@@ -120,12 +120,12 @@ def test_boxes_are_drawn_where_they_are_the_first_on_top(tmp_path: Path) -> None
     boxes = [("a $ b", (20, 20, 60, 60)), ("c", (20, 20, 60, 60)), ("d", (70, 70, 90, 95))]
     draw.boxes(white, boxes, tmp_path / "b.png")
     image = imread(tmp_path / "b.png")[..., :3]
-    coloured = np.argwhere(np.ptp(image, axis=-1) > 0.3)
-    (top, left), (bottom, right) = coloured.min(0), coloured.max(0)
+    colored = np.argwhere(np.ptp(image, axis=-1) > 0.3)
+    (top, left), (bottom, right) = colored.min(0), colored.max(0)
     assert (bottom - top) / (right - left) == pytest.approx(75 / 70, abs=0.15)  # with the first label above its box
 
-    def drawn(colour: str) -> int:
-        wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    def drawn(color: str) -> int:
+        wanted = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
         return int((np.abs(image - wanted).max(-1) < 0.05).sum())
 
     first, covered, third = map(drawn, draw.LINES[:3])

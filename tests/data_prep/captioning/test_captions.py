@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seqkit.data_prep.common.image_check import DecodeCheck, check_decode
+from seqkit.data_prep.common.raw_files import find_files, find_image
 from seqkit.data.check import check
 from seqkit.data.image import read_image
 from seqkit.data.manifest import read_manifest
 from seqkit.data_prep.captioning import coco, flickr8k
 from seqkit.data_prep.common import raw_files as published
-from seqkit.data_prep.common.raw_files import Look, files_below, locate, look
 from seqkit.errors import InputError
 from tests.raw_files import run, stats, write_json, write_lines
 
@@ -206,7 +207,7 @@ def test_no_picture_at_all_is_an_error(tmp_path):
 
 def test_flickr8k_as_published(real_data, tmp_path, monkeypatch):
     """Every caption byte for byte; pictures are not decoded here, for the time it takes."""
-    monkeypatch.setattr(published, "look", lambda path: Look())
+    monkeypatch.setattr(published, "look", lambda path: DecodeCheck())
     run(flickr8k, real_data / "flickr8k", tmp_path)
     items = {i.image.name: i for split in ("train", "val") for i in read_manifest(tmp_path / f"{split}.jsonl")}
     lines = [f"{name}#{n}\t{text}\n" for name, item in items.items() for n, text in enumerate(item.references)]
@@ -219,28 +220,28 @@ def test_flickr8k_as_published(real_data, tmp_path, monkeypatch):
 @pytest.mark.parametrize("ending", ["jpg", "png", "gif", "bmp", "webp"])
 def test_a_picture_is_kept_exactly_when_training_can_read_it(tmp_path, ending):
     whole = picture(tmp_path / f"x.{ending}")
-    assert look(whole).fault == ""
+    assert check_decode(whole).fault == ""
     for keep in (0.01, 0.1, 0.5, 0.9, 0.99):
         path = cut(picture(tmp_path / f"{keep}.{ending}"), keep)
         try:
             read_image(path)
         except InputError:
-            assert look(path).fault in ("truncated", "unreadable")
+            assert check_decode(path).fault in ("truncated", "unreadable")
         else:
-            assert look(path).fault == ""
-    assert ending == "webp" or look(cut(picture(tmp_path / f"half.{ending}"), 0.5)).fault == "truncated"
+            assert check_decode(path).fault == ""
+    assert ending == "webp" or check_decode(cut(picture(tmp_path / f"half.{ending}"), 0.5)).fault == "truncated"
 
 
 @pytest.mark.parametrize(
     ("mode", "ending"), [("L", "png"), ("P", "gif"), ("RGBA", "png"), ("1", "png"), ("CMYK", "jpg")]
 )
 def test_modes_are_those_of_the_file(tmp_path, mode, ending):
-    assert look(picture(tmp_path / f"x.{ending}", mode)) == Look(mode=mode)
+    assert check_decode(picture(tmp_path / f"x.{ending}", mode)) == DecodeCheck(mode=mode)
 
 
 def test_a_link_that_leads_nowhere_is_a_missing_picture(tmp_path):
     (tmp_path / "x.jpg").symlink_to(tmp_path / "gone.jpg")
-    assert look(tmp_path / "x.jpg") == Look("missing")
+    assert check_decode(tmp_path / "x.jpg") == DecodeCheck("missing")
 
 
 def test_several_processes_find_what_one_finds(raw, tmp_path, monkeypatch):
@@ -259,19 +260,19 @@ def test_links_to_folders_are_followed_once(tmp_path):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "link").symlink_to(tmp_path / "store")
     (tmp_path / "store" / "loop").symlink_to(tmp_path / "raw")
-    assert files_below(tmp_path / "raw") == {"a.jpg": [tmp_path / "raw" / "link" / "a.jpg"]}
+    assert find_files(tmp_path / "raw") == {"a.jpg": [tmp_path / "raw" / "link" / "a.jpg"]}
 
 
 def test_the_places_of_a_file_are_in_the_order_of_their_names(tmp_path):
     paths = [picture(tmp_path / folder / "a.jpg") for folder in "hcfabgdejli"]
-    assert files_below(tmp_path)["a.jpg"] == sorted(paths)
+    assert find_files(tmp_path)["a.jpg"] == sorted(paths)
 
 
 def test_of_several_pictures_with_a_name_the_one_in_the_published_folder_is_taken(tmp_path):
     paths = [tmp_path / folder / "a.jpg" for folder in ("small", "val2014", "x")]
-    assert locate({"a.jpg": paths}, "val2014/a.jpg") == paths[1]
-    assert locate({"a.jpg": paths}, "other/a.jpg") == locate({"a.jpg": paths}, "a.jpg") == paths[0]
-    assert locate({"a.jpg": paths}, "b.jpg") is None
+    assert find_image({"a.jpg": paths}, "val2014/a.jpg") == paths[1]
+    assert find_image({"a.jpg": paths}, "other/a.jpg") == find_image({"a.jpg": paths}, "a.jpg") == paths[0]
+    assert find_image({"a.jpg": paths}, "b.jpg") is None
 
 
 def coco_json(*pictures: tuple[int, str, list[str]]) -> dict:

@@ -12,7 +12,7 @@ from PIL import Image
 from seqkit.data.check import check
 from seqkit.data.manifest import read_manifest
 from seqkit.data_prep.grounding import proposals, referit
-from seqkit.data_prep.grounding.proposals import clipped, fit, read_proposals, windows
+from seqkit.data_prep.grounding.proposals import clip_boxes, has_match, read_proposals, windows
 from seqkit.errors import InputError
 from seqkit.score.boxes import iou
 from tests.raw_files import stats, write_lines
@@ -104,7 +104,7 @@ def test_flickr30k_entities_golden(entities, tmp_path):
     assert (found["train"]["items"], found["train"]["references"], found["train"]["candidates"]) == (3, 5, len(boxes))
     for split in ("train", "val"):
         items = read_manifest(tmp_path / f"{split}.jsonl")
-        right = [fit(item.boxes, item.extra["truth"]) for item in items]
+        right = [has_match(item.boxes, item.extra["truth"]) for item in items]
         assert found[split]["recall"] == pytest.approx(100 * sum(right) / len(right))
     assert found["val"]["recall"] == 0 and not any(finding.problem for finding in check(tmp_path)[1])
 
@@ -380,12 +380,16 @@ def test_windows_do_not_favour_a_side():
 
 
 def test_a_window_fits_at_one_half():
-    assert fit([(0, 0, 10, 10)], [(0, 0, 10, 5)]) and not fit([(0, 0, 10, 10)], [(0, 0, 10, 4.9)])
-    assert fit([(0, 0, 1, 1), (0, 0, 10, 10)], [(50, 50, 60, 60), (0, 0, 10, 9)]) and not fit([], [(0, 0, 1, 1)])
-    assert clipped([(-3, 2, 5, 99), (4, 4, 4, 9), (7, 7, 6, 8)], 10, 10) == [(0, 2, 5, 10)]
+    assert has_match([(0, 0, 10, 10)], [(0, 0, 10, 5)]) and not has_match([(0, 0, 10, 10)], [(0, 0, 10, 4.9)])
+    assert has_match([(0, 0, 1, 1), (0, 0, 10, 10)], [(50, 50, 60, 60), (0, 0, 10, 9)]) and not has_match(
+        [], [(0, 0, 1, 1)]
+    )
+    assert clip_boxes([(-3, 2, 5, 99), (4, 4, 4, 9), (7, 7, 6, 8)], 10, 10) == [(0, 2, 5, 10)]
 
 
 def test_boxes_as_texts_keep_their_numbers():
-    made = proposals.grounded("x", [(0.1, 1 / 3, 1234567.25, 4)], [(0, 0, 1, 1)], (3, 4), {"truth": 0, "more": 1})
+    made = proposals.grounding_fields(
+        "x", [(0.1, 1 / 3, 1234567.25, 4)], [(0, 0, 1, 1)], (3, 4), {"truth": 0, "more": 1}
+    )
     assert made["references"] == ("0.1 0.3333333333 1234567.25 4",)
     assert made["extra"] == {"truth": [[0.1, 1 / 3, 1234567.25, 4]], "extent": [3, 4], "more": 1}

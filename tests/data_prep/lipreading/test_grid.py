@@ -15,8 +15,16 @@ from seqkit.data.manifest import read_manifest
 from seqkit.data.video_file import read_clip
 from seqkit.data_prep.lipreading import check_grid as grid_doctor
 from seqkit.data_prep.lipreading import clips, grid, grid_corpus, grid_splits
-from seqkit.data_prep.lipreading.clips import Job, Made, each
-from seqkit.data_prep.lipreading.grid_corpus import NAME, SLOTS, Clip, read_alignment, read_corpus, speaker_of, spelt
+from seqkit.data_prep.lipreading.clips import ClipResult, Job, map_jobs
+from seqkit.data_prep.lipreading.grid_corpus import (
+    NAME,
+    SLOTS,
+    Clip,
+    read_alignment,
+    read_corpus,
+    sentence_of,
+    speaker_of,
+)
 from seqkit.errors import InputError
 from tests.corpora import DATA
 from tests.drawn_faces import clicks, talking, write_video
@@ -45,7 +53,7 @@ def corpus(raw: Path, talker: Path, names: dict[str, str], *, folder: str = "ali
             path = raw / speaker / f"{name}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(talker.read_bytes())
-            align(raw / folder / speaker / f"{name}.align", spelt(name))
+            align(raw / folder / speaker / f"{name}.align", sentence_of(name))
     return raw
 
 
@@ -67,8 +75,8 @@ def everybody(number: int) -> dict[str, int]:
 
 
 def test_names_spell_sentences():
-    assert spelt("bbaf2n") == "bin blue at f two now" and spelt("swwzzp") == "set white with z zero please"
-    sentences = {spelt("".join(letters)) for letters in itertools.product(*SLOTS)}
+    assert sentence_of("bbaf2n") == "bin blue at f two now" and sentence_of("swwzzp") == "set white with z zero please"
+    sentences = {sentence_of("".join(letters)) for letters in itertools.product(*SLOTS)}
     assert len(sentences) == 4 * 4 * 4 * 25 * 10 * 4
     assert not any(NAME.fullmatch(name) for name in ("bbaw2n", "bbaf0n", "bbaf2", "bbaf2nn", "Bbaf2n", "xbaf2n"))
 
@@ -141,7 +149,7 @@ def test_wrong_malformed_and_missing_alignments_are_told_apart(tmp_path, talker)
     align(raw / "alignments" / "s1" / "bbaf2n.align", "bin blue at f three now")
     (raw / "alignments" / "s1" / "bbaf3s.align").write_text("nothing\n")
     (raw / "alignments" / "s1" / "bbaf4p.align").unlink()
-    align(raw / "alignments" / "s7" / "bbaf2n.align", spelt("bbaf2n"))
+    align(raw / "alignments" / "s7" / "bbaf2n.align", sentence_of("bbaf2n"))
     found = states(raw)
     assert found["s1_bbaf2n"] == ("elsewhere", "s7")
     assert [found[f"s1_{name}"][0] for name in ("bbaf3s", "bbaf4p", "bbaf5a")] == ["malformed", "missing", "agree"]
@@ -165,7 +173,7 @@ def test_of_copies_the_one_in_the_fuller_folder_is_taken(tmp_path, talker):
     (raw / "s1" / "holiday.mp4").write_bytes(b"")
     found = read_corpus(raw)
     assert [clip.video.name for clip in found.clips] == ["bbaf2n.mp4", "bbaf3s.mp4"]
-    assert [path.name for path in found.copies] == ["bbaf2n.MPG"] and found.strangers == 1
+    assert [path.name for path in found.copies] == ["bbaf2n.MPG"] and found.unrecognized == 1
 
 
 def test_a_folder_of_one_speaker_may_be_given_itself(tmp_path, talker):
@@ -242,9 +250,9 @@ def test_the_choice_depends_on_seed_and_clip_alone():
 
 
 def test_a_few_of_every_speaker():
-    shown = grid_splits.some(bare({"s1": 900, "s2": 20, "s3": 1}))
+    shown = grid_splits.sample(bare({"s1": 900, "s2": 20, "s3": 1}))
     assert Counter(c.speaker for c in shown) == {"s1": 8, "s2": 8, "s3": 1}
-    assert len(grid_splits.some(bare(everybody(3)))) <= grid_splits.ROWS and grid_splits.some([]) == []
+    assert len(grid_splits.sample(bare(everybody(3)))) <= grid_splits.ROWS and grid_splits.sample([]) == []
 
 
 # the whole of it
@@ -254,18 +262,18 @@ def test_golden(tmp_path, talker, capsys):
     raw = corpus(tmp_path / "raw", talker, {"s1": "bbaf2n bbaf3s bbaf4p", "s2": "lgbczs"})
     (raw / "alignments" / "s1" / "bbaf3s.align").unlink()
     (raw / "s1" / "bbaf4p.mp4").write_bytes(b"no video")
-    align(raw / "alignments" / "s1" / "bbaf2n.align", spelt("bbaf2n"), unit=1200)
+    align(raw / "alignments" / "s1" / "bbaf2n.align", sentence_of("bbaf2n"), unit=1200)
     found = run(raw, tmp_path, "--split", "mine")
     assert sorted(os.listdir(tmp_path)) == ["contact_sheet.jpg", "mine.jsonl", "mouths", "raw", "stats.json"]
     lines = [json.loads(line) for line in (tmp_path / "mine.jsonl").read_text().splitlines()]
-    words = [[word, 0.048 * n, min(0.4, 0.048 * (n + 1))] for n, word in enumerate(spelt("bbaf2n").split(), 1)]
+    words = [[word, 0.048 * n, min(0.4, 0.048 * (n + 1))] for n, word in enumerate(sentence_of("bbaf2n").split(), 1)]
     assert lines[0].pop("words") == [[w, pytest.approx(a), pytest.approx(b)] for w, a, b in words]
     assert lines[:2] == [
         {
             "id": f"s1_{name}",
             "video": f"mouths/s1/{name}.mp4",
             "audio": f"mouths/s1/{name}.wav",
-            "references": [spelt(name)],
+            "references": [sentence_of(name)],
             "seconds": 0.4,
             "speaker": "s1",
         }
@@ -303,7 +311,7 @@ def test_what_is_odd_about_clips_is_counted_and_named(tmp_path, talker):
     write_video(raw / "s1" / "bbaf3s.mp4", talking(FRAMES))
     write_video(raw / "s1" / "bbaf4p.mp4", [np.full((144, 176, 3), 90, np.uint8)] * FRAMES)
     write_video(raw / "s1" / "bbaf5a.mp4", talking(1))
-    align(raw / "alignments" / "s1" / "bbaf6n.align", spelt("bbaf6n"), unit=3000)
+    align(raw / "alignments" / "s1" / "bbaf6n.align", sentence_of("bbaf6n"), unit=3000)
     found = run(raw, tmp_path)["corpus"]
     assert found["items"] == 2 and found["without_sound"] == 1
     assert found["dropped"] == {"no_face": 1, "short": 1, "cut_off": 1}
@@ -357,11 +365,11 @@ def test_an_interrupt_loses_nothing_that_is_finished(tmp_path, talker, monkeypat
     raw = corpus(tmp_path / "raw", talker, {"s1": "bbaf2n bbaf3s bbaf4p"})
     begun = []
 
-    def stopped(job: Job) -> Made:
+    def stopped(job: Job) -> ClipResult:
         begun.append(job)
         if len(begun) == 3:
             raise KeyboardInterrupt
-        return clips.make(job)
+        return clips.make_clip(job)
 
     monkeypatch.setattr(grid, "make", stopped)
     with pytest.raises(KeyboardInterrupt):
@@ -375,14 +383,16 @@ def test_an_interrupt_loses_nothing_that_is_finished(tmp_path, talker, monkeypat
 
 def test_a_clip_that_ends_its_process_stops_nothing():
     jobs = list(range(9))  # more than are done without another process
-    found = sorted(each(square, jobs, workers=1, title="squares", crash=lambda number: -number))
+    found = sorted(map_jobs(square, jobs, workers=1, title="squares", crash=lambda number: -number))
     assert found == [(number, -1 if number == 1 else number**2) for number in jobs]
 
 
 def test_a_crash_is_told():
     job = Job(Path("a.mp4"), Path(), Path())
-    assert clips.crashed(job).reason == "crashed"
-    assert grid_doctor.lost(job).fault.startswith("a.mp4: must be a whole video, got one that ends the process")
+    assert clips.crash_result(job).reason == "crashed"
+    assert grid_doctor.crashed_check(job).fault.startswith(
+        "a.mp4: must be a whole video, got one that ends the process"
+    )
 
 
 def test_several_processes_do_the_same(tmp_path, talker):
@@ -433,7 +443,7 @@ def test_the_doctor_of_a_sound_corpus(tmp_path, talker, capsys):
 
 def test_the_doctor_tells_of_sentences_that_outlast_their_video_and_of_copies(tmp_path, talker, capsys):
     raw = corpus(tmp_path, talker, {"s1": "bbaf2n"})
-    align(raw / "alignments" / "s1" / "bbaf2n.align", spelt("bbaf2n"), unit=3000)
+    align(raw / "alignments" / "s1" / "bbaf2n.align", sentence_of("bbaf2n"), unit=3000)
     (raw / "s1" / "bbaf2n.mpg").write_bytes(b"")
     (raw / "s1" / "bbaf2n.avi").write_bytes(talker.read_bytes())
     (raw / "s1" / "bbaf2n.mpg").unlink()

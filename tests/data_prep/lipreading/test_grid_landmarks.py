@@ -10,18 +10,26 @@ import pytest
 from seqkit.data.check import check
 from seqkit.data.manifest import read_manifest
 from seqkit.data_prep.lipreading import grid_landmarks
-from seqkit.data_prep.lipreading.grid_corpus import ADVERBS, COLOURS, COMMANDS, DIGITS, LETTERS, PREPOSITIONS, spelt
-from seqkit.data_prep.lipreading.grid_landmarks import features, lengths_of
+from seqkit.data_prep.lipreading.grid_corpus import (
+    ADVERBS,
+    COLORS,
+    COMMANDS,
+    DIGITS,
+    LETTERS,
+    PREPOSITIONS,
+    sentence_of,
+)
+from seqkit.data_prep.lipreading.grid_landmarks import features, utterance_lengths
 from seqkit.errors import InputError
 from tests.corpora import DATA
 
 SHARED = DATA / "grid_landmarks"
 PAUSE = 3
-FIRST = {id(COMMANDS): 4, id(COLOURS): 8, id(PREPOSITIONS): 12, id(DIGITS): 16, id(ADVERBS): 26, id(LETTERS): 30}
+FIRST = {id(COMMANDS): 4, id(COLORS): 8, id(PREPOSITIONS): 12, id(DIGITS): 16, id(ADVERBS): 26, id(LETTERS): 30}
 
 
 def labels(name: str) -> list[int]:
-    slots = (COMMANDS, COLOURS, PREPOSITIONS, LETTERS, DIGITS, ADVERBS)
+    slots = (COMMANDS, COLORS, PREPOSITIONS, LETTERS, DIGITS, ADVERBS)
     return [FIRST[id(slot)] + list(slot).index(letter) for slot, letter in zip(slots, name, strict=True)]
 
 
@@ -117,13 +125,13 @@ def test_features_are_positions_and_their_differences_exactly(tmp_path):
             first, last = item.rows
             assert not found[first, 18:].any()
             assert (found[first + 1 : last, 18:] == np.diff(points[first:last], axis=0)).all()
-            assert item.references == (spelt(item.id.split("_")[1]),) and item.seconds == (last - first) / 25
+            assert item.references == (sentence_of(item.id.split("_")[1]),) and item.seconds == (last - first) / 25
             assert item.words[-1][2] == item.seconds
 
 
 def test_utterances_without_frames_take_none_from_the_next():
     arrays = {"word_len": np.array([2, 0, 0, 3]), "n_words": np.array([0, 1, 2, 0, 1, 0])}
-    lengths = lengths_of(arrays)
+    lengths = utterance_lengths(arrays)
     assert lengths.tolist() == [0, 2, 0, 0, 3, 0]
     delta = np.full((18, 5), 16, np.int16)
     assert features(delta, lengths)[:, 18].tolist() == [0, 1, 0, 1, 1]

@@ -78,7 +78,7 @@ def test_lrs2(tmp_path, talker, capsys):
 def test_lrs3(tmp_path, talker):
     raw = tmp_path / "raw"
     talks = [f"talk{n}" for n in range(8)]
-    held = [talk for talk in talks if lrs.chance(talk) < 0.4]
+    held = [talk for talk in talks if lrs.stable_hash(talk) < 0.4]
     assert 0 < len(held) < 8
     for talk in talks:
         clip(raw, talker, f"trainval/{talk}/50001")
@@ -92,8 +92,8 @@ def test_lrs3(tmp_path, talker):
 
 
 def test_chance_is_even():
-    assert abs(sum(lrs.chance(f"talk{n}") for n in range(2000)) / 2000 - 0.5) < 0.03
-    assert all(0 <= lrs.chance(f"talk{n}") < 1 for n in range(100))
+    assert abs(sum(lrs.stable_hash(f"talk{n}") for n in range(2000)) / 2000 - 0.5) < 0.03
+    assert all(0 <= lrs.stable_hash(f"talk{n}") < 1 for n in range(100))
 
 
 def test_faults_are_counted_and_named(tmp_path, talker):

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqkit.data.video_file import PER_TICK, RATE, TICKS, read_clip, read_frames, read_note
+from seqkit.data.video_file import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME, read_clip, read_frames, read_note
 from seqkit.data_prep.lipreading import faces, mouths
-from seqkit.data_prep.lipreading.faces import Look, Spot, Talker, Track, peak, smooth, talker
-from seqkit.data_prep.lipreading.mouths import SIDE, SPAN, Unusable, boxes, contact_sheet, crop, crops, find
+from seqkit.data_prep.lipreading.faces import FaceBox, NoseTemplate, Talker, Track, peak, smooth, talker
+from seqkit.data_prep.lipreading.mouths import SIDE, SPAN, Unusable, contact_sheet, crop, crop_boxes, crops, find_talker
 from seqkit.errors import InputError
 from seqkit.recipes.lipreading.raw_video import as_item
 from tests.corpora import DATA
@@ -63,9 +63,9 @@ def test_the_note_is_in_the_file(tmp_path):
 def test_a_moving_head_is_followed_to_a_pixel(across, down, tmp_path):
     path = swing(50, across, down)
     note, pixels = made(tmp_path, talking(50, path))
-    boxes = np.array(note["boxes"])
-    apart = (boxes[:, :2] + boxes[:, 2:]) / 2 - path
-    assert len(boxes) == 50 and apart[2:-2].std(axis=0).max() < 0.6  # smoothing errs where it knows one side alone
+    crop_boxes = np.array(note["boxes"])
+    apart = (crop_boxes[:, :2] + crop_boxes[:, 2:]) / 2 - path
+    assert len(crop_boxes) == 50 and apart[2:-2].std(axis=0).max() < 0.6  # smoothing errs where it knows one side alone
     moved = max(across, down) * SIDE / (SPAN * 70)
     assert moved > 25 and lips(pixels)[2:-2].std(axis=0).max() < 1.5
 
@@ -137,7 +137,7 @@ def test_a_video_of_one_frame(tmp_path):
 
 def test_sound_is_as_long_as_the_frames_and_its_lack_is_told(tmp_path):
     note, _ = made(tmp_path, talking(12), clicks(0.6, [0.2]))
-    assert note["sound"] and (tmp_path / "a.wav").stat().st_size == 44 + 2 * 12 * PER_TICK
+    assert note["sound"] and (tmp_path / "a.wav").stat().st_size == 44 + 2 * 12 * SAMPLES_PER_FRAME
     (tmp_path / "a.wav").unlink()
     note, _ = made(tmp_path, talking(12))
     assert not note["sound"] and not (tmp_path / "a.wav").exists()
@@ -174,7 +174,7 @@ def test_a_large_picture_is_made_small_before_it_is_cut(tmp_path):
     large, small = tmp_path / "large.mp4", tmp_path / "small.mp4"
     write_video(large, [cv2.resize(picture, None, fx=8, fy=8) for picture in talking(6)])
     write_video(small, talking(6))
-    frames, found = find(large)
+    frames, found = find_talker(large)
     assert frames == 6 and found is not None and found.faces[0] == pytest.approx([8 * 88, 8 * 66, 8 * 73], abs=26)
     box = np.array([[60.0, 59, 116, 115]] * 6)
     assert np.abs(next(crops(large, 8 * box)).astype(int) - next(crops(small, box))).mean() < 4
@@ -205,7 +205,7 @@ def test_boxes_hold_still_where_the_head_does():
     line = np.linspace(-0.5, 0.5, number)
     for part, single in ((0.9, True), (1.2, False)):
         x = 200 + line * part * mouths.STILL * width
-        found = boxes(Talker(np.column_stack([x, np.full(number, 100), np.full(number, width)]), 1.0, 0))
+        found = crop_boxes(Talker(np.column_stack([x, np.full(number, 100), np.full(number, width)]), 1.0, 0))
         assert (found == found[0]).all() == single
         assert np.allclose(found[:, 2] - found[:, 0], SPAN * width)
         assert np.allclose(found[:, 3] - found[:, 1], SPAN * width)
@@ -213,7 +213,7 @@ def test_boxes_hold_still_where_the_head_does():
 
 def test_detectors(monkeypatch):
     with pytest.raises(InputError, match="--detector must be one of cascade, mediapipe, got dlib"):
-        find(Path("a.mp4"), "dlib")
+        find_talker(Path("a.mp4"), "dlib")
     monkeypatch.setitem(__import__("sys").modules, "mediapipe", None)
     mouths.landmarks.cache_clear()
     with pytest.raises(InputError, match=r'--detector mediapipe must find it, got none: pip install "seqkit\[landma'):
@@ -252,7 +252,7 @@ def test_the_cascade_finds_a_face_of_any_size_again_near_where_it_was(width):
     assert abs(spot.x - 170) < 4 and abs(spot.y - 140) < 4 and 0.9 < spot.width / width < 1.35
     (again,) = mouths.cascade()(grey, spot)
     assert again.near(spot) and abs(again.x - spot.x) < 3 and abs(again.y - spot.y) < 3
-    assert mouths.cascade()(grey, Spot(20, 20, width)) == []
+    assert mouths.cascade()(grey, FaceBox(20, 20, width)) == []
     assert mouths.cascade()(grey[:10, :10], None) == []
 
 
@@ -279,7 +279,7 @@ def test_smoothing_keeps_constants_lines_inside_and_the_range(values, deviation)
 def seen(first: int, last: int, x: float, width: float, hits: int) -> Track:
     frames = list(range(first, last))
     spots = [(first + n, 0.0, 0.0, width) for n in range(hits)]
-    return Track([Look(np.zeros((4, 4), np.uint8), frames, [(x, 50.0)] * len(frames), spots)], hits=hits)
+    return Track([NoseTemplate(np.zeros((4, 4), np.uint8), frames, [(x, 50.0)] * len(frames), spots)], hits=hits)
 
 
 def test_the_talker_is_large_central_and_there_for_long():
@@ -320,7 +320,7 @@ def test_widths_that_tremble_are_one_and_others_change_slowly():
 def test_a_look_has_one_place_about_the_nose_and_widths_as_detected():
     """The middle of three detections that disagree; the widths between them by straight lines."""
     spots = [(0, 5.0, 5.0, 80.0), (2, 6.0, 4.0, 90.0), (4, 9.0, 4.5, 82.0)]
-    look = Look(np.zeros((4, 4), np.uint8), [0, 1, 2, 3, 4], [(10.0 * n, 50.0) for n in range(5)], spots)
+    look = NoseTemplate(np.zeros((4, 4), np.uint8), [0, 1, 2, 3, 4], [(10.0 * n, 50.0) for n in range(5)], spots)
     assert look.faces()[:, 0].tolist() == [6, 16, 26, 36, 46] and set(look.faces()[:, 1]) == {54.5}
     assert look.faces()[:, 2].tolist() == [80, 85, 90, 86, 82]
 
@@ -369,11 +369,11 @@ def test_real_clips(clip, tmp_path):
     """The nose, which crops show at their upper edge, stays where it is to a pixel or two."""
     note = crop(GRID / clip, tmp_path / "a.mp4", tmp_path / "a.wav")
     assert note["frames"] == 75 and note["sound"] and note["remarks"] == []
-    pixels = read_clip(tmp_path / "a.mp4", grey=True)
+    pixels = read_clip(tmp_path / "a.mp4", grayscale=True)
     nose = pixels[37, 12:50, 50:110]
     places = []
     for picture in pixels:
         *_, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(picture[:66, 34:126], nose, cv2.TM_CCOEFF_NORMED))
         places.append((x, y))
-    assert np.std(places, axis=0).max() < 1.5 and (tmp_path / "a.wav").stat().st_size == 44 + 2 * 3 * RATE
-    assert len(pixels) == 3 * TICKS
+    assert np.std(places, axis=0).max() < 1.5 and (tmp_path / "a.wav").stat().st_size == 44 + 2 * 3 * SAMPLE_RATE
+    assert len(pixels) == 3 * FRAME_RATE

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from seqkit.data_prep.synthetic import scene_phrases, scene_questions, scenes
-from seqkit.data_prep.synthetic.scene_phrases import CANDIDATES, THINGS, meant
+from seqkit.data_prep.synthetic.scene_phrases import CANDIDATES, THINGS, referents
 from seqkit.data_prep.synthetic.scene_questions import COUNTS, DECKS, LAYOUTS, RULES, answer, answer_type, chance, deal
-from seqkit.data_prep.synthetic.scenes import CELLS, COLOURS, SHAPES, SIDE, Scene, Thing
+from seqkit.data_prep.synthetic.scenes import CELLS, COLORS, SHAPES, SIDE, Scene, Thing
 from seqkit.score.boxes import iou
 
 
@@ -29,7 +29,7 @@ def seen(scene: Scene) -> list[tuple[str, str, float, float, float, float]]:
         picture = scenes.draw(scene._replace(things=(thing,)), random.Random(0)).astype(int)
         rows, columns = np.nonzero((picture != empty).any(-1))
         spot = picture[rows, columns].mean(0)
-        colour = min(COLOURS, key=lambda name: np.abs(spot - COLOURS[name]).sum())
+        colour = min(COLORS, key=lambda name: np.abs(spot - COLORS[name]).sum())
         box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
         mask = (picture != empty).any(-1)[box[1] : box[3], box[0] : box[2]]
         found.append((shape_of(mask), colour, *box))
@@ -118,13 +118,13 @@ def test_every_answer_of_a_question_is_dealt_as_often_as_any_other():
             assert len(set(found.values())) == 1 and len(found) >= 2, question
         answers = {answer for found in counts.values() for answer in found}
         expected = {
-            "colour": set(COLOURS),
+            "colour": set(COLORS),
             "shape": set(SHAPES),
             "exists": {"yes", "no"},
             "count": set(COUNTS),
-            "place": {*COLOURS, *SHAPES},
+            "place": {*COLORS, *SHAPES},
             "relation": {"yes", "no"},
-            "neighbour": {*COLOURS, *SHAPES},
+            "neighbour": {*COLORS, *SHAPES},
         }
         assert answers == expected[kind]
         dealt = list(itertools.islice(deal(random.Random(0), [kind]), 3 * len(cards)))
@@ -254,7 +254,7 @@ def true_of(text: str, scene: Scene) -> list[Thing]:
 
 def test_a_phrase_is_true_of_one_thing_alone_and_needs_every_word(told):
     for scene, phrase in told:
-        assert true_of(phrase.text, scene) == meant(phrase.text, scene) == [phrase.thing]
+        assert true_of(phrase.text, scene) == referents(phrase.text, scene) == [phrase.thing]
         parts = re.fullmatch(r"(.*?)( at the \w+| in the middle| (?:above|below|to the \w+ of) .*)?", phrase.text)
         head, rest = parts[1], parts[2] or ""
         assert bool(rest) == (phrase.kind != "attributes") and (not rest or len(true_of(head, scene)) > 1)
@@ -319,4 +319,4 @@ def test_exactly_one_candidate_fits_each_thing(told):
     ],
 )
 def test_meant(text, number):
-    assert len(meant(text, THREE)) == number
+    assert len(referents(text, THREE)) == number

@@ -10,7 +10,7 @@ import pytest
 
 from seqkit.data_prep.synthetic import scenes
 from seqkit.data_prep.synthetic.scenes import (
-    COLOURS,
+    COLORS,
     GROUNDS,
     MARGIN,
     NUMBERS,
@@ -72,7 +72,7 @@ def all_true(scene: Scene) -> set[str]:
         for text in descriptions(thing):
             sentences |= {f"{text} is {name} of the picture" for name in true or ["in the middle"]}
             sentences.add(f"{text} on a {scene.texture} {scene.ground} background")
-    for size, colour, shape in itertools.product(["", *SIZES], ["", *COLOURS], ["shape", *SHAPES]):
+    for size, colour, shape in itertools.product(["", *SIZES], ["", *COLORS], ["shape", *SHAPES]):
         wanted = {size, colour, shape} - {"", "shape"}
         number = sum(wanted <= {thing.size, thing.colour, thing.shape} for thing in scene.things)
         text = " ".join(filter(None, [size, colour, shape]))
@@ -92,7 +92,7 @@ def test_a_box_fits_its_thing_tightly(shape):
 
 
 def test_every_colour_is_seen_whole_on_every_ground():
-    for colour, texture, ground in itertools.product(COLOURS, TEXTURES, GROUNDS):
+    for colour, texture, ground in itertools.product(COLORS, TEXTURES, GROUNDS):
         assert len(pixels_of(Thing("square", colour, "any", (9, 7, 39, 37)), Scene((), texture, ground))) == 900
 
 
@@ -122,9 +122,9 @@ def test_shapes_differ_at_every_size():
 
 
 def test_tones_stay_near_their_colours_and_apart_from_the_others():
-    named = {**COLOURS, **GROUNDS}
+    named = {**COLORS, **GROUNDS}
     for seed in range(20):
-        for colour, ground in itertools.product(COLOURS, GROUNDS):
+        for colour, ground in itertools.product(COLORS, GROUNDS):
             scene = Scene((Thing("square", colour, "big", (10, 10, 30, 30)),), "checked", ground)
             picture = scenes.draw(scene, random.Random(seed)).astype(int)
             for wanted, spot in ((colour, picture[20, 20]), (ground, picture[0, 0]), (ground, picture[0, 8])):
@@ -243,7 +243,7 @@ def test_every_word_of_the_grammar_is_used():
         for text in scenes.captions(a_scene(seed), random.Random(seed))
         for w in text.replace(",", "").split()
     }
-    names = {*SHAPES, *COLOURS, *SIZES, *TEXTURES, *GROUNDS, "above", "below", "left", "right", "top", "bottom"}
+    names = {*SHAPES, *COLORS, *SIZES, *TEXTURES, *GROUNDS, "above", "below", "left", "right", "top", "bottom"}
     plurals = {"circles", "rings", "squares", "triangles", "diamonds", "crosses", "shapes"}
     assert names | plurals | {"middle", "shape", *NUMBERS[1:]} <= words
     assert len(words) < 60

@@ -11,9 +11,9 @@ from seqkit.data.audio import log_mel, read_audio
 from seqkit.data.manifest import read_manifest
 from seqkit.data.video_file import read_clip
 from seqkit.data_prep.synthetic import speech as talkers
-from seqkit.data_prep.synthetic.speech import SLOTS, TALKERS, lipreading, look, speak
-from seqkit.data_prep.synthetic.speech_audio import PHONEMES, VOWELS, Voice, say
-from seqkit.data_prep.synthetic.speech_video import SEEN, VISEMES, Face, draw, shapes
+from seqkit.data_prep.synthetic.speech import SLOTS, TALKERS, lipreading, speak, visemes_of
+from seqkit.data_prep.synthetic.speech_audio import PHONEMES, VOWELS, Voice, synthesize
+from seqkit.data_prep.synthetic.speech_video import VISEME_OF, VISEMES, Face, draw_mouth, mouth_shapes
 from seqkit.errors import InputError
 
 FACE = Face((220, 170, 140), (170, 80, 80), 1.0)
@@ -22,19 +22,19 @@ FACE = Face((220, 170, 140), (170, 80, 80), 1.0)
 def sound(words, talker=TALKERS[0], seed=0):
     """Float samples, and the speech."""
     speech = speak(words.split(), talker, random.Random(seed))
-    samples = say(speech.phones, speech.frames * 640, talker.voice, np.random.default_rng(seed))
+    samples = synthesize(speech.phones, speech.frames * 640, talker.voice, np.random.default_rng(seed))
     return samples.astype(np.float32) / 32768, speech
 
 
 def pictures(words, seed=0, size=60):
     speech = speak(words.split(), TALKERS[0], random.Random(seed))
-    return draw(shapes(speech.phones, speech.frames), FACE, np.random.default_rng(seed), size), speech
+    return draw_mouth(mouth_shapes(speech.phones, speech.frames), FACE, np.random.default_rng(seed), size), speech
 
 
 def test_every_phoneme_is_seen_and_heard():
     used = {phoneme for slot in SLOTS for said in slot.values() for phoneme in said.split()}
-    assert used | {"sil"} <= set(SEEN) == set(PHONEMES)
-    assert set(VOWELS) < set(SEEN)
+    assert used | {"sil"} <= set(VISEME_OF) == set(PHONEMES)
+    assert set(VOWELS) < set(VISEME_OF)
     words = [word for slot in SLOTS for word in slot]
     assert len(set(words)) == len(words) and all(word.isalpha() for word in words)
 
@@ -44,7 +44,7 @@ def test_lips_alone_cannot_tell_these_pairs_and_no_others_apart():
         (one, other)
         for number, slot in enumerate(SLOTS)
         for one, other in itertools.combinations(slot, 2)
-        if look(one, number) == look(other, number)
+        if visemes_of(one, number) == visemes_of(other, number)
     ]
     assert alike == [("mark", "park"), ("b", "p"), ("d", "t")]
     assert all(one in talkers.__doc__ and other in talkers.__doc__ for one, other in alike)
@@ -101,17 +101,19 @@ def test_shapes_blend_and_closures_close():
         ("aa", 0.8, 1.0),
         ("sil", 1.0, 1.2),
     ]
-    opening = shapes(phones, 30)[:, 0]
+    opening = mouth_shapes(phones, 30)[:, 0]
     assert opening[0] < 0.1 and opening[-1] < 0.1
     assert opening[7] > 0.7  # the middle of aa
     assert opening[10:12].min() < 0.1 < 0.5 < opening[17:20].min()  # lips close for p; k leaves them open
     assert np.abs(np.diff(opening)).max() < 0.85
     low, high = (np.array([v.shape for v in VISEMES.values()]).__getattribute__(end)(0) for end in ("min", "max"))
-    assert (shapes(phones, 30) >= low - 1e-6).all() and (shapes(phones, 30) <= high + 1e-6).all()
+    assert (mouth_shapes(phones, 30) >= low - 1e-6).all() and (mouth_shapes(phones, 30) <= high + 1e-6).all()
 
 
 def mouth(viseme, size=100):
-    return draw(np.array([VISEMES[viseme].shape], np.float32), FACE, np.random.default_rng(1), size)[0].astype(int)
+    return draw_mouth(np.array([VISEMES[viseme].shape], np.float32), FACE, np.random.default_rng(1), size)[0].astype(
+        int
+    )
 
 
 def test_mouths_show_what_their_numbers_say():
@@ -151,7 +153,7 @@ def power(samples, start, end):
 @pytest.mark.parametrize("vowel", VOWELS)
 def test_a_vowel_is_loud_at_its_formants(vowel):
     phones = [("sil", 0, 0.2), (vowel, 0.2, 0.6), ("sil", 0.6, 0.8)]
-    samples = say(phones, 12800, Voice(100.0, 1.0), np.random.default_rng(0)).astype(float)
+    samples = synthesize(phones, 12800, Voice(100.0, 1.0), np.random.default_rng(0)).astype(float)
     hertz, found = power(samples, 0.25, 0.55)
 
     def around(place):
@@ -168,12 +170,14 @@ def test_a_vowel_is_loud_at_its_formants(vowel):
 def test_pitch_and_tract_are_the_talkers():
     phones = [("sil", 0, 0.1), ("ah", 0.1, 0.9), ("sil", 0.9, 1.0)]
     for pitch in (90.0, 220.0):
-        samples = say(phones, 16000, Voice(pitch, 1.0), np.random.default_rng(0)).astype(float)[6000:10000]
+        samples = synthesize(phones, 16000, Voice(pitch, 1.0), np.random.default_rng(0)).astype(float)[6000:10000]
         lag = np.correlate(samples, samples, "full")[len(samples) + 40 :][:300].argmax() + 41
         assert 16000 / lag == pytest.approx(pitch, rel=0.12)
     centres = []
     for tract in (1.0, 1.2):
-        hertz, found = power(say(phones, 16000, Voice(90.0, tract), np.random.default_rng(0)).astype(float), 0.2, 0.8)
+        hertz, found = power(
+            synthesize(phones, 16000, Voice(90.0, tract), np.random.default_rng(0)).astype(float), 0.2, 0.8
+        )
         near = (hertz > 400) & (hertz < 1000)
         centres.append((hertz * found)[near].sum() / found[near].sum())
     assert 1.05 < centres[1] / centres[0] < 1.3
@@ -182,14 +186,16 @@ def test_pitch_and_tract_are_the_talkers():
 def test_sounds_are_what_they_should_be():
     def centre(phoneme):
         phones = [("sil", 0, 0.2), (phoneme, 0.2, 0.6), ("sil", 0.6, 0.8)]
-        hertz, found = power(say(phones, 12800, Voice(120.0, 1.0), np.random.default_rng(0)).astype(float), 0.25, 0.55)
+        hertz, found = power(
+            synthesize(phones, 12800, Voice(120.0, 1.0), np.random.default_rng(0)).astype(float), 0.25, 0.55
+        )
         return (hertz * found).sum() / found.sum()
 
     assert centre("s") > 5000 > 4800 > centre("f") > 3000 and centre("m") < 600 < centre("aa") < 1500
     quiet, loud = [], []
     for stop in "ptkbdg":
         phones = [("aa", 0, 0.3), (stop, 0.3, 0.6), ("aa", 0.6, 0.9)]
-        samples = say(phones, 14400, Voice(120.0, 1.0), np.random.default_rng(0)).astype(float)
+        samples = synthesize(phones, 14400, Voice(120.0, 1.0), np.random.default_rng(0)).astype(float)
         hertz, found = power(samples, 0.35, 0.45)
         (quiet if stop in "ptk" else loud).append(found.sum())
         assert np.std(samples[int(0.5 * 16000) : int(0.58 * 16000)]) > 50  # the burst

@@ -13,7 +13,7 @@ import pytest
 from seqkit.data.check import check
 from seqkit.data.image import read_image
 from seqkit.data.manifest import read_manifest
-from seqkit.data_prep.grounding.proposals import fit
+from seqkit.data_prep.grounding.proposals import has_match
 from seqkit.data_prep.synthetic import corpora as synthetic
 from seqkit.data_prep.synthetic import scene_phrases, scene_questions, scenes
 from seqkit.data_prep.translation import multi30k, wmt
@@ -278,7 +278,7 @@ def test_synthetic_captions_are_true_of_their_pictures(tmp_path):
         assert drawn.shape == (scenes.SIDE, scenes.SIDE, 3)
         for thing in scene.things:
             left, top, right, bottom = thing.box
-            inside = drawn[top:bottom, left:right].astype(int) - scenes.COLOURS[thing.colour]
+            inside = drawn[top:bottom, left:right].astype(int) - scenes.COLORS[thing.colour]
             assert (abs(inside).max(-1) <= 10).any(0).all() and (abs(inside).max(-1) <= 10).any(1).all()
 
 
@@ -326,11 +326,11 @@ def test_synthetic_phrases_have_one_right_box(tmp_path):
     synthetic.make("grounding", tmp_path, items=60)
     for item in read_manifest(tmp_path / "train.jsonl"):
         scene = scenes.from_json(item.extra["scene"])
-        [thing] = scene_phrases.meant(item.source, scene)
+        [thing] = scene_phrases.referents(item.source, scene)
         assert item.extra["truth"] == [list(thing.box)]
         assert item.extra["extent"] == list(read_image(item.image).shape[:2])
         assert item.references == ("{} {} {} {}".format(*thing.box),)
-        fits = [fit([box], item.extra["truth"]) for box in item.boxes]
+        fits = [has_match([box], item.extra["truth"]) for box in item.boxes]
         assert fits.count(True) == 1 and len(fits) == scene_phrases.CANDIDATES
         assert item.extra["phrase_type"] in scene_phrases.KINDS
     assert {split["chance"] for split in stats(tmp_path).values()} == {25}
@@ -346,7 +346,7 @@ def test_no_synthetic_scene_occurs_twice(tmp_path, monkeypatch):
 
 def test_another_version_of_any_of_its_files_makes_another_corpus(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert {path.stem for path in synthetic.MADE_BY} > {
+    assert {path.stem for path in synthetic.SOURCES} > {
         "corpora",
         "scenes",
         "scene_questions",
@@ -354,14 +354,14 @@ def test_another_version_of_any_of_its_files_makes_another_corpus(tmp_path, monk
         "speech_audio",
     }
     folders = {synthetic.cached("captioning", items=1)}
-    for changed in range(len(synthetic.MADE_BY)):
-        copies = [tmp_path / f"{changed}-{path.name}" for path in synthetic.MADE_BY]
-        for i, (copy, path) in enumerate(zip(copies, synthetic.MADE_BY, strict=True)):
+    for changed in range(len(synthetic.SOURCES)):
+        copies = [tmp_path / f"{changed}-{path.name}" for path in synthetic.SOURCES]
+        for i, (copy, path) in enumerate(zip(copies, synthetic.SOURCES, strict=True)):
             copy.write_bytes(path.read_bytes() + b"#" * (i == changed))
         with monkeypatch.context() as patched:
             patched.setattr(synthetic, "MADE_BY", copies)
             folders.add(synthetic.cached("captioning", items=1))
-    assert len(folders) == 1 + len(synthetic.MADE_BY)
+    assert len(folders) == 1 + len(synthetic.SOURCES)
     assert read_manifest(min(folders) / "test.jsonl")[0].image.is_file()
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seqkit.data_prep.common.image_check import DecodeCheck
+from seqkit.data_prep.common.image_items import Split, check_disjoint, keep_readable, merge
 from seqkit.data.check import check
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data_prep.common import raw_files as published
-from seqkit.data_prep.common.questions import Part, disjoint, keep, merged
-from seqkit.data_prep.common.raw_files import Look
 from seqkit.data_prep.vqa import daquar, vqa2
 from seqkit.errors import InputError
 from tests.raw_files import run, stats, write_json, write_lines
@@ -121,7 +121,7 @@ def test_daquar_golden(raw, tmp_path, capsys):
     ],
 )
 def test_the_number_of_the_picture_leaves_the_question(published_as, kept):
-    assert daquar.asked(published_as) == kept
+    assert daquar.remove_image_number(published_as) == kept
 
 
 def test_the_last_picture_that_a_question_names_counts(tmp_path):
@@ -281,7 +281,7 @@ def test_faulty_daquar_is_named(raw, tmp_path):
 
 def test_daquar_as_published(real_data, tmp_path, monkeypatch):
     """Every question and answer, but for what names the picture; pictures are not decoded here."""
-    monkeypatch.setattr(published, "look", lambda path: Look())
+    monkeypatch.setattr(published, "look", lambda path: DecodeCheck())
     run(daquar, real_data / "daquar", tmp_path)
     items = {item.id: item for split in ("train", "val", "test") for item in read_manifest(tmp_path / f"{split}.jsonl")}
     assert {split: (s["images"], s["items"], s["dropped"]) for split, s in stats(tmp_path).items()} == {
@@ -302,12 +302,12 @@ def test_daquar_as_published(real_data, tmp_path, monkeypatch):
 def test_pictures_are_decoded_once_and_all_of_their_items_go_with_them(tmp_path, monkeypatch):
     looked = []
     faults = {"a.png": "", "b.png": "x"}
-    monkeypatch.setattr(published, "look", lambda path: looked.append(path.name) or Look(faults[path.name]))
-    part = Part.empty()
+    monkeypatch.setattr(published, "look", lambda path: looked.append(path.name) or DecodeCheck(faults[path.name]))
+    part = Split.empty()
     for i, name in enumerate("abab"):
         picture(tmp_path / f"{name}.png")
         part.items.append(Item(id=str(i), image=Path(f"{name}.png"), question="?"))
-    kept = keep(published.files_below(tmp_path), part, workers=1, title="")
+    kept = keep_readable(published.find_files(tmp_path), part, workers=1, title="")
     assert looked == ["a.png", "b.png"] and [item.id for item in kept.items] == ["0", "2"]
     assert kept.counts["dropped"] == {"x": 2} and kept.counts["named"] == {"x": ["b.png"]}
     assert kept.counts["images"] == 2
@@ -315,9 +315,9 @@ def test_pictures_are_decoded_once_and_all_of_their_items_go_with_them(tmp_path,
 
 def test_the_finish_of_an_item_may_change_or_drop_it(tmp_path):
     picture(tmp_path / "a.png")
-    part = Part([Item(id=i, image=Path("a.png")) for i in "xyz"], {"odd": ["w"]})
-    kept = keep(
-        published.files_below(tmp_path),
+    part = Split([Item(id=i, image=Path("a.png")) for i in "xyz"], {"odd": ["w"]})
+    kept = keep_readable(
+        published.find_files(tmp_path),
         part,
         workers=1,
         title="",
@@ -328,19 +328,19 @@ def test_the_finish_of_an_item_may_change_or_drop_it(tmp_path):
 
 
 def test_at_most_a_hundred_of_a_fault_are_named():
-    part = Part([], {"odd": [str(i) for i in range(250)]})
-    counts = keep({}, part, workers=1, title="").counts
+    part = Split([], {"odd": [str(i) for i in range(250)]})
+    counts = keep_readable({}, part, workers=1, title="").counts
     assert counts["dropped"] == {"odd": 250} and len(counts["named"]["odd"]) == 100
 
 
 def test_several_test_sets_may_share_pictures():
-    def part(name: str) -> Part:
-        return Part([Item(id="x", image=Path(name))], {})
+    def part(name: str) -> Split:
+        return Split([Item(id="x", image=Path(name))], {})
 
-    disjoint({"testA": part("a"), "testB": part("a"), "train": part("b")})
+    check_disjoint({"testA": part("a"), "testB": part("a"), "train": part("b")})
     with pytest.raises(InputError, match="a: must be in one split, got questions or .* in test and in val"):
-        disjoint({"testA": part("a"), "val": part("a")})
-    assert len(merged([part("a"), part("b")]).items) == 2
+        check_disjoint({"testA": part("a"), "val": part("a")})
+    assert len(merge([part("a"), part("b")]).items) == 2
 
 
 ANSWERS = ["net", "net", "net", "racket", "ball", "net", "racket", "a net", "court", "racket"]
@@ -439,7 +439,7 @@ def test_the_first_reference_is_the_most_frequent_answer_and_all_stay():
     rng = np.random.default_rng(0)
     for _ in range(200):
         answers = [str(number) for number in rng.integers(0, 5, 10)]
-        found = vqa2.ordered(answers, "4")
+        found = vqa2.by_frequency(answers, "4")
         counts = [answers.count(text) for text in found]
         assert sorted(found) == sorted(answers) and counts == sorted(counts, reverse=True)
         best = {text for text in answers if answers.count(text) == counts[0]}

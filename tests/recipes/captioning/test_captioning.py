@@ -16,7 +16,7 @@ from seqkit.recipes.captioning.data import Text, read_captions, train_data, trai
 from seqkit.recipes.captioning.model import Captioner, Network, System
 from seqkit.recipes.captioning.recipe import Objective, cider_rewards, likelihood, self_critical
 from seqkit.recipes.common.image_encoder import Eye, cached, direct, make_eye
-from seqkit.recipes.common.search_options import Decoding
+from seqkit.recipes.common.search_options import SearchOptions
 from seqkit.score import meteor
 from seqkit.score.evaluate import METRICS, corpus_scores, statistics
 
@@ -39,7 +39,7 @@ SMALL = [
     "16",
     "--attention_dim",
     "8",
-    "--memory_dim",
+    "--proj_dim",
     "8",
     "--readout_dim",
     "12",
@@ -113,9 +113,9 @@ def test_what_a_report_says_from_the_cache_is_what_predict_says_from_pixels(run,
 @pytest.mark.parametrize(
     "change",
     [
-        ["--attention", "none", "--readout", "linear", "--tied", "false", "--initializer", "uniform"],
-        ["--wiring", "input_feeding", "--gate", "false", "--memory_dim", "0", "--coverage", "1"],
-        ["--wiring", "after", "--sampling", "0.5", "--sampling_end", "1", "--cell", "gru", "--decoder_layers", "2"],
+        ["--attention", "null", "--readout", "linear", "--tie_embeddings", "false", "--initializer", "uniform"],
+        ["--wiring", "luong_input_feeding", "--gate", "false", "--proj_dim", "null", "--coverage", "1"],
+        ["--wiring", "luong", "--sampling", "0.5", "--sampling_end", "1", "--cell", "gru", "--decoder_layers", "2"],
     ],
 )
 def test_every_wiring_trains_and_captions(change, corpus, tmp_path):
@@ -183,7 +183,7 @@ def test_mistakes_get_one_line(run, corpus, tmp_path, capsys):
 def captioner(**changes: object) -> tuple[Captioner, WordVocab]:
     torch.manual_seed(0)
     vocab = WordVocab(["a", "dog", "runs", "cat"])
-    sizes = {"embed_dim": 8, "decoder_dim": 12, "attention_dim": 6, "memory_dim": 8, "readout_dim": 8, "dropout": 0.0}
+    sizes = {"embed_dim": 8, "decoder_dim": 12, "attention_dim": 6, "proj_dim": 8, "readout_dim": 8, "dropout": 0.0}
     eye = make_eye(Eye(backbone="resnet18", weights="random", pixels=64))
     return Captioner(Network(**(sizes | changes)), eye, len(vocab)), vocab
 
@@ -200,10 +200,10 @@ def test_a_caption_does_not_depend_on_its_neighbours_nor_on_the_cache(tmp_path):
     paths = saved(tmp_path, 5)
     sights = direct(model.eye), cached(Eye(cache=tmp_path / "cache"), model.eye, paths)
     system = System((model.eval(),), (sights[0],), vocab)
-    together = system.caption(paths, Decoding(batch=2, max_len=6))
+    together = system.caption(paths, SearchOptions(batch=2, max_len=6))
     for path, (found, *_) in zip(paths, together, strict=True):
         for sight in sights:
-            ((alone, *_),) = system._replace(sights=(sight,)).caption([path], Decoding(max_len=6))
+            ((alone, *_),) = system._replace(sights=(sight,)).caption([path], SearchOptions(max_len=6))
             assert alone.text == found.text
             assert alone.hypothesis.logprob == pytest.approx(found.hypothesis.logprob, abs=2e-3)
 
@@ -215,7 +215,7 @@ def test_attention_is_a_distribution_over_the_picture_a_word(tmp_path):
     steps = system.attention(path, [4, 5])
     assert [word for word, _ in steps] == ["a", "dog"]
     assert all(weights.shape == (2, 2) and weights.sum() == pytest.approx(1) for _, weights in steps)
-    blind, _ = captioner(attention="none")
+    blind, _ = captioner(attention=None)
     assert System((blind.eval(),), (direct(blind.eye),), vocab).attention(path, [4, 5]) == []
 
 
@@ -267,7 +267,7 @@ def test_what_is_rewarded_is_learnt(samples, tmp_path):
         optimizer.zero_grad()
         (total / count).backward()
         optimizer.step()
-    found = System((model.eval(),), (direct(model.eye),), vocab).caption(saved(tmp_path, 2), Decoding(max_len=4))
+    found = System((model.eval(),), (direct(model.eye),), vocab).caption(saved(tmp_path, 2), SearchOptions(max_len=4))
     assert all(best.text.split().count("cat") >= 3 for best, *_ in found)
 
 
@@ -281,4 +281,4 @@ def test_the_papers_sizes_are_the_papers():
     paper, attend = captioning.paper(), captioning.attend()
     sizes = paper.network.embed_dim, paper.network.decoder_dim, paper.search.beam, paper.text.min_count
     assert sizes == (512, 512, 3, 5)
-    assert attend.network.memory_dim == 0 and attend.objective.coverage == 1.0 and attend.network.gate
+    assert attend.network.proj_dim is None and attend.objective.coverage == 1.0 and attend.network.gate

@@ -7,16 +7,16 @@ import torch
 
 from seqkit.data.vocab import WordVocab
 from seqkit.errors import InputError
-from seqkit.recipes.common.search_options import Decoding, check_vocabulary
+from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
 
 
 def test_a_length_of_ones_own_goes_before_the_recipes() -> None:
-    assert Decoding(max_len=7).search(30, 1).max_len == 7
-    assert Decoding().search(torch.tensor([3, 4]), 1).max_len.tolist() == [3, 4]
+    assert SearchOptions(max_len=7).search(30, 1).max_len == 7
+    assert SearchOptions().search(torch.tensor([3, 4]), 1).max_len.tolist() == [3, 4]
 
 
 def test_as_many_hypotheses_are_kept_open_as_are_asked_for() -> None:
-    assert (Decoding(beam=2).search(9, 4).beam, Decoding(beam=5).search(9, 4).beam) == (4, 5)
+    assert (SearchOptions(beam=2).search(9, 4).beam, SearchOptions(beam=5).search(9, 4).beam) == (4, 5)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_as_many_hypotheses_are_kept_open_as_are_asked_for() -> None:
 )
 def test_bad_options_are_the_users_mistake(options: dict[str, float], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        Decoding(**options).search(9, 1)
+        SearchOptions(**options).search(9, 1)
 
 
 def test_an_ensemble_speaks_with_one_vocabulary() -> None:

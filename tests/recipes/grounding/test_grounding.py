@@ -71,7 +71,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "run"
-    more = ["--steps", 80, "--learning_rate", 1e-2, "--finetune_rate", 3e-3, "--ema", 0, "--validate_every", 80]
+    more = ["--steps", 80, "--learning_rate", 1e-2, "--finetune_rate", 3e-3, "--ema_decay", 0, "--validate_every", 80]
     assert command("train", "--data", corpus, "--out", folder, *SMALL, *more) == 0
     return folder
 
@@ -94,7 +94,7 @@ def test_a_run_is_trained_evaluated_and_used(run, corpus, capsys, tmp_path):
 @pytest.mark.parametrize("row", grounding.ROWS)
 def test_every_row_trains(row, corpus, tmp_path):
     fields = [part for name, value in grounding.ROWS[row].items() for part in (f"--{name}", value)]
-    more = ["--steps", 1, "--place", "false", "--normalise", "none"]
+    more = ["--steps", 1, "--place", "false", "--normalize", "none"]
     assert command("train", "--data", corpus, "--out", tmp_path / "run", *SMALL, *fields, *more) == 0
 
 
@@ -146,7 +146,7 @@ def test_the_target_is_the_candidate_that_fits_best(tmp_path):
     assert overlap(items[0]).tolist() == pytest.approx([0, 0.9, 0.95]) and reachable(items) == 50
     data = train_data(Text(), WordVocab(["it"]), items, lambda paths: (), 1)
     (batch,) = data.load(data.epoch(0), 0)
-    assert batch.items == (0,) and batch.targets_BT[0, 0] == 2
+    assert batch.indices == (0,) and batch.targets_BT[0, 0] == 2
     np.testing.assert_allclose(batch.streams[1].values[0, 1], [0.1, 0.2, 0.3, 0.56], rtol=1e-6)
     with pytest.raises(InputError, match=r"training phrases must have a candidate box of IoU 0.5 or more, got none"):
         train_data(Text(), WordVocab(["it"]), items[1:], lambda paths: (), 1)
@@ -172,4 +172,4 @@ def test_mistakes_get_one_line(run, corpus, tmp_path, capsys):
 
 def test_the_papers_sizes_are_the_papers():
     paper = grounding.paper()
-    assert (paper.network.fused_dim, paper.network.normalise, paper.network.place) == (2048, "length", False)
+    assert (paper.network.fused_dim, paper.network.normalize, paper.network.place) == (2048, "length", False)

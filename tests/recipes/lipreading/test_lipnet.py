@@ -138,7 +138,7 @@ def test_features_take_the_place_of_video(rows, tmp_path, capsys):
 def test_a_resumed_run_is_the_uninterrupted_one(talking_mouths, tmp_path):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     assert command("train", "--data", talking_mouths, "--out", whole, *SMALL) == 0
-    assert command("train", "--data", talking_mouths, "--out", halves, *SMALL, "--minutes", "1e-9") == 0
+    assert command("train", "--data", talking_mouths, "--out", halves, *SMALL, "--max_minutes", "1e-9") == 0
     again = ["train", "--data", talking_mouths, "--out", halves, "--resume"]
     (halves / "config.yaml").write_text((whole / "config.yaml").read_text())
     assert command(*again) == 0
@@ -221,7 +221,7 @@ def test_training_is_told_in_which_frames_nothing_is_said(stride, rows):
     for batch in data.load(data.epoch(0), 0):
         frames, silent = batch.streams
         assert silent.lengths_B.tolist() == [-(-length // stride) for length in frames.lengths_B.tolist()]
-        for number, silent_T, length in zip(batch.items, silent.values, silent.lengths_B.tolist(), strict=True):
+        for number, silent_T, length in zip(batch.indices, silent.values, silent.lengths_B.tolist(), strict=True):
             if number >= len(items):  # a single word
                 assert not silent_T.any()
                 continue
@@ -248,10 +248,10 @@ def test_frames_are_cut_mirrored_and_scaled(tmp_path):
         frame[:, :20] = 200
     write_clip(tmp_path / "a.mp4", frames, {})
     item = Item(id="a", video=tmp_path / "a.mp4", start=0.08, end=0.24)
-    found = read_frames(Video(cut=(20, 20), pixels=(10, 10), grey=True), item)
+    found = read_frames(Video(cut=(20, 20), pixels=(10, 10), grayscale=True), item)
     assert found.shape == (4, 1, 10, 10) and found.dtype == torch.uint8
     assert (found[..., 0].int() - 200).abs().max() < 6 and (found[1, 0, :, -1].int() - 30).abs().max() < 6
-    options = Video(cut=(20, 20), pixels=(20, 20), grey=True, mirror=1.0, frame_jitter=0.0)
+    options = Video(cut=(20, 20), pixels=(20, 20), grayscale=True, mirror=1.0, frame_jitter=0.0)
     mirrored = read_frames(options, item, np.random.default_rng(0))
     assert (mirrored[..., -1].int() - 200).abs().max() < 6 and len(mirrored) == 4
     with pytest.raises(InputError, match=r"a.mp4: `clip` must have at least 50 x 20 pixels, got 40 x 40; prepare it"):

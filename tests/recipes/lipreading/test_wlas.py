@@ -19,7 +19,7 @@ from seqkit.recipes.lipreading.augmentation import Exercise, Mixing, Show, find_
 from seqkit.recipes.lipreading.data import Inputs, Rows, Sound, Video, noise_of, part
 from seqkit.recipes.lipreading.encoders import Listening, Watching, make_listen, make_watch
 from seqkit.recipes.lipreading.evaluation import slots
-from seqkit.score.report import Evaluated
+from seqkit.score.report import ScoredItem
 from tests.drawn_faces import clicks, write_video
 
 SMALL = [
@@ -122,7 +122,7 @@ def test_one_sense_is_trained_alone_and_begins_from_another_run(run, talking_mou
 def test_a_resumed_run_is_the_uninterrupted_one(talking_mouths, tmp_path):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     assert command("train", "--data", talking_mouths, "--out", whole, *SMALL) == 0
-    assert command("train", "--data", talking_mouths, "--out", halves, *SMALL, "--minutes", "1e-9") == 0
+    assert command("train", "--data", talking_mouths, "--out", halves, *SMALL, "--max_minutes", "1e-9") == 0
     (halves / "config.yaml").write_text((whole / "config.yaml").read_text())
     assert command("train", "--data", talking_mouths, "--out", halves, "--resume") == 0
     assert (whole / "last/model.safetensors").read_bytes() == (halves / "last/model.safetensors").read_bytes()
@@ -204,7 +204,7 @@ def test_without_sound_the_model_is_the_one_that_watches():
             tensor.copy_(theirs[name])
     own["decoder.cells.layers.0.weight_ih_l0"].copy_(theirs["decoder.cells.layers.0.weight_ih_l0"][:, : 6 + 12])
     own["decoder.readout.hidden.weight"].copy_(theirs["decoder.readout.hidden.weight"][:, : 8 + 12])
-    own["decoder.bridge.0.weight"].copy_(theirs["decoder.bridge.0.weight"][:, :12])
+    own["decoder.init_hidden.0.weight"].copy_(theirs["decoder.init_hidden.0.weight"][:, :12])
     examples = streams([(6, 0), (4, 0)])
     batch = collate(examples)
     seen = collate([example._replace(streams=example.streams[:1]) for example in examples])
@@ -278,13 +278,13 @@ def test_a_part_is_normalised_and_made_noisy_as_its_whole_is(talking_mouths):
 
 
 def test_slots_are_scored_by_place():
-    found = slots([Evaluated("a", ["bin blue at"], "bin red"), Evaluated("b", ["lay red by"], "red by")])
+    found = slots([ScoredItem("a", ["bin blue at"], "bin red"), ScoredItem("b", ["lay red by"], "red by")])
     assert {place: [(item.references[0], item.hypothesis) for item in own] for place, own in found.items()} == {
         "1": [("bin", "bin"), ("lay", "")],
         "2": [("blue", "red"), ("red", "red")],
         "3": [("at", ""), ("by", "by")],
     }
-    assert slots([Evaluated("a", ["one two"], ""), Evaluated("b", ["one"], "")]) == {}
+    assert slots([ScoredItem("a", ["one two"], ""), ScoredItem("b", ["one"], "")]) == {}
 
 
 def test_babble_and_recordings_are_noise(talking_mouths, tmp_path):

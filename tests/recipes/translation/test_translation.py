@@ -16,7 +16,7 @@ from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import UNK, WordVocab
 from seqkit.decode import Hypothesis
 from seqkit.errors import InputError
-from seqkit.recipes.common.search_options import Decoding
+from seqkit.recipes.common.search_options import SearchOptions
 from seqkit.recipes.translation import model as translator
 from seqkit.recipes.translation import recipe as translation
 from seqkit.recipes.translation.data import Text, Vocabs, train_data
@@ -126,7 +126,7 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert command("train", "--data", corpus, "--out", tmp_path / "one", "--accumulate", 2, *flags) == 0
+    assert command("train", "--data", corpus, "--out", tmp_path / "one", "--grad_accumulation", 2, *flags) == 0
     two, one = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("two", "one"))
     assert two.keys() == one.keys()
     for name in one:
@@ -138,10 +138,10 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path
     [
         [
             "--attention",
-            "none",
+            "null",
             "--wiring",
-            "after",
-            "--begin",
+            "luong",
+            "--init_hidden",
             "copy",
             "--bidirectional",
             "false",
@@ -151,15 +151,15 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path
             "32",
             "--readout",
             "linear",
-            "--tied",
+            "--tie_embeddings",
             "false",
         ],
         [
             "--cell",
             "gru",
             "--wiring",
-            "before",
-            "--begin",
+            "bahdanau",
+            "--init_hidden",
             "backward",
             "--readout",
             "maxout",
@@ -183,7 +183,7 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path
             "3",
             "--decoder_layers",
             "2",
-            "--begin",
+            "--init_hidden",
             "last",
         ],
         [
@@ -195,8 +195,8 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path
             "4",
             "--variational",
             "true",
-            "--begin",
-            "zeros",
+            "--init_hidden",
+            "null",
         ],
     ],
 )
@@ -247,9 +247,9 @@ def test_an_unknown_word_becomes_the_source_word_attended_to_most():
 
 def test_a_translation_does_not_depend_on_its_neighbours():
     system, sources = word_system(), ["dog a dog a", "a", "", "a dog", "dog"]
-    together = system.translate(sources, Decoding(batch=2))
+    together = system.translate(sources, SearchOptions(batch=2))
     for source, (found, *_) in zip(sources, together, strict=True):
-        ((alone, *_),) = system.translate([source], Decoding())
+        ((alone, *_),) = system.translate([source], SearchOptions())
         assert alone.text == found.text
         assert alone.hypothesis.logprob == pytest.approx(found.hypothesis.logprob, abs=1e-5)
 
@@ -299,12 +299,14 @@ def test_the_papers_sizes_are_the_papers():
     recurrent = sum(p.numel() for p in [*deep.encoder.encoder.parameters(), *deep.decoder.cells.parameters()])
     assert recurrent == 2 * 4 * (4 * 1000 * (1000 + 1000) + 2 * 4 * 1000)  # 64 M, as section 3.4 says, and biases
     assert search.encoder.encoder.output_dim == 2000 and search.decoder.readout.hidden.out_features == 1000
-    with pytest.raises(InputError, match="`start` must not be copy"):
-        translator.make_model(translator.Network(begin="copy"), Vocabs(WordVocab(["a"]), WordVocab(["b"])))
+    with pytest.raises(InputError, match="`init_hidden` must not be copy"):
+        translator.make_model(translator.Network(init_hidden="copy"), Vocabs(WordVocab(["a"]), WordVocab(["b"])))
 
 
 def test_first_state_starts_from_the_summary():
     system = word_system()
     one, other = (PaddedSequence(*pad([ids])) for ids in ([4, 5], [5, 5]))
-    states = [system.models[0].decoder.start(system.models[0].make_memory(stream)).h_BLH for stream in (one, other)]
+    states = [
+        system.models[0].decoder.initial_state(system.models[0].make_memory(stream)).h_BLH for stream in (one, other)
+    ]
     assert not torch.allclose(*states)

@@ -156,7 +156,7 @@ def test_colours_are_learnt_from_any_targets(targets, corpus, tmp_path):
         1e-2,
         "--finetune_rate",
         1e-2,
-        "--ema",
+        "--ema_decay",
         0,
         "--validate_every",
         90,
@@ -242,7 +242,7 @@ def test_a_sampled_answer_is_drawn_anew_each_epoch_in_the_shares_of_the_people()
 
     def drawn(epoch: int) -> list[int]:
         batches = data.load(data.epoch(epoch), epoch)
-        found = {n: int(t) for batch in batches for n, t in zip(batch.items, batch.targets_BT[:, 0], strict=True)}
+        found = {n: int(t) for batch in batches for n, t in zip(batch.indices, batch.targets_BT[:, 0], strict=True)}
         return [found[n] for n in range(200)]
 
     assert drawn(0) == drawn(0) != drawn(1) and 0.65 < np.mean(drawn(0)) < 0.85
@@ -332,5 +332,9 @@ def test_the_papers_sizes_are_the_papers():
         3000,
         15,
     )
-    assert (paper.language.question_dim, paper.language.question_layers, paper.plan.learning_rate) == (1024, 2, 7e-4)
+    assert (paper.language.question_dim, paper.language.question_layers, paper.training.learning_rate) == (
+        1024,
+        2,
+        7e-4,
+    )
     assert (paper.eye.backbone, paper.eye.pixels, paper.text.targets) == ("resnet152", 448, "sampled")

@@ -10,13 +10,13 @@ import soundfile
 from seqkit.data import audio
 from seqkit.data.audio import (
     HOP,
-    RATE,
+    SAMPLE_RATE,
     SPEEDS,
     change_speed,
     frame_count,
     log_mel,
     mfcc,
-    normalise,
+    normalize,
     read_audio,
     resample,
     spec_augment,
@@ -26,7 +26,7 @@ from seqkit.data.audio import (
 from seqkit.errors import InputError
 
 
-def sine(frequency: float, samples: int = RATE, rate: int = RATE) -> np.ndarray:
+def sine(frequency: float, samples: int = SAMPLE_RATE, rate: int = SAMPLE_RATE) -> np.ndarray:
     return np.sin(2 * np.pi * frequency * np.arange(samples) / rate).astype(np.float32) * np.float32(0.5)
 
 
@@ -47,7 +47,7 @@ def noise(samples: int, seed: int = 0) -> np.ndarray:
 )
 def test_a_file_at_16_khz_gives_its_samples(tmp_path, ending, subtype, error):
     samples = noise(1234)
-    soundfile.write(tmp_path / f"a.{ending}", samples, RATE, subtype)
+    soundfile.write(tmp_path / f"a.{ending}", samples, SAMPLE_RATE, subtype)
     found = read_audio(tmp_path / f"a.{ending}")
     assert found.dtype == np.float32 and found.shape == (1234,)
     np.testing.assert_allclose(found, samples, atol=error)
@@ -55,15 +55,15 @@ def test_a_file_at_16_khz_gives_its_samples(tmp_path, ending, subtype, error):
 
 @pytest.mark.parametrize("ending", ["ogg", "mp3"])
 def test_lossy_files_come_near(tmp_path, ending):
-    soundfile.write(tmp_path / f"a.{ending}", sine(440), RATE)
+    soundfile.write(tmp_path / f"a.{ending}", sine(440), SAMPLE_RATE)
     found = read_audio(tmp_path / f"a.{ending}")
-    assert abs(len(found) - RATE) < 2000
+    assert abs(len(found) - SAMPLE_RATE) < 2000
     np.testing.assert_allclose(np.std(found[4000:12000]), np.std(sine(440)), rtol=0.02)
 
 
 def test_channels_are_averaged(tmp_path):
     left, right = noise(500, 1), noise(500, 2)
-    soundfile.write(tmp_path / "a.wav", np.stack([left, right], 1), RATE, "FLOAT")
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right], 1), SAMPLE_RATE, "FLOAT")
     np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), (left + right) / 2, rtol=1e-6)
 
 
@@ -71,16 +71,16 @@ def test_channels_are_averaged(tmp_path):
 def test_any_rate_becomes_16_khz(tmp_path, rate):
     soundfile.write(tmp_path / "a.wav", sine(440, rate + 7, rate), rate, "FLOAT")
     found = read_audio(tmp_path / "a.wav")
-    assert len(found) == math.ceil((rate + 7) * RATE / rate)
+    assert len(found) == math.ceil((rate + 7) * SAMPLE_RATE / rate)
     np.testing.assert_allclose(found[500:15500], sine(440)[500:15500], atol=2e-3)
 
 
 @pytest.mark.parametrize(("start", "end"), [(None, None), (0.25, None), (None, 0.5), (0.25, 0.5), (0.1, 1.05)])
 @pytest.mark.parametrize("ending", ["wav", "flac"])
 def test_a_cut_is_a_slice(tmp_path, ending, start, end):
-    soundfile.write(tmp_path / f"a.{ending}", noise(RATE), RATE)
+    soundfile.write(tmp_path / f"a.{ending}", noise(SAMPLE_RATE), SAMPLE_RATE)
     found = read_audio(tmp_path / f"a.{ending}", start=start, end=end)
-    first, last = round((start or 0) * RATE), min(RATE, round((end or 1) * RATE))
+    first, last = round((start or 0) * SAMPLE_RATE), min(SAMPLE_RATE, round((end or 1) * SAMPLE_RATE))
     np.testing.assert_array_equal(found, read_audio(tmp_path / f"a.{ending}")[first:last])
     assert len(found) == last - first
 
@@ -95,7 +95,7 @@ def test_a_cut_is_a_slice(tmp_path, ending, start, end):
     ],
 )
 def test_a_cut_beyond_the_file_is_refused(tmp_path, start, end, message):
-    soundfile.write(tmp_path / "a.wav", noise(RATE), RATE)
+    soundfile.write(tmp_path / "a.wav", noise(SAMPLE_RATE), SAMPLE_RATE)
     with pytest.raises(InputError, match=message):
         read_audio(tmp_path / "a.wav", start=start, end=end)
 
@@ -132,23 +132,23 @@ def test_what_is_no_sound_is_refused(tmp_path, name, content, message):
 @pytest.mark.parametrize("ending", ["flac", "ogg"])
 def test_a_file_cut_off_half_way_is_refused_or_short(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
-    soundfile.write(path, noise(3 * RATE), RATE)
+    soundfile.write(path, noise(3 * SAMPLE_RATE), SAMPLE_RATE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     try:
-        assert len(read_audio(path)) < 3 * RATE
+        assert len(read_audio(path)) < 3 * SAMPLE_RATE
     except InputError as error:
         assert f"{path}: must " in str(error) and "\n" not in str(error)
 
 
 def test_a_file_with_fewer_samples_than_it_says_is_refused(tmp_path, monkeypatch):
-    soundfile.write(tmp_path / "a.wav", noise(900), RATE)
+    soundfile.write(tmp_path / "a.wav", noise(900), SAMPLE_RATE)
     monkeypatch.setattr(soundfile.SoundFile, "read", lambda self, count, **_: np.zeros((count - 400, 1), np.float32))
     with pytest.raises(InputError, match=r"a\.wav: must hold the 900 samples that it says, got 500; fetch it again"):
         read_audio(tmp_path / "a.wav")
 
 
 def test_a_file_without_samples_is_refused(tmp_path):
-    soundfile.write(tmp_path / "a.wav", noise(0), RATE)
+    soundfile.write(tmp_path / "a.wav", noise(0), SAMPLE_RATE)
     with pytest.raises(InputError, match=r"a\.wav: must hold at least one sample, got none"):
         read_audio(tmp_path / "a.wav")
 
@@ -157,7 +157,7 @@ def test_a_file_without_samples_is_refused(tmp_path):
 def test_samples_that_are_no_numbers_are_refused(tmp_path, bad):
     samples = noise(500)
     samples[77] = bad
-    soundfile.write(tmp_path / "a.wav", samples, RATE, "FLOAT")
+    soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, "FLOAT")
     with pytest.raises(InputError, match=r"a\.wav: every sample must be a finite number, got NaN or infinity"):
         read_audio(tmp_path / "a.wav")
 
@@ -166,7 +166,7 @@ def test_damaged_bytes_are_read_or_refused_but_never_anything_else(tmp_path):
     rng = np.random.default_rng(5)
     for ending in ("wav", "flac", "ogg"):
         path = tmp_path / f"a.{ending}"
-        soundfile.write(path, noise(4000), RATE)
+        soundfile.write(path, noise(4000), SAMPLE_RATE)
         whole = np.frombuffer(path.read_bytes(), np.uint8)
         for trial in range(30):
             damaged = whole.copy()
@@ -190,7 +190,7 @@ def test_three_seconds_are_four_frames_of_sound_for_each_of_video():
 
 
 def plain_log_mel(samples: np.ndarray, step: int, window: np.ndarray, count: int) -> list[float]:
-    """One frame, by sums: a window centred on the middle of its 160 samples, triangles on the mel scale."""
+    """One frame, by sums: a window centered on the middle of its 160 samples, triangles on the mel scale."""
     mel = lambda hertz: 2595 * math.log10(1 + hertz / 700)  # noqa: E731
     edges = [700 * (10 ** (m / 2595) - 1) for m in np.linspace(mel(20), mel(7600), count + 2)]
     first = step * 160 + 80 - 200
@@ -230,8 +230,8 @@ def test_mfcc_is_the_cosine_transform_of_the_plain_sum():
 @pytest.mark.parametrize("frequency", [200, 440, 1000, 3000, 6000])
 def test_a_tone_is_loudest_where_it_lies(frequency):
     mel = 2595 * np.log10(1 + frequency / 700)
-    centres = np.linspace(2595 * np.log10(1 + 20 / 700), 2595 * np.log10(1 + 7600 / 700), 42)[1:-1]
-    assert abs(log_mel(sine(frequency), 40)[50].argmax() - np.abs(centres - mel).argmin()) <= 1
+    centers = np.linspace(2595 * np.log10(1 + 20 / 700), 2595 * np.log10(1 + 7600 / 700), 42)[1:-1]
+    assert abs(log_mel(sine(frequency), 40)[50].argmax() - np.abs(centers - mel).argmin()) <= 1
 
 
 def test_an_impulse_is_heard_in_the_frame_that_holds_it():
@@ -253,11 +253,11 @@ def test_loudness_changes_the_level_alone():
     np.testing.assert_allclose(difference[:, 0], math.log(16) * math.sqrt(26), rtol=1e-3)
 
 
-def test_silence_has_finite_features_that_normalise_to_zero():
+def test_silence_has_finite_features_that_normalize_to_zero():
     silent = np.zeros(4000, np.float32)
     for features in (log_mel(silent), mfcc(silent)):
         assert np.isfinite(features).all()
-        assert np.abs(normalise(features)).max() < 0.1
+        assert np.abs(normalize(features)).max() < 0.1
     np.testing.assert_allclose(log_mel(silent), math.log(audio.FLOOR), rtol=1e-5)
 
 
@@ -267,14 +267,14 @@ def test_features_of_nothing_are_refused():
             features(np.zeros(0, np.float32))
 
 
-def test_normalised_features_have_mean_0_and_deviation_1():
+def test_normalized_features_have_mean_0_and_deviation_1():
     features = mfcc(noise(16000)) * 3 + 7
-    made = normalise(features)
+    made = normalize(features)
     assert made.dtype == np.float32
     np.testing.assert_allclose(made.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(made.std(0), 1, rtol=1e-4)
     mean, std = statistics([features])
-    np.testing.assert_allclose(normalise(features, mean, std), made, atol=1e-4)
+    np.testing.assert_allclose(normalize(features, mean, std), made, atol=1e-4)
 
 
 def test_statistics_are_those_of_all_frames_together():
@@ -295,7 +295,7 @@ def test_statistics_of_nothing_are_refused():
 @pytest.mark.parametrize("factor", SPEEDS)
 def test_speed_changes_length_and_pitch(factor):
     made = change_speed(sine(500), factor)
-    assert len(made) == math.ceil(RATE / factor)
+    assert len(made) == math.ceil(SAMPLE_RATE / factor)
     np.testing.assert_allclose(made[500:-500], sine(500 * factor, len(made))[500:-500], atol=3e-3)
     if factor == 1:
         np.testing.assert_array_equal(made, sine(500))
@@ -314,7 +314,7 @@ def test_features_are_stretched_in_time(factor):
 def test_resampling_there_and_back_is_nothing():
     samples = sine(300) + sine(900)
     np.testing.assert_allclose(
-        resample(resample(samples, RATE, 48000), 48000, RATE)[500:-500], samples[500:-500], atol=2e-3
+        resample(resample(samples, SAMPLE_RATE, 48000), 48000, SAMPLE_RATE)[500:-500], samples[500:-500], atol=2e-3
     )
 
 

@@ -23,7 +23,7 @@ def lognormal_sizes(count: int, seed: int = 0) -> list[tuple[int, int]]:
 
 def test_golden_batch():
     batch = collate([Example(7, ([5, 6, 7],), [8]), Example(2, ([9],), [10, 11])])
-    assert batch.items == (7, 2)
+    assert batch.indices == (7, 2)
     assert batch.streams[0].values.tolist() == [[5, 6, 7], [9, 0, 0]]
     assert batch.streams[0].lengths_B.tolist() == [3, 1]
     assert batch.inputs_BT.tolist() == [[BOS, 8, PAD], [BOS, 10, 11]]
@@ -63,7 +63,7 @@ def test_a_batch_is_a_copy():
 def test_to_moves_every_tensor():
     batch = collate([Example(0, ([4], torch.ones(2, 1)), [5])]).to("meta")
     tensors = [t for stream in batch.streams for t in stream] + list(batch[2:])
-    assert len(tensors) == 7 and all(t.device.type == "meta" for t in tensors) and batch.items == (0,)
+    assert len(tensors) == 7 and all(t.device.type == "meta" for t in tensors) and batch.indices == (0,)
 
 
 def test_faulty_examples_are_named():
@@ -140,9 +140,9 @@ def test_workers_change_nothing(workers):
     torch.manual_seed(0)
     helped = list(loader(load, collate, batches, workers=workers, seed=1, epoch=2))
     assert torch.equal(torch.rand(1), after_alone)  # nor the random numbers of dropout
-    assert [batch.items for batch in helped] == [tuple(batch) for batch in batches]
+    assert [batch.indices for batch in helped] == [tuple(batch) for batch in batches]
     for one, other in zip(alone, helped, strict=True):
-        assert one.items == other.items and torch.equal(one.targets_BT, other.targets_BT)
+        assert one.indices == other.indices and torch.equal(one.targets_BT, other.targets_BT)
         assert torch.equal(one.streams[0].values, other.streams[0].values)
 
 
@@ -152,7 +152,7 @@ def test_resuming_is_slicing():
     rest = list(loader(load, collate, batches[4:], seed=5, epoch=3))
     assert len(rest) == len(whole) - 4
     for one, other in zip(whole[4:], rest, strict=True):
-        assert one.items == other.items and torch.equal(one.streams[0].values, other.streams[0].values)
+        assert one.indices == other.indices and torch.equal(one.streams[0].values, other.streams[0].values)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -174,7 +174,7 @@ def test_an_item_gets_its_own_seed_whatever_its_batch(workers):
     for batches in ([[4, 2], [0, 1, 3]], [[0], [3, 4], [2]]):
         for batch in loader(seed_of, collate, batches, workers=workers, seed=7, epoch=1):
             seeds_B = batch.streams[0].values[:, 0]
-            assert seeds_B.tolist() == item_seeds(7, 1, 5)[list(batch.items)].tolist()
+            assert seeds_B.tolist() == item_seeds(7, 1, 5)[list(batch.indices)].tolist()
 
 
 def test_seeds_are_a_function_of_seed_epoch_and_item():
@@ -192,5 +192,5 @@ def test_a_loader_is_lazy():
         return load(item, seed)
 
     batches = loader(record, collate, [[3, 1], [2], []])
-    assert next(batches).items == (3, 1) and seen == [3, 1]
+    assert next(batches).indices == (3, 1) and seen == [3, 1]
     assert list(loader(record, collate, [])) == []

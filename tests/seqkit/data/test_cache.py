@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from seqkit.data import cache as module
-from seqkit.data.cache import Cache, build
+from seqkit.data.cache import FeatureCache, build_cache
 from seqkit.data.image import Square, to_pixels
 from seqkit.errors import InputError
 
@@ -27,7 +27,7 @@ SQUARE = Square(8)
 
 
 class Means:
-    """A CNN without weights: the mean colour, and that of each quarter. Remembers how many pictures it was shown."""
+    """A CNN without weights: the mean color, and that of each quarter. Remembers how many pictures it was shown."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "cache"
 
 
-def check(cache: Cache, paths: Sequence[Path]) -> None:
+def check(cache: FeatureCache, paths: Sequence[Path]) -> None:
     """Every picture has what the CNN gives for it alone."""
     assert len(cache) == len(paths)
     for number, path in enumerate(paths):
@@ -73,7 +73,7 @@ def check(cache: Cache, paths: Sequence[Path]) -> None:
 @pytest.mark.parametrize("batch", [1, 4, 11, 32])
 def test_the_cache_gives_what_the_network_gives(folder: Path, paths: list[Path], batch: int) -> None:
     network = Means()
-    check(build(folder, paths, network, KEY, square=SQUARE, batch=batch), paths)
+    check(build_cache(folder, paths, network, KEY, square=SQUARE, batch=batch), paths)
     assert network.shown == 11 and max(network.batches) == min(batch, 11)
     assert len(network.batches) == -(-11 // batch)
     assert next(folder.glob("index-*")).stat().st_size == 11 * 64
@@ -82,12 +82,12 @@ def test_the_cache_gives_what_the_network_gives(folder: Path, paths: list[Path],
 def test_what_fits_is_used_at_once(
     folder: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    build(folder, paths, Means(), KEY, square=SQUARE)
+    build_cache(folder, paths, Means(), KEY, square=SQUARE)
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     monkeypatch.setattr(module, "_read", None)  # nothing is read, nor hashed
     for asked in (paths, paths[::-1], [paths[3]] * 4, [], [Path(os.path.relpath(paths[2]))]):
         network = Means()
-        check(build(folder, asked, network, KEY, square=SQUARE), asked)
+        check(build_cache(folder, asked, network, KEY, square=SQUARE), asked)
         assert network.shown == 0
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert capfd.readouterr().err == ""
@@ -96,35 +96,35 @@ def test_what_fits_is_used_at_once(
 def test_a_whole_cache_is_used_where_nothing_can_be_written(
     folder: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(folder, paths, Means(), KEY, square=SQUARE)
+    build_cache(folder, paths, Means(), KEY, square=SQUARE)
     monkeypatch.setattr(module, "locked", None)
-    check(build(folder, paths, Means(), KEY, square=SQUARE), paths)
+    check(build_cache(folder, paths, Means(), KEY, square=SQUARE), paths)
 
 
 def test_only_new_and_changed_pictures_are_computed(folder: Path, paths: list[Path]) -> None:
-    build(folder, paths[:6], Means(), KEY, square=SQUARE)
+    build_cache(folder, paths[:6], Means(), KEY, square=SQUARE)
     network = Means()
-    check(build(folder, paths, network, KEY, square=SQUARE), paths)
+    check(build_cache(folder, paths, network, KEY, square=SQUARE), paths)
     assert network.shown == 5
     size, times = paths[2].stat().st_size, paths[2].stat()
     picture(paths[2], 77)
     os.utime(paths[2], ns=(times.st_atime_ns, times.st_mtime_ns))  # even if somebody hides it
     assert abs(size - paths[2].stat().st_size) < 50
-    check(build(folder, paths, network, KEY, square=SQUARE), paths)
+    check(build_cache(folder, paths, network, KEY, square=SQUARE), paths)
     assert network.shown == 6
 
 
 def test_moved_copied_and_touched_pictures_are_known_by_their_bytes(
     folder: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(folder, paths, Means(), KEY, square=SQUARE)
+    build_cache(folder, paths, Means(), KEY, square=SQUARE)
     moved = shutil.move(paths[0].parent, paths[0].parents[1] / "elsewhere")
     others = [Path(moved) / path.name for path in paths]
     others[3].touch()
     others.append(Path(shutil.copy(others[1], others[1].with_name("copy.png"))))
     with monkeypatch.context() as context:
         context.setattr(Square, "read", None)  # nothing is decoded
-        cache = build(folder, others, Means(), KEY, square=SQUARE)
+        cache = build_cache(folder, others, Means(), KEY, square=SQUARE)
     check(cache, others)
     size = next(folder.glob("features-*")).stat().st_size
     assert size == 11 * 15 * 2
@@ -133,7 +133,7 @@ def test_moved_copied_and_touched_pictures_are_known_by_their_bytes(
 def test_an_interrupt_keeps_what_was_found_by_its_bytes(
     folder: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build(folder, paths, Means(), KEY, square=SQUARE)
+    build_cache(folder, paths, Means(), KEY, square=SQUARE)
     moved = shutil.move(paths[0].parent, paths[0].parents[1] / "elsewhere")
     others, read, numbers = [Path(moved) / path.name for path in paths], module._read, list[int]()
 
@@ -145,10 +145,10 @@ def test_an_interrupt_keeps_what_was_found_by_its_bytes(
 
     monkeypatch.setattr(module, "_read", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        build(folder, others, Means(), KEY, square=SQUARE)
+        build_cache(folder, others, Means(), KEY, square=SQUARE)
     first = len(numbers)
     numbers += [-1] * 11
-    check(build(folder, others, Means(), KEY, square=SQUARE), others)
+    check(build_cache(folder, others, Means(), KEY, square=SQUARE), others)
     assert sorted(numbers[first + 11 :]) == [5, 6, 7, 8, 9, 10]
 
 
@@ -160,12 +160,12 @@ def test_what_another_process_did_meanwhile_is_not_done_again(
     @contextmanager
     def waits(folder: Path) -> Iterator[None]:
         monkeypatch.setattr(module, "locked", locked)
-        build(folder, paths, Means(), KEY, square=SQUARE)
+        build_cache(folder, paths, Means(), KEY, square=SQUARE)
         with locked(folder):
             yield
 
     monkeypatch.setattr(module, "locked", waits)
-    check(build(folder, paths, network, KEY, square=SQUARE), paths)
+    check(build_cache(folder, paths, network, KEY, square=SQUARE), paths)
     assert network.shown == 0
 
 
@@ -174,7 +174,7 @@ def test_copies_are_computed_once(folder: Path, paths: list[Path], batch: int) -
     copies = [Path(shutil.copy(path, path.with_name(f"copy{path.name}"))) for path in paths]
     asked = [path for pair in zip(paths, copies, strict=True) for path in (*pair, pair[0])]
     network = Means()
-    check(build(folder, asked, network, KEY, square=SQUARE, batch=batch), asked)
+    check(build_cache(folder, asked, network, KEY, square=SQUARE, batch=batch), asked)
     assert network.shown == 11
 
 
@@ -184,10 +184,10 @@ def test_copies_are_computed_once(folder: Path, paths: list[Path], batch: int) -
 def test_another_key_or_square_begins_anew_and_says_so(
     folder: Path, paths: list[Path], key: dict[str, Any], square: Square, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    build(folder, paths, Means(), KEY, square=SQUARE)
+    build_cache(folder, paths, Means(), KEY, square=SQUARE)
     assert capfd.readouterr().err == ""
     network = Means()
-    cache = build(folder, paths, network, key, square=square)
+    cache = build_cache(folder, paths, network, key, square=square)
     assert network.shown == 11 and len(cache) == 11
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith(f"{folder}: cache of another ") and lines[0].endswith(" made anew")
@@ -196,10 +196,10 @@ def test_another_key_or_square_begins_anew_and_says_so(
 def test_a_truncated_cache_is_completed_and_says_so(
     folder: Path, paths: list[Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    build(folder, paths, Means(), KEY, square=SQUARE)
+    build_cache(folder, paths, Means(), KEY, square=SQUARE)
     os.truncate(next(folder.glob("features-*")), 100)
     network = Means()
-    check(build(folder, paths, network, KEY, square=SQUARE), paths)
+    check(build_cache(folder, paths, network, KEY, square=SQUARE), paths)
     assert network.shown == 8 and capfd.readouterr().err == f"{folder}: 8 of 11 pictures cut off in the cache\n"
 
 
@@ -216,11 +216,11 @@ def test_an_interrupt_keeps_what_is_done(folder: Path, paths: list[Path]) -> Non
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     try:
         with pytest.raises(KeyboardInterrupt):
-            build(folder, paths, Interrupted(), KEY, square=SQUARE, batch=3)
+            build_cache(folder, paths, Interrupted(), KEY, square=SQUARE, batch=3)
     finally:
         signal.signal(signal.SIGINT, before)
     network = Means()
-    check(build(folder, paths, network, KEY, square=SQUARE, batch=3), paths)
+    check(build_cache(folder, paths, network, KEY, square=SQUARE, batch=3), paths)
     assert network.shown == 5
     assert not [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name]
 
@@ -228,10 +228,10 @@ def test_an_interrupt_keeps_what_is_done(folder: Path, paths: list[Path]) -> Non
 def test_a_bad_picture_stops_by_name_and_leaves_nothing_half(folder: Path, paths: list[Path]) -> None:
     paths[7].write_bytes(paths[7].read_bytes()[:-60])
     with pytest.raises(InputError, match=r"7\.png: must be a whole picture, got damaged data"):
-        build(folder, paths, Means(), KEY, square=SQUARE, batch=3)
+        build_cache(folder, paths, Means(), KEY, square=SQUARE, batch=3)
     network = Means()
     rest = paths[:7] + paths[8:]
-    check(build(folder, rest, network, KEY, square=SQUARE), rest)
+    check(build_cache(folder, rest, network, KEY, square=SQUARE), rest)
     assert network.shown == 4  # of ten, two batches of three were done
 
 
@@ -241,7 +241,7 @@ def test_bad_pictures_are_listed_on_demand(folder: Path, paths: list[Path], monk
     paths[9].unlink()
     paths[9].mkdir()
     for _ in range(2):
-        cache = build(folder, paths, Means(), KEY, square=SQUARE, skip_bad=True)
+        cache = build_cache(folder, paths, Means(), KEY, square=SQUARE, skip_bad=True)
         assert sorted(cache.bad) == [2, 7, 9]
         assert cache.bad[2] == f"{paths[2]}: no such picture; correct the path or fetch the file"
         assert "7.png: must be a picture, got an empty file" in cache.bad[7]
@@ -250,18 +250,18 @@ def test_bad_pictures_are_listed_on_demand(folder: Path, paths: list[Path], monk
             with pytest.raises(InputError, match=rf"{paths[number].name}: .*(no such picture|empty file)"):
                 cache[number]
     good = [path for number, path in enumerate(paths) if number not in cache.bad]
-    check(build(folder, good, Means(), KEY, square=SQUARE), good)
+    check(build_cache(folder, good, Means(), KEY, square=SQUARE), good)
     picture(paths[2], 2)
-    assert sorted(build(folder, paths, Means(), KEY, square=SQUARE, skip_bad=True).bad) == [7, 9]
+    assert sorted(build_cache(folder, paths, Means(), KEY, square=SQUARE, skip_bad=True).bad) == [7, 9]
 
 
 def test_nothing_but_bad_pictures(folder: Path, tmp_path: Path) -> None:
-    cache = build(folder, [tmp_path / "a.png"], Means(), KEY, square=SQUARE, skip_bad=True)
+    cache = build_cache(folder, [tmp_path / "a.png"], Means(), KEY, square=SQUARE, skip_bad=True)
     assert len(cache) == 1 and list(cache.bad) == [0] and cache.shapes == ()
 
 
 def test_a_cache_passes_to_other_processes_small(folder: Path, paths: list[Path]) -> None:
-    cache = build(folder, paths, Means(), KEY, square=SQUARE)
+    cache = build_cache(folder, paths, Means(), KEY, square=SQUARE)
     data = pickle.dumps(cache)
     assert len(data) < 2000
     check(pickle.loads(data), paths)
@@ -273,7 +273,7 @@ def test_a_cache_passes_to_other_processes_small(folder: Path, paths: list[Path]
 @pytest.mark.parametrize("value", [1e5, float("nan"), float("inf")])
 def test_features_beyond_half_precision_are_refused(folder: Path, paths: list[Path], value: float) -> None:
     with pytest.raises(ValueError, match=r"`extract` must give numbers of a size below 65504, .* got others"):
-        build(folder, paths, lambda pixels: [torch.full((len(pixels), 2), value)], KEY, square=SQUARE)
+        build_cache(folder, paths, lambda pixels: [torch.full((len(pixels), 2), value)], KEY, square=SQUARE)
 
 
 def test_a_fault_of_the_programs_in_a_thread_is_not_swallowed(
@@ -281,7 +281,7 @@ def test_a_fault_of_the_programs_in_a_thread_is_not_swallowed(
 ) -> None:
     monkeypatch.setattr(Square, "read", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        build(folder, paths, Means(), KEY, square=SQUARE, skip_bad=True)
+        build_cache(folder, paths, Means(), KEY, square=SQUARE, skip_bad=True)
 
 
 def test_pictures_are_read_ahead_but_not_without_end() -> None:
@@ -309,7 +309,7 @@ def test_photographs_and_a_network(folder: Path, real_data: Path) -> None:
     torch.manual_seed(0)
     paths = sorted((real_data / "flickr8k" / "Flicker8k_Dataset").glob("*.jpg"))[:6]
     backbone = Backbone("resnet18", size=64, weights=None)
-    cache = build(folder, paths, backbone.extractor(), backbone.key(), square=Square(64), batch=4)
+    cache = build_cache(folder, paths, backbone.extractor(), backbone.key(), square=Square(64), batch=4)
     found = backbone(to_pixels([Square(64).read(path) for path in paths]))
     assert cache.shapes == ((512,), (4, 512))
     for number in range(6):

@@ -31,9 +31,9 @@ LOSSY = [("jpg", {"quality": 95, "subsampling": 0}), ("webp", {"quality": 95}), 
 
 
 def blocks(height: int = 48, width: int = 80) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Sixteen-pixel blocks of few colours, which every format can hold; no symmetry."""
-    colours = np.random.default_rng(3).integers(0, 256, (height // 16, width // 16, 3), dtype=np.uint8)
-    return colours.repeat(16, 0).repeat(16, 1)
+    """Sixteen-pixel blocks of few colors, which every format can hold; no symmetry."""
+    colors = np.random.default_rng(3).integers(0, 256, (height // 16, width // 16, 3), dtype=np.uint8)
+    return colors.repeat(16, 0).repeat(16, 1)
 
 
 def saved(path: Path, image: Image.Image, **options: Any) -> Path:
@@ -98,20 +98,20 @@ def test_nonsense_in_exif_counts_as_upright(tmp_path: Path, directory: bytes) ->
     assert read_image(path).shape == (48, 80, 3) and read_size(path) == (48, 80)
 
 
-GREY = np.arange(0, 256, dtype=np.uint8).reshape(16, 16)
+GRAY = np.arange(0, 256, dtype=np.uint8).reshape(16, 16)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "PA", "RGBA", "CMYK", "YCbCr", "HSV", "RGBX", "RGBa"])
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    grey = Image.fromarray((GREY // 128) * 255)
+    gray = Image.fromarray((GRAY // 128) * 255)
     image = (
-        grey.convert("RGB").convert(mode)
+        gray.convert("RGB").convert(mode)
         if mode in ("PA", "HSV")
-        else grey.convert("RGBA").convert(mode)
+        else gray.convert("RGBA").convert(mode)
         if mode in ("RGBa", "RGBX")
-        else grey.convert(mode)
+        else gray.convert(mode)
     )
-    np.testing.assert_array_equal(module._as_rgb(image, tmp_path), np.repeat((GREY // 128 * 255)[..., None], 3, -1))
+    np.testing.assert_array_equal(module._as_rgb(image, tmp_path), np.repeat((GRAY // 128 * 255)[..., None], 3, -1))
 
 
 def test_cmyk_jpeg(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_sixteen_bits_keep_their_full_range(tmp_path: Path, ending: str) -> None
 
 @pytest.mark.parametrize("scale, kind", [(1, np.float32), (-1, np.int32), (258, np.int32)])
 def test_samples_without_a_scale_are_refused(tmp_path: Path, scale: int, kind: type) -> None:
-    path = saved(tmp_path / "a.tiff", Image.fromarray(GREY.astype(kind) * scale))
+    path = saved(tmp_path / "a.tiff", Image.fromarray(GRAY.astype(kind) * scale))
     with pytest.raises(InputError, match=r"a\.tiff: must have 8 or 16 bits a sample, got \w+32 from \S+ to \S+; "):
         read_image(path)
 
@@ -144,11 +144,11 @@ def test_alpha_is_laid_over_white(tmp_path: Path, ending: str) -> None:
     np.testing.assert_array_equal(found, np.repeat(255 - alpha[..., None], 3, -1))
 
 
-def test_a_transparent_colour_is_white_too(tmp_path: Path) -> None:
-    palette = Image.fromarray(GREY // 128 * 255).convert("P")
+def test_a_transparent_color_is_white_too(tmp_path: Path) -> None:
+    palette = Image.fromarray(GRAY // 128 * 255).convert("P")
     found = read_image(saved(tmp_path / "a.gif", palette, transparency=palette.getpixel((0, 0))))
     assert (found == 255).all()
-    found = read_image(saved(tmp_path / "b.png", Image.fromarray(GREY // 128 * 255), transparency=0))
+    found = read_image(saved(tmp_path / "b.png", Image.fromarray(GRAY // 128 * 255), transparency=0))
     assert (found == 255).all()
 
 
@@ -267,7 +267,7 @@ def test_a_square_of_the_same_size_is_the_picture() -> None:
         np.testing.assert_array_equal(Square(48, crop).of(square), square)
 
 
-def test_stretching_shows_all_and_cropping_the_centre() -> None:
+def test_stretching_shows_all_and_cropping_the_center() -> None:
     wide = np.zeros((40, 100, 3), np.uint8)
     wide[:, :27], wide[:, 73:] = 255, 255  # not seen but for the filter's width
     assert (Square(20).of(wide)[:, [0, -1]] == 255).all() and (Square(20, crop=True).of(wide) == 0).all()
@@ -280,9 +280,9 @@ def test_boxes_go_to_the_square_and_back(height: int, width: int, size: int, cro
     square = Square(size, crop)
     region = square.region(height, width)
     np.testing.assert_allclose(square.to_square(region, height, width), [[0, 0, size, size]])
-    np.testing.assert_allclose(square.to_picture([0, 0, size, size], height, width), [region])
+    np.testing.assert_allclose(square.to_image([0, 0, size, size], height, width), [region])
     cells_S4 = square.cells(side, side, height, width)
-    np.testing.assert_allclose(square.to_picture(square.to_square(cells_S4, height, width), height, width), cells_S4)
+    np.testing.assert_allclose(square.to_image(square.to_square(cells_S4, height, width), height, width), cells_S4)
     assert len(cells_S4) == side * side
     areas = (cells_S4[:, 2] - cells_S4[:, 0]) * (cells_S4[:, 3] - cells_S4[:, 1])
     np.testing.assert_allclose(areas.sum(), (region[2] - region[0]) * (region[3] - region[1]))
@@ -315,7 +315,7 @@ def test_mirrored_twice_is_the_picture() -> None:
     assert mirror(blocks()).flags.c_contiguous
 
 
-def test_pixels_put_colours_before_rows() -> None:
+def test_pixels_put_colors_before_rows() -> None:
     pixels_B3HW = to_pixels([blocks(), mirror(blocks())])
     assert pixels_B3HW.dtype == torch.uint8 and pixels_B3HW.shape == (2, 3, 48, 80)
     assert pixels_B3HW[0, 2, 5, 70] == blocks()[5, 70, 2] and pixels_B3HW[1, 0, 5, 0] == blocks()[5, 79, 0]

@@ -34,7 +34,7 @@ def full_item(folder: Path) -> Item:
         boxes=((1.0, 2.0, 3.0, 4.0),),
         features=folder / "f.npy",
         rows=(0, 3),
-        extra={"licence": {"by": [1, None]}},
+        extra={"license": {"by": [1, None]}},
     )
 
 

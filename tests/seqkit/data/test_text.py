@@ -1,4 +1,4 @@
-"""Normalisations, and words that join to the very text they came from."""
+"""Normalizations, and words that join to the very text they came from."""
 
 import unicodedata
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seqkit.data.text import JOINER, join_words, normalise, normalize_whitespace, strip_punctuation, words
+from seqkit.data.text import JOINER, join_words, normalize, normalize_whitespace, strip_punctuation, words
 from seqkit.errors import InputError
 
 TEXT = st.text(st.characters(exclude_characters=JOINER, exclude_categories=["Cs"]))
@@ -19,7 +19,7 @@ PROSE = st.text(alphabet="aé1 .,'’\"-()?", max_size=30)
 @example("don't ''don't'' rock'n'roll l’homme d'")
 @example("हिन्दी, ไทย e\u0301!")
 @example("a\u0300\u0300 \u0300b")
-def test_words_join_to_the_squeezed_text(text):
+def test_words_join_to_the_text_with_single_spaces(text):
     tokens = words(text)
     assert join_words(tokens) == normalize_whitespace(text)
     assert all(token.strip(JOINER) and " " not in token for token in tokens)
@@ -48,21 +48,23 @@ def test_published_looks(text, tokens):
     assert words(text) == tokens
 
 
-def test_a_joiner_without_neighbour_disappears():
+def test_a_joiner_without_neighbor_disappears():
     assert join_words(["￭,", "a", "b￭"]) == ", a b" and join_words([]) == ""
 
 
-def test_normalisations_apply_in_order():
-    assert normalise("  DON'T,  Stop-it\u00a0e\u0301 ", ["squeeze", "lower"]) == "don't, stop-it é"
-    assert normalise("'Don't', 'stop'!", ["strip_punctuation", "lower"]) == "don't stop"
+def test_normalizations_apply_in_order():
+    assert normalize("  DON'T,  Stop-it\u00a0e\u0301 ", ["normalize_whitespace", "lower"]) == "don't, stop-it é"
+    assert normalize("'Don't', 'stop'!", ["strip_punctuation", "lower"]) == "don't stop"
     assert strip_punctuation("5 € + “x”") == "5 € + x"
-    assert normalise(" as it is ", []) == " as it is "
+    assert normalize(" as it is ", []) == " as it is "
 
 
 def test_squeeze_composes_and_replaces_nothing():
     assert normalize_whitespace("e\u0301 ﬁ ½ … Ａ") == "é ﬁ ½ … Ａ"
 
 
-def test_an_unknown_normalisation_is_named():
-    with pytest.raises(InputError, match="`normalise` must be among squeeze, lower, strip_punctuation, got 'upper'"):
-        normalise("x", ["upper"])
+def test_an_unknown_normalization_is_named():
+    with pytest.raises(
+        InputError, match="`normalize` must be among normalize_whitespace, lower, strip_punctuation, got 'upper'"
+    ):
+        normalize("x", ["upper"])

@@ -12,15 +12,15 @@ from seqkit.data import video
 from seqkit.data.video import (
     crop,
     erase,
-    grey,
     jitter_frames,
     mirror,
     move_words,
     resize,
     span,
-    standardise,
+    standardize,
     statistics,
     to_clip,
+    to_grayscale,
 )
 
 
@@ -126,14 +126,14 @@ def test_resizing_averages():
     assert float(resize(clip().float(), 10, 15).std()) < 0.7 * float(clip().float().std())  # antialiased
 
 
-def test_grey_is_the_weighted_sum():
+def test_gray_is_the_weighted_sum():
     red, green, blue = clip().float().unbind(1)
     want = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
-    assert torch.equal(grey(clip()), want.round().to(torch.uint8))
-    torch.testing.assert_close(grey(clip().float()), want)
+    assert torch.equal(to_grayscale(clip()), want.round().to(torch.uint8))
+    torch.testing.assert_close(to_grayscale(clip().float()), want)
     same = clip()[:, :1].expand(-1, 3, -1, -1)
-    assert torch.equal(grey(same), clip()[:, :1])
-    assert torch.equal(grey(grey(clip())), grey(clip()))
+    assert torch.equal(to_grayscale(same), clip()[:, :1])
+    assert torch.equal(to_grayscale(to_grayscale(clip())), to_grayscale(clip()))
 
 
 def test_mirrored_twice_is_the_clip():
@@ -226,9 +226,9 @@ def test_statistics_are_those_of_every_pixel():
     assert statistics([torch.full((2, 1, 3, 3), 9, dtype=torch.uint8)]) == ([9 / 255], [0.0])
 
 
-def test_standardised_by_its_own_statistics_a_clip_has_mean_0_and_deviation_1():
+def test_standardized_by_its_own_statistics_a_clip_has_mean_0_and_deviation_1():
     for pixels in both(clip(8)):
-        made = standardise(pixels, *statistics([clip(8)]))
+        made = standardize(pixels, *statistics([clip(8)]))
         assert made.dtype == torch.float32
         torch.testing.assert_close(made.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
         torch.testing.assert_close(made.std((0, 2, 3), correction=0), torch.ones(3))
@@ -248,4 +248,4 @@ def test_nothing_draws_from_the_global_generators():
     crop(clip(), 5, 5, jitter=2, rng=rng), jitter_frames(9, rng), erase(clip(), rng)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
-    assert video.RATE == 25
+    assert video.FRAME_RATE == 25

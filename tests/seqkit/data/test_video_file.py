@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from seqkit.data import container
 from seqkit.data.video_file import (
-    PER_TICK,
-    TICKS,
-    on_clock,
+    FRAME_RATE,
+    SAMPLES_PER_FRAME,
+    at_frame_rate,
     read_clip,
     read_frames,
     read_note,
@@ -26,7 +26,7 @@ from tests.corpora import DATA
 from tests.drawn_faces import RATE, clicks, write_video
 
 GRID = DATA / "grid"
-STEP = 4  # of grey from one numbered frame to the next
+STEP = 4  # of gray from one numbered frame to the next
 
 
 def numbered(frames: int) -> list[np.ndarray]:
@@ -53,12 +53,12 @@ def first_click(sound: np.ndarray) -> float:
 )
 def test_every_tick_shows_the_nearest_frame(steps, begin, last):
     times = begin + np.concatenate([[0], np.cumsum(steps)])
-    shown = list(on_clock((float(time), last, number) for number, time in enumerate(times)))
-    ticks = begin + np.arange(len(shown)) / TICKS
+    shown = list(at_frame_rate((float(time), last, number) for number, time in enumerate(times)))
+    ticks = begin + np.arange(len(shown)) / FRAME_RATE
     nearest = np.abs(times[shown] - ticks)
     assert (nearest <= np.abs(times - ticks[:, None]).min(axis=1) + 1e-9).all()
     length = times[-1] - begin + last
-    assert (len(shown) - 1) / TICKS < length <= (len(shown) + 0.5) / TICKS + 1e-9
+    assert (len(shown) - 1) / FRAME_RATE < length <= (len(shown) + 0.5) / FRAME_RATE + 1e-9
 
 
 @pytest.mark.parametrize("fps", [10, 24, 25, 30, 50, 60])
@@ -66,10 +66,10 @@ def test_any_rate_becomes_25_with_the_length_kept(fps, tmp_path):
     frames = 2 * fps if fps <= 25 else 50
     path = write_video(tmp_path / "a.mkv", numbered(frames), fps=fps)
     shown = np.array(numbers(read_frames(path)))
-    assert len(shown) == round(frames / fps * TICKS)
-    late = np.abs(shown / fps - np.arange(len(shown)) / TICKS)
+    assert len(shown) == round(frames / fps * FRAME_RATE)
+    late = np.abs(shown / fps - np.arange(len(shown)) / FRAME_RATE)
     assert late[shown < frames - 1].max() <= 0.5 / fps + 1e-3  # the last frame stays on
-    assert shown[-1] >= frames - max(1, fps / TICKS)
+    assert shown[-1] >= frames - max(1, fps / FRAME_RATE)
 
 
 def test_frames_at_uneven_times_are_shown_when_they_are_due(tmp_path):
@@ -114,8 +114,8 @@ def test_layouts_and_size(tmp_path):
     (rgb, *_), (bgr, *_) = read_frames(path), list(read_frames(path, layout="bgr24"))
     assert rgb.shape == (48, 64, 3) and rgb.dtype == np.uint8
     assert rgb[..., 0].mean() > 180 and rgb[..., 2].mean() < 20 and (bgr == rgb[..., ::-1]).all()
-    grey, *_ = read_frames(path, layout="gray", size=lambda rows, columns: (rows // 2, columns // 4))
-    assert grey.shape == (24, 16)
+    gray, *_ = read_frames(path, layout="gray", size=lambda rows, columns: (rows // 2, columns // 4))
+    assert gray.shape == (24, 16)
 
 
 def turned(path: Path, quarter: tuple[int, int, int, int]) -> Path:
@@ -214,15 +214,15 @@ def test_the_picture_on_a_records_sleeve_is_no_video(tmp_path):
         next(read_frames(tmp_path / "a.mp4"))
 
 
-@pytest.mark.parametrize("lengths", [[100], [PER_TICK * 3], [1000, 0, 5000], [PER_TICK * 30]])
+@pytest.mark.parametrize("lengths", [[100], [SAMPLES_PER_FRAME * 3], [1000, 0, 5000], [SAMPLES_PER_FRAME * 30]])
 def test_a_wav_lasts_as_long_as_the_frames(lengths, tmp_path):
     sound = np.arange(sum(lengths)).astype(np.int16)
     assert write_wav(tmp_path / "a.wav", np.split(sound, np.cumsum(lengths)[:-1]), 5)
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
-        assert file.getnframes() == 5 * PER_TICK
-        written = np.frombuffer(file.readframes(5 * PER_TICK), "<i2")
-    whole = np.pad(sound, (0, max(0, 5 * PER_TICK - len(sound))))[: 5 * PER_TICK]
+        assert file.getnframes() == 5 * SAMPLES_PER_FRAME
+        written = np.frombuffer(file.readframes(5 * SAMPLES_PER_FRAME), "<i2")
+    whole = np.pad(sound, (0, max(0, 5 * SAMPLES_PER_FRAME - len(sound))))[: 5 * SAMPLES_PER_FRAME]
     assert (written == whole).all()
 
 
@@ -249,7 +249,7 @@ def test_a_clip_comes_back_with_its_note(stored):
 @settings(max_examples=25, deadline=None)
 @given(first=st.integers(0, 39), count=st.integers(1, 45))
 def test_a_cut_is_a_slice(stored, first, count):
-    cut = read_clip(stored, start=first / TICKS, end=(first + count) / TICKS)
+    cut = read_clip(stored, start=first / FRAME_RATE, end=(first + count) / FRAME_RATE)
     assert numbers(cut) == list(range(40))[first : first + count]
 
 
@@ -259,20 +259,20 @@ def test_a_cut_has_at_least_one_frame(stored):
         read_clip(stored, start=9)
 
 
-def test_colours_and_grey_of_a_clip(tmp_path):
+def test_colors_and_gray_of_a_clip(tmp_path):
     blue = np.zeros((32, 32, 3), np.uint8)
     blue[..., 0] = 200  # blue first, as it is written
     write_clip(tmp_path / "a.mp4", [blue] * 2, {})
-    pixels, grey = read_clip(tmp_path / "a.mp4"), read_clip(tmp_path / "a.mp4", grey=True)
+    pixels, gray = read_clip(tmp_path / "a.mp4"), read_clip(tmp_path / "a.mp4", grayscale=True)
     assert pixels[..., 2].mean() > 190 and pixels[..., 0].mean() < 10
-    assert grey.shape == (2, 32, 32) and abs(grey.mean() - 0.114 * 200) < 4
+    assert gray.shape == (2, 32, 32) and abs(gray.mean() - 0.114 * 200) < 4
 
 
 def test_other_videos_are_read_too(tmp_path):
     path = write_video(tmp_path / "a.mkv", numbered(30), fps=30)
     assert len(read_clip(path)) == 25 and read_note(path) == {}
     assert (read_clip(path, start=0.4, end=0.8) == read_clip(path)[10:20]).all()
-    assert read_clip(path, grey=True, start=0.9).shape == (3, 48, 64)
+    assert read_clip(path, grayscale=True, start=0.9).shape == (3, 48, 64)
     assert not (read_clip(path, start=0.9) == read_clip(path)[:3]).all()
     motion = write_video(tmp_path / "b.mov", numbered(30), fps=30)
     assert numbers(read_clip(motion)) == numbers(read_clip(path))

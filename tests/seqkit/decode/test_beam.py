@@ -2,20 +2,21 @@
 
 import random
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from seqkit.decode import Coverage, LanguageModel, LengthBonus, Search, beam, greedy, score_targets
 from seqkit.nn.attention import AdditiveAttention, DotAttention
-from seqkit.nn.decoder import WIRINGS, Decoder, feature_dim
+from seqkit.nn.decoder import Decoder, Wiring, feature_dim
 from seqkit.nn.memory import select
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
 from tests.oracles import Recurrent, Table, assert_same, every_sentence, next_tokens, one, slow_beam, source
 
-PENALTIES = ("none", "average", "wu")
+PENALTIES = (None, "average", "wu")
+WIRINGS = get_args(Wiring)
 
 
 def random_case(seed: int) -> tuple[Search, list[tuple[Any, float]]]:
@@ -90,8 +91,8 @@ def test_search_reports_the_forced_log_probability(penalty: Any) -> None:
 @pytest.mark.parametrize("streams", [0, 1, 2])
 def test_the_decoder_is_searched(wiring: str, streams: int) -> None:
     torch.manual_seed(0)
-    attentions = [AdditiveAttention(6, 6, 5), DotAttention(6)][:streams]
-    fed = 0 if wiring == "after" else 6 * streams
+    attentions = [AdditiveAttention(6, 6, 5), DotAttention(6, 6)][:streams]
+    fed = 0 if wiring == "luong" else 6 * streams
     cells = RecurrentStack("lstm", 4 + fed, 6, 2)
     readout = Readout(feature_dim(4, 6, [6] * streams, wiring), 6, 12)
     model = Decoder(torch.nn.Embedding(12, 4), cells, attentions, readout, wiring=wiring).double().eval()
@@ -103,7 +104,7 @@ def test_the_decoder_is_searched(wiring: str, streams: int) -> None:
             for _ in attentions
         )
     )
-    state, search = model.start(memories, 5), Search(beam=3, nbest=3, max_len=7, length_penalty="wu")
+    state, search = model.initial_state(memories, 5), Search(beam=3, nbest=3, max_len=7, length_penalty="wu")
     found, narrow = beam(model, memories, search, state=state), replace(search, beam=1, nbest=1)
     assert beam(model, memories, narrow, state=state) == greedy(model, memories, narrow, state=state)
     for row, hypotheses in enumerate(found):

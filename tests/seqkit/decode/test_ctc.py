@@ -22,7 +22,7 @@ from seqkit.decode import (
     token_spans,
 )
 from seqkit.decode.ctc_beam import _hash
-from seqkit.nn.ctc_loss import ctc_loss, frames_needed
+from seqkit.nn.ctc import ctc_loss, frames_needed
 from tests.oracles import Recurrent, Table, assert_same
 
 EVERY = Search(beam=400, nbest=400)
@@ -259,7 +259,7 @@ def scored(scorers: Any, text: tuple[int, ...], *, end: bool = True) -> float:
     """The weighted bonuses of a text and, if asked for, its end, step by step."""
     total = 0.0
     for scorer, weight in scorers:
-        state = scorer.start(1, torch.device("cpu"))
+        state = scorer.initial_state(1, torch.device("cpu"))
         for before, token in itertools.pairwise([1, *text, 2] if end else [1, *text]):
             bonus, state = scorer.step(torch.tensor([before]), (), state)
             total += weight * float(bonus[0, token if bonus.shape[1] > 1 else 0])
@@ -267,7 +267,7 @@ def scored(scorers: Any, text: tuple[int, ...], *, end: bool = True) -> float:
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("penalty", ["none", "average", "wu"])
+@pytest.mark.parametrize("penalty", [None, "average", "wu"])
 def test_with_scorers_a_wide_beam_is_exhaustive(seed: int, penalty: Any) -> None:
     logits_BTV, lengths_B = emissions(2, 4, 5, seed=seed)
     scorers = [(LanguageModel(Table(5, seed=seed)), 0.7), (LengthBonus(), 0.9)]
@@ -284,7 +284,7 @@ def test_with_scorers_a_wide_beam_is_exhaustive(seed: int, penalty: Any) -> None
 
 def test_scorers_with_a_state_of_many_tensors_are_carried() -> None:
     class Fixed(Recurrent):
-        def start(self, memories: Any) -> Any:
+        def initial_state(self, memories: Any) -> Any:
             return torch.zeros(1, 4).double(), torch.zeros(1, 4).double()
 
         def step(self, token_B: Tensor, memories: Any, state: Any) -> Any:
@@ -337,7 +337,7 @@ def test_a_narrow_beam_is_the_published_algorithm(seed: int) -> None:
         assert_same(found[row], slow_prefix_beam(logits_BTV[row, : lengths_B[row]], search, scorers), 1e-5)
 
 
-def test_neighbours_padding_and_places_change_nothing() -> None:
+def test_neighbors_padding_and_places_change_nothing() -> None:
     logits_BTV, lengths_B = emissions(6, 15, 8, seed=2)
     logits_BTV, scorers = logits_BTV.float(), [(LanguageModel(Table(8, seed=3)), 0.4)]
     search = Search(beam=7, nbest=7)

@@ -15,7 +15,7 @@ LETTERS = (3, 4, 5)
 
 def walk(scorer: CtcPrefix, text: tuple[int, ...], rows: int) -> list[torch.Tensor]:
     """The bonuses (N, V) after BOS and after each token of the text, the same for all rows."""
-    state, found = scorer.start(rows, torch.device("cpu")), []
+    state, found = scorer.initial_state(rows, torch.device("cpu")), []
     for token in (BOS, *text):
         bonus_NV, state = scorer.step(torch.full((rows,), token), (), state)
         found.append(bonus_NV)

@@ -25,8 +25,8 @@ def test_an_ensemble_of_one_is_the_model(search, mean) -> None:
     found = search(Ensemble([model], mean=mean), (memories,), SEARCH, scorers=scorers)
     assert found == search(model, memories, SEARCH, scorers=scorers)
     ensemble, token_B = Ensemble([model], mean=mean), torch.full((5,), 4)
-    logits_BV = ensemble.step(token_B, (memories,), ensemble.start((memories,)))[0]
-    assert torch.equal(logits_BV, model.step(token_B, memories, model.start(memories))[0])
+    logits_BV = ensemble.step(token_B, (memories,), ensemble.initial_state((memories,)))[0]
+    assert torch.equal(logits_BV, model.step(token_B, memories, model.initial_state(memories))[0])
 
 
 @pytest.mark.parametrize("mean", ["probability", "log_probability"])
@@ -49,12 +49,12 @@ def test_the_order_of_members_does_not_matter(mean) -> None:
 
 def test_means_are_what_they_are_called() -> None:
     models, memories, token_B = [Table(9, seed=6), Table(9, seed=7)], source(5, 4, seed=6), torch.full((5,), 4)
-    own = [model.step(token_B, memories, model.start(memories)) for model in models]
+    own = [model.step(token_B, memories, model.initial_state(memories)) for model in models]
     shares = [logits.softmax(-1) for logits, _, _ in own]
     for mean, expected in (("probability", sum(shares) / 2), ("log_probability", (shares[0] * shares[1]).sqrt())):
         ensemble = Ensemble(models, mean=mean)
         both = (memories, memories)
-        logits_BV, weights, _ = ensemble.step(token_B, both, ensemble.start(both))
+        logits_BV, weights, _ = ensemble.step(token_B, both, ensemble.initial_state(both))
         torch.testing.assert_close(logits_BV.softmax(-1), expected / expected.sum(-1, keepdim=True))
         torch.testing.assert_close(weights[0], (own[0][1][0] + own[1][1][0]) / 2)
 
@@ -66,12 +66,12 @@ def test_a_probability_that_underflows_keeps_its_logarithm() -> None:
         model.logits_RV[:, 5] = -300.0
     memories = (source(2, 4, seed=6),) * 2
     ensemble = Ensemble(models)
-    assert ensemble.step(torch.tensor([1, 1]), memories, ensemble.start(memories))[0].isfinite().all()
+    assert ensemble.step(torch.tensor([1, 1]), memories, ensemble.initial_state(memories))[0].isfinite().all()
 
 
 def test_attention_over_different_positions_has_no_mean() -> None:
     models, memories = [Table(9, seed=8), Table(9, seed=9)], (source(4, 4, seed=8), ())
-    state = (models[0].start(memories[0]), repeat(models[1].start(()), 4))
+    state = (models[0].initial_state(memories[0]), repeat(models[1].initial_state(()), 4))
     ensemble = Ensemble(models)
     assert ensemble.step(torch.full((4,), 1), memories, state)[1] == ()
     assert len(beam(ensemble, memories, SEARCH, state=state)) == 4

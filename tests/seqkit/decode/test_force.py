@@ -27,7 +27,7 @@ def test_weights_are_those_of_the_steps() -> None:
     model, memories = Recurrent(7, 4, seed=1), source(3, 4, seed=1)
     forced = score_targets(model, memories, INPUTS_BT, TARGETS_BT, LENGTHS_B)
     assert [w.shape for w in forced.weights] == [(3, 4, 5)]
-    state = model.start(memories)
+    state = model.initial_state(memories)
     for t in range(4):
         _, weights, state = model.step(INPUTS_BT[:, t], memories, state)
         assert torch.equal(forced.weights[0][:, t], weights[0])

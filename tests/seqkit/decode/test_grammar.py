@@ -43,7 +43,7 @@ def test_without_separator_words_follow_each_other() -> None:
 
 def said(grammar: Grammar) -> set[tuple[int, ...]]:
     """All that a grammar without loops accepts, by going where each step allows."""
-    found, open_texts = set(), [((), torch.tensor([1]), grammar.start(1, torch.device("cpu")))]
+    found, open_texts = set(), [((), torch.tensor([1]), grammar.initial_state(1, torch.device("cpu")))]
     while open_texts:
         text, token_N, state = open_texts.pop()
         bonus_NV, state = grammar.step(token_N, (), state)
@@ -70,7 +70,7 @@ def test_a_word_that_begins_another_is_no_fault_with_a_separator() -> None:
 
 def test_a_step_says_what_may_come_next() -> None:
     grammar = slots(SETS, VOCAB, SPACE)
-    state = grammar.start(2, torch.device("cpu"))
+    state = grammar.initial_state(2, torch.device("cpu"))
     allowed = []
     for tokens in ((1, 1), (4, 5), (3, 6), (7, 3), (3, 7), (8, 3), (2, 8)):
         bonus_NV, state = grammar.step(torch.tensor(tokens), (), state)
@@ -82,7 +82,7 @@ def test_a_step_says_what_may_come_next() -> None:
 
 def test_what_was_never_allowed_stays_so() -> None:
     grammar = lexicon(WORDS, VOCAB, SPACE)
-    state = grammar.start(1, torch.device("cpu"))
+    state = grammar.initial_state(1, torch.device("cpu"))
     for token in (1, 8, 4, 1):
         bonus_NV, state = grammar.step(torch.tensor([token]), (), state)
     assert bonus_NV.eq(float("-inf")).all()

@@ -15,8 +15,8 @@ import torch
 from seqkit.decode import ngram_train
 from seqkit.decode.arpa import load_arpa, write_arpa
 from seqkit.decode.ngram import BOS, EOS, UNK, Ngram, Tables
-from seqkit.decode.ngram_file import load, write
-from seqkit.decode.ngram_train import discounts, train
+from seqkit.decode.ngram_file import load_ngram, write_ngram
+from seqkit.decode.ngram_train import discounts, train_ngram
 from seqkit.errors import InputError
 
 Gram = tuple[str, ...]
@@ -103,7 +103,7 @@ def contexts(model: Ngram) -> torch.Tensor:
 @pytest.mark.parametrize("seed", range(4))
 def test_probabilities_are_those_of_the_equations(order: int, seed: int) -> None:
     sentences = corpus(seed, sentences=60 if seed % 2 else 25, words="abcdefgh" if seed < 3 else "ab")
-    reference, model = Reference(sentences, order), train(sentences, order)
+    reference, model = Reference(sentences, order), train_ngram(sentences, order)
     assert sorted(model.symbols[3:]) == reference.words
     assert np.diff(model.bounds[1:]).tolist()[1:] == [len(counts) for counts in reference.counts[2:]]
     for sentence in [*corpus(99, sentences=15, words="abcdefghi"), [*"aaaaaa"], []]:
@@ -117,7 +117,7 @@ def test_probabilities_are_those_of_the_equations(order: int, seed: int) -> None
 
 @pytest.mark.parametrize("order", [1, 3, 4])
 def test_every_row_is_a_distribution_and_is_what_following_says(order: int) -> None:
-    model = train(corpus(5), order)
+    model = train_ngram(corpus(5), order)
     tables, node_N = Tables(model), contexts(model)
     rows_NV = tables.rows(node_N)
     assert rows_NV.exp().sum(1).tolist() == pytest.approx([1.0] * len(node_N), abs=1e-5)
@@ -130,7 +130,7 @@ def test_every_row_is_a_distribution_and_is_what_following_says(order: int) -> N
 def test_a_context_is_all_that_matters_of_what_was_read(order: int) -> None:
     """The context after a text is the one that its last words alone lead to, and it asks nothing of longer ones."""
     sentences = corpus(6, sentences=200)
-    model = train(sentences, order)
+    model = train_ngram(sentences, order)
     tables, ids = Tables(model), {symbol: i for i, symbol in enumerate(model.symbols)}
     for sentence in sentences[:20]:
         words = [ids[word] for word in sentence]
@@ -145,7 +145,7 @@ def test_a_context_is_all_that_matters_of_what_was_read(order: int) -> None:
 
 
 def test_contexts_without_continuation_fall_to_shorter_ones() -> None:
-    model = train([[*"abc"], [*"xbd"]], 3)
+    model = train_ngram([[*"abc"], [*"xbd"]], 3)
     tables, ids = Tables(model), {symbol: i for i, symbol in enumerate(model.symbols)}
     _, node_N = tables.follow(torch.tensor([0]), torch.tensor([ids["c"]]))
     _, end_N = tables.follow(node_N, torch.tensor([EOS]))
@@ -153,9 +153,9 @@ def test_contexts_without_continuation_fall_to_shorter_ones() -> None:
 
 
 def test_counting_by_table_and_by_sorting_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = train(corpus(7), 4)
+    first = train_ngram(corpus(7), 4)
     monkeypatch.setattr(ngram_train, "SMALL", 0)
-    second = train(corpus(7), 4)
+    second = train_ngram(corpus(7), 4)
     for a, b in zip(first[2:], second[2:], strict=True):
         assert (a == b).all()
 
@@ -170,7 +170,7 @@ def test_discounts() -> None:
 
 def test_an_unknown_word_has_the_share_of_the_uniform_distribution() -> None:
     sentences = corpus(8)
-    model = train(sentences, 3)
+    model = train_ngram(sentences, 3)
     assert ask(model, ["zebra"])[0] == pytest.approx(
         math.log(Reference(sentences, 3).probability("<unk>", ("<s>",))), abs=1e-5
     )
@@ -179,7 +179,7 @@ def test_an_unknown_word_has_the_share_of_the_uniform_distribution() -> None:
 
 def test_seen_text_is_likelier_with_every_order() -> None:
     sentences = corpus(9, sentences=300)
-    totals = [sum(sum(ask(train(sentences, order), sentence)) for sentence in sentences[:30]) for order in (1, 2, 3)]
+    totals = [sum(sum(ask(train_ngram(sentences, order), sentence)) for sentence in sentences[:30]) for order in (1, 2, 3)]
     assert totals == sorted(totals) and totals[0] < totals[2] - 20
 
 
@@ -194,12 +194,12 @@ def test_seen_text_is_likelier_with_every_order() -> None:
 )
 def test_text_that_cannot_be_counted_is_refused(sentences: list[list[str]], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        train(sentences, 2)
+        train_ngram(sentences, 2)
 
 
 def test_an_order_of_none_is_refused() -> None:
     with pytest.raises(ValueError, match="`order` must be at least 1, got 0"):
-        train([["a"]], 0)
+        train_ngram([["a"]], 0)
 
 
 # Files
@@ -207,14 +207,14 @@ def test_an_order_of_none_is_refused() -> None:
 
 def written(model: Ngram, path: Path) -> Path:
     with path.open("wb") as file:
-        (write_arpa if path.suffix == ".arpa" else write)(model, file)
+        (write_arpa if path.suffix == ".arpa" else write_ngram)(model, file)
     return path
 
 
 @pytest.mark.parametrize("order", [1, 3])
 def test_a_file_holds_the_model(order: int, tmp_path: Path) -> None:
-    model = train([[*"a b"], [*"äß ", "\u3000"], *corpus(10)], order)
-    again = load(written(model, tmp_path / "a.ngram"))
+    model = train_ngram([[*"a b"], [*"äß ", "\u3000"], *corpus(10)], order)
+    again = load_ngram(written(model, tmp_path / "a.ngram"))
     assert again[:2] == model[:2]
     for mine, theirs in zip(model[2:], again[2:], strict=True):
         assert mine.dtype == theirs.dtype and (mine == theirs).all()
@@ -222,8 +222,8 @@ def test_a_file_holds_the_model(order: int, tmp_path: Path) -> None:
 
 
 def test_a_file_is_mapped_and_never_changed(tmp_path: Path) -> None:
-    path = written(train(corpus(11), 3), tmp_path / "a.ngram")
-    before, model = path.read_bytes(), load(path)
+    path = written(train_ngram(corpus(11), 3), tmp_path / "a.ngram")
+    before, model = path.read_bytes(), load_ngram(path)
     assert isinstance(model.key_E.base, np.memmap) or isinstance(model.key_E, np.memmap)
     model.logprob_G[:] = 0
     assert path.read_bytes() == before
@@ -231,25 +231,25 @@ def test_a_file_is_mapped_and_never_changed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [20, 300, -4])
 def test_a_file_cut_short_is_named(cut: int, tmp_path: Path) -> None:
-    path = written(train(corpus(12), 3), tmp_path / "a.ngram")
+    path = written(train_ngram(corpus(12), 3), tmp_path / "a.ngram")
     path.write_bytes(path.read_bytes()[: cut if cut > 0 else cut * 64])
     with pytest.raises(InputError, match=r"a.ngram: must be a whole n-gram model, got one that is cut short"):
-        load(path)
+        load_ngram(path)
 
 
 def test_another_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\\data\\\nngram 1=3\n")
     with pytest.raises(InputError, match=r"a.txt: must be an n-gram model of ours, got another file; the name of an"):
-        load(tmp_path / "a.txt")
+        load_ngram(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize("order", [1, 2, 4])
 def test_arpa_holds_the_model(order: int, tmp_path: Path) -> None:
-    model = train([[*"a b"], [*"äß ", "\u3000", "\u00a0"], *corpus(13)], order)
+    model = train_ngram([[*"a b"], [*"äß ", "\u3000", "\u00a0"], *corpus(13)], order)
     path = written(model, tmp_path / "a.arpa")
     with gzip.open(tmp_path / "b.arpa.gz", "wb") as file:
         file.write(path.read_bytes())
-    for again in load(path), load(tmp_path / "b.arpa.gz"):
+    for again in load_ngram(path), load_ngram(tmp_path / "b.arpa.gz"):
         assert again[:2] == model[:2]
         for name in ("key_E", "suffix_G", "context_G"):
             assert (getattr(again, name) == getattr(model, name)).all()
@@ -357,8 +357,8 @@ def perplexity(logprobs: list[float]) -> float:
 @pytest.mark.parametrize("order", [2, 4])
 def test_probabilities_are_those_of_kenlm(order: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     kenlm = pytest.importorskip("kenlm")
-    path = written(train(corpus(14, sentences=300), order), tmp_path / "a.arpa")
-    theirs, mine, model = kenlm.Model(str(path)), [], load(path)
+    path = written(train_ngram(corpus(14, sentences=300), order), tmp_path / "a.arpa")
+    theirs, mine, model = kenlm.Model(str(path)), [], load_ngram(path)
     texts = corpus(15, sentences=60, words="abcdefghij")
     for sentence in texts:
         scores = [score * math.log(10) for score, *_ in theirs.full_scores(" ".join(sentence))]
@@ -370,6 +370,6 @@ def test_probabilities_are_those_of_kenlm(order: int, tmp_path: Path, capfd: pyt
 
 
 def test_a_model_writes_to_any_file() -> None:
-    model, memory = train(corpus(16), 2), io.BytesIO()
+    model, memory = train_ngram(corpus(16), 2), io.BytesIO()
     write_arpa(model, memory)
     assert memory.getvalue().startswith(b"\\data\\\nngram 1=11\n") and memory.getvalue().endswith(b"\\end\\\n")

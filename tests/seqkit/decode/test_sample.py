@@ -47,7 +47,7 @@ def test_first_tokens_come_as_often_as_the_softmax_says(temperature: float, top_
     sampling = Sampling(4000, temperature, top_k, top_p)
     found = sample(model, memories, replace(SEARCH, max_len=1, min_len=1), sampling)[0]
     count_V = torch.bincount(torch.tensor([h.tokens[0] for h in found]), minlength=12)
-    logits_V = model.step(torch.tensor([1]), memories, model.start(memories))[0][0] / temperature
+    logits_V = model.step(torch.tensor([1]), memories, model.initial_state(memories))[0][0] / temperature
     logits_V[[0, 1, 2]] = -torch.inf
     order = logits_V.argsort(descending=True).tolist()
     kept = order[: top_k or None]
@@ -132,7 +132,7 @@ def test_samples_are_sorted_and_scored_at_temperature_one() -> None:
 
 def test_a_state_may_be_given() -> None:
     model, memories = Table(9, seed=9), source(3, 4, seed=9)
-    state = model.start(memories)
+    state = model.initial_state(memories)
     found = sample(model, memories, SEARCH, Sampling(2), state=state)
     assert found == sample(model, memories, SEARCH, Sampling(2))
 

@@ -47,7 +47,7 @@ def test_padding_does_not_change_coverage() -> None:
     bonuses = []
     for weights_NS in weights:
         scorer = Coverage()
-        bonus, state = scorer.step(torch.tensor([1]), (weights_NS,), scorer.start(1, torch.device("cpu")))
+        bonus, state = scorer.step(torch.tensor([1]), (weights_NS,), scorer.initial_state(1, torch.device("cpu")))
         bonuses.append((float(bonus), float(scorer.step(torch.tensor([1]), (weights_NS,), state)[0])))
     assert bonuses[0] == bonuses[1]
 

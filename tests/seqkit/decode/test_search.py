@@ -21,7 +21,7 @@ from tests.oracles import Recurrent, Table, assert_same, one, source
         ({"nbest": 0}, "`nbest` must be from 1 to `beam` = 5, got 0"),
         ({"max_len": 0}, "`max_len` must be at least 1, got 0"),
         ({"max_len": torch.tensor([4, 0])}, "`max_len` must be at least 1, got 0"),
-        ({"length_penalty": "google"}, "`length_penalty` must be none, average or wu, got 'google'"),
+        ({"length_penalty": "google"}, "`length_penalty` must be average, wu or None, got 'google'"),
         ({"alpha": -1.0}, "`alpha` must be at least 0, got -1.0"),
         ({"suppress_tokens": (0, 2)}, r"`suppress_tokens` must not hold `eos` = 2, got \(0, 2\)"),
     ],
@@ -76,7 +76,7 @@ def test_a_sentence_decodes_as_alone_and_in_any_order(search: Any, seed: int) ->
 
 
 @pytest.mark.parametrize("search", [greedy, beam])
-def test_in_single_precision_neighbours_do_not_change_the_tokens(search: Any) -> None:
+def test_in_single_precision_neighbors_do_not_change_the_tokens(search: Any) -> None:
     model, memories = Recurrent(50, 8, seed=1, dtype=torch.float32), source(16, 8, seed=1, dtype=torch.float32)
     together = search(model, memories, Search(beam=4, nbest=4, max_len=20))
     for row, found in enumerate(together):
@@ -100,7 +100,7 @@ def test_finished_sentences_leave_and_nothing_changes(search: Any, monkeypatch: 
 
 def test_on_an_accelerator_the_host_looks_every_few_steps() -> None:
     closed_B = torch.ones(4, dtype=torch.bool, device="meta")
-    assert all(core.leaving(closed_B, step, False) is None for step in range(1, core.CHECK_EVERY))
+    assert all(core.split_closed(closed_B, step, False) is None for step in range(1, core.CHECK_EVERY))
 
 
 class Poisoned(Table):
@@ -143,8 +143,8 @@ def test_forbidden_short_and_repeated_outputs_never_come(search: Any) -> None:
 @pytest.mark.parametrize("search", [greedy, beam])
 def test_a_state_may_be_given(search: Any) -> None:
     model, memories, options = Recurrent(9, 4, seed=4), source(5, 4, seed=4), Search(beam=2, max_len=9)
-    assert search(model, memories, options, state=model.start(memories)) == search(model, memories, options)
-    primed = model.step(torch.full((5,), 4), memories, model.start(memories))[2]
+    assert search(model, memories, options, state=model.initial_state(memories)) == search(model, memories, options)
+    primed = model.step(torch.full((5,), 4), memories, model.initial_state(memories))[2]
     found = search(model, memories, options, state=primed)
     assert found != search(model, memories, options)
     assert [len(row) for row in found] == [1] * 5
@@ -153,7 +153,7 @@ def test_a_state_may_be_given(search: Any) -> None:
 @pytest.mark.parametrize("search", [greedy, beam])
 def test_without_memory_the_batch_is_that_of_the_state(search: Any) -> None:
     model, options = Table(9, seed=4), Search(beam=2, max_len=9)
-    assert search(model, (), options, state=repeat(model.start(()), 3)) == search(model, (), options) * 3
+    assert search(model, (), options, state=repeat(model.initial_state(()), 3)) == search(model, (), options) * 3
 
 
 def test_half_precision_logits_are_summed_in_single_precision() -> None:

@@ -158,7 +158,7 @@ def test_the_grid_is_row_by_row() -> None:
     torch.manual_seed(0)
     backbone, dark = Backbone("resnet18", size=128, weights=None), torch.zeros(1, 3, 128, 128, dtype=torch.uint8)
     lit = dark.clone()
-    lit[:, :, :8, 120:] = 255  # the last column of the first row; it reaches its neighbours too, but less
+    lit[:, :, :8, 120:] = 255  # the last column of the first row; it reaches its neighbors too, but less
     changed = (backbone(lit).grid_BSD - backbone(dark).grid_BSD).norm(dim=-1)
     assert backbone.grid == (4, 4) and int(changed.argmax()) == 3 and changed[0, 12] < changed[0, 3] / 2
 
@@ -238,8 +238,8 @@ def test_only_what_comes_from_the_chosen_stage_on_learns(name: str, stage: str, 
         assert parameter.requires_grad == learns and (parameter.grad is not None) == learns, key
     for key, tensor in backbone.state_dict().items():
         if "running" in key:
-            learnt = statistics and any(key.startswith(prefix) for prefix in learning)
-            assert torch.equal(tensor, before[key]) != learnt, key
+            learned = statistics and any(key.startswith(prefix) for prefix in learning)
+            assert torch.equal(tensor, before[key]) != learned, key
     own = {id(parameter) for parameter in backbone.parameters_from(stage)}
     assert own == {id(p) for p in backbone.parameters() if p.requires_grad}
     assert not any(module.training for module in backbone.eval().modules())

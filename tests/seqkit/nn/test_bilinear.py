@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from seqkit.nn import bilinear
-from seqkit.nn.bilinear import CompactBilinear, CountSketch, l2_normalise, signed_sqrt
+from seqkit.nn.bilinear import CompactBilinear, CountSketch, l2_normalize, signed_sqrt
 
 GOLDEN = [[7845, 12139, 10124, 7368, 11263, 2313], [1, 1, 1, -1, -1, 1]]  # seed 1, six inputs to 16000
 SHAPES = [  # leading dimensions of two inputs
@@ -356,22 +356,22 @@ def test_signed_sqrt_at_zero_has_derivatives_of_zero() -> None:
 
 
 @pytest.mark.parametrize("dim", [0, 1, -1])
-def test_l2_normalise(dim: int) -> None:
+def test_l2_normalize(dim: int) -> None:
     (x,) = draw([(3,)], (4,))
-    assert gradcheck(lambda x: l2_normalise(x, dim), x)
-    torch.testing.assert_close(l2_normalise(x, dim), torch.nn.functional.normalize(x, dim=dim))
+    assert gradcheck(lambda x: l2_normalize(x, dim), x)
+    torch.testing.assert_close(l2_normalize(x, dim), torch.nn.functional.normalize(x, dim=dim))
 
 
-def test_l2_normalise_leaves_zeros_with_a_gradient_of_zero() -> None:
+def test_l2_normalize_leaves_zeros_with_a_gradient_of_zero() -> None:
     x = torch.tensor([[0.0, 0.0], [3.0, 4.0], [1e-42, 0.0]], requires_grad=True)
-    out = l2_normalise(x)
+    out = l2_normalize(x)
     out.sum().backward()
     assert out.isfinite().all() and x.grad.isfinite().all()
     assert out[0].tolist() == [0, 0] and x.grad[0].tolist() == [0, 0]
     torch.testing.assert_close(out[1], torch.tensor([0.6, 0.8]))
-    assert l2_normalise(torch.tensor([[1e-42], [2.0]])).tolist() == [[0], [1]]  # a norm whose inverse overflows
+    assert l2_normalize(torch.tensor([[1e-42], [2.0]])).tolist() == [[0], [1]]  # a norm whose inverse overflows
 
 
-def test_l2_normalise_in_half_precision_does_not_overflow() -> None:
-    out = l2_normalise(torch.full((1, 16000), 1000.0, dtype=torch.float16))
+def test_l2_normalize_in_half_precision_does_not_overflow() -> None:
+    out = l2_normalize(torch.full((1, 16000), 1000.0, dtype=torch.float16))
     assert out.dtype == torch.float16 and out[0, 0] == torch.tensor(16000**-0.5).half()

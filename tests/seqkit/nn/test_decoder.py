@@ -1,6 +1,7 @@
 """Laws of the one decoder, over every wiring, cell and number of memories."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -9,14 +10,16 @@ from torch import nn
 from seqkit.decode import Search, beam, greedy, score_targets
 from seqkit.nn import initialize
 from seqkit.nn.attention import make_attention
-from seqkit.nn.decoder import WIRINGS, Decoder, draw, feature_dim
+from seqkit.nn.decoder import Decoder, Wiring, draw, feature_dim
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import Encoded, RecurrentEncoder
-from seqkit.nn.initial_state import make_bridge, summarise
+from seqkit.nn.initial_state import make_init_hidden, summarize
 from seqkit.nn.losses import cross_entropy, real_tokens, sequence_loss
 from seqkit.nn.memory import select
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
+
+WIRINGS = get_args(Wiring)
 
 V, E, H, B, T = 7, 5, 6, 3, 4
 WIDTHS = ((), (4,), (4, 3))  # memories attended to: none, one, two
@@ -24,7 +27,7 @@ BOS, EOS = 1, 2
 
 
 def make(
-    wiring="input_feeding",
+    wiring="luong_input_feeding",
     cell="lstm",
     widths=(4,),
     *,
@@ -38,7 +41,7 @@ def make(
     torch.manual_seed(seed)
     attentions = [make_attention(kind, width, H, 4) for width in widths]
     contexts = [attention.context_dim for attention in attentions]
-    fed = 0 if wiring == "after" else sum(contexts)
+    fed = 0 if wiring == "luong" else sum(contexts)
     cells = RecurrentStack(cell, E + fed, H, layers)
     head = Readout(feature_dim(E, H, contexts, wiring), 5, V, kind=readout)
     summary_dim = sum(widths) or 4
@@ -49,7 +52,7 @@ def make(
         attentions,
         head,
         wiring=wiring,
-        bridge=bridge,
+        init_hidden=bridge,
         dropout=dropout,
         prefix=nn.Linear(summary_dim, E) if prefix else None,
     )
@@ -68,7 +71,7 @@ def streams(widths=(4,), seed=1) -> list[tuple[torch.Tensor, ...]]:
 
 
 def stepped(decoder: Decoder, tokens_BT: torch.Tensor, memories) -> torch.Tensor:
-    state, logits = decoder.start(memories), []
+    state, logits = decoder.initial_state(memories), []
     for token_B in tokens_BT.unbind(1):
         logits_BV, _, state = decoder.step(token_B, memories, state)
         logits.append(logits_BV)
@@ -106,9 +109,11 @@ def test_forward_is_step_for_every_attention(kind, wiring):
 
 
 def test_the_fused_path_is_taken_exactly_where_no_step_feeds_the_next():
-    assert make("after").fusible and make("before", widths=()).fusible and make("input_feeding", widths=()).fusible
-    assert not make("before").fusible and not make("input_feeding").fusible
-    assert not make("after", kind="location").fusible
+    assert (
+        make("luong").fusible and make("bahdanau", widths=()).fusible and make("luong_input_feeding", widths=()).fusible
+    )
+    assert not make("bahdanau").fusible and not make("luong_input_feeding").fusible
+    assert not make("luong", kind="location").fusible
 
 
 @pytest.mark.parametrize("wiring", WIRINGS)
@@ -136,15 +141,15 @@ def test_what_comes_later_in_the_target_changes_nothing_before():
     assert not torch.allclose(decoder(other_BT, memories)[:, 2:], decoder(tokens_BT, memories)[:, 2:])
 
 
-@pytest.mark.parametrize("wiring", ["before", "input_feeding"])
+@pytest.mark.parametrize("wiring", ["bahdanau", "luong_input_feeding"])
 def test_contexts_matter_where_they_are_wired(wiring):
     """Before the cell the first context moves the first state; fed back it moves the second state alone."""
     decoder = make(wiring, layers=1)
     ((values, lengths, z),) = streams()
     one, other = decoder.make_memory((values, lengths, z)), decoder.make_memory((values + 1, lengths, z))
     token_B = torch.tensor([BOS] * B)
-    first, second = (decoder.step(token_B, m, decoder.start(m))[2] for m in (one, other))
-    assert torch.allclose(first.h_BLH, second.h_BLH) == (wiring != "before")
+    first, second = (decoder.step(token_B, m, decoder.initial_state(m))[2] for m in (one, other))
+    assert torch.allclose(first.h_BLH, second.h_BLH) == (wiring != "bahdanau")
     first, second = decoder.step(token_B, one, first)[2], decoder.step(token_B, other, second)[2]
     assert not torch.allclose(first.h_BLH, second.h_BLH)
 
@@ -179,7 +184,7 @@ def test_unrolling_gives_the_attention_of_every_step(wiring, widths, sampling):
     decoder = make(wiring, widths=widths)
     memories, tokens_BT = decoder.make_memory(*streams(widths)), torch.randint(V, (B, T))
     _, weights = decoder.forward_features(tokens_BT, memories, sampling=sampling)
-    state = decoder.start(memories)
+    state = decoder.initial_state(memories)
     for t, token_B in enumerate(tokens_BT.unbind(1)):
         _, stepped_BS, state = decoder.step(token_B, memories, state)
         torch.testing.assert_close(tuple(weights_BTS[:, t] for weights_BTS in weights), stepped_BS)
@@ -221,11 +226,15 @@ def test_search_finds_what_forced_scoring_confirms(wiring, widths):
 
 def test_without_any_memory_the_batch_must_be_said():
     decoder = Decoder(Embedding(V, E), RecurrentStack("gru", E, H), [], Readout(H, 5, V))
-    assert decoder.start((), batch=4).h_BLH.shape == (4, 1, H) and decoder.start((), 4).c_BLH.shape == (4, 1, 0)
+    assert decoder.initial_state((), batch=4).h_BLH.shape == (4, 1, H) and decoder.initial_state((), 4).c_BLH.shape == (
+        4,
+        1,
+        0,
+    )
     assert decoder(torch.randint(V, (2, 3)), ()).shape == (2, 3, V)
 
 
-def test_first_loss_is_log_v_and_one_batch_is_learnt_then_decoded():
+def test_first_loss_is_log_v_and_one_batch_is_learned_then_decoded():
     torch.manual_seed(0)
     attention = make_attention("additive", 4, 32, 16)
     decoder = Decoder(Embedding(V, 16), RecurrentStack("lstm", 20, 32), [attention], Readout(36, 16, V))
@@ -263,9 +272,9 @@ def test_a_readout_is_its_equation(kind):
 
 def test_tied_embeddings_are_one_matrix():
     embedding = Embedding(V, E)
-    assert Readout(6, E, V, tied=embedding).output.weight is embedding.weight
-    with pytest.raises(ValueError, match=r"`tied` must be \(7, 4\), got \(7, 5\)"):
-        Readout(6, 4, V, tied=embedding)
+    assert Readout(6, E, V, tied_embedding=embedding).output.weight is embedding.weight
+    with pytest.raises(ValueError, match=r"`tied_embedding` must be \(7, 4\), got \(7, 5\)"):
+        Readout(6, 4, V, tied_embedding=embedding)
 
 
 def test_smoothing_spreads_the_targets_mass():
@@ -284,14 +293,14 @@ def test_loss_counts_real_tokens_alone():
     assert count == 4 and real_tokens(targets_BT, torch.tensor([3, 1])).shape == (4,)
 
 
-@pytest.mark.parametrize("start, width", [("mean", 8), ("last", 8), ("backward", 4), ("zeros", 0)])
+@pytest.mark.parametrize("start, width", [("mean", 8), ("last", 8), ("backward", 4), (None, 0)])
 def test_a_bridge_starts_from_its_summary(start, width):
     torch.manual_seed(0)
     encoded = RecurrentEncoder(3, 4, 2, bidirectional=True)(torch.randn(2, 5, 3), torch.tensor([5, 3]))
     cells = RecurrentStack("lstm", 5, 6, 2)
-    summary_BZ, bridge = summarise(encoded, start), make_bridge(start, 8, 2, cells)
+    summary_BZ, bridge = summarize(encoded, start), make_init_hidden(start, 8, 2, cells)
     assert summary_BZ.shape == (2, width)
-    assert bridge is None if start == "zeros" else bridge(summary_BZ).shape == (2, 2 * 12)
+    assert bridge is None if start is None else bridge(summary_BZ).shape == (2, 2 * 12)
     if start == "backward":
         torch.testing.assert_close(summary_BZ, encoded.values_BSD[:, 0, 4:])
 
@@ -301,15 +310,17 @@ def test_a_copied_start_is_the_encoders_last_state():
     encoded = RecurrentEncoder(3, 6, 2)(torch.randn(2, 5, 3), torch.tensor([5, 3]))
     cells = RecurrentStack("lstm", E, 6, 2)
     decoder = Decoder(
-        Embedding(V, E), cells, [], Readout(6, 5, V), wiring="after", bridge=make_bridge("copy", 6, 2, cells)
+        Embedding(V, E), cells, [], Readout(6, 5, V), wiring="luong", init_hidden=make_init_hidden("copy", 6, 2, cells)
     )
-    state = decoder.start(decoder.make_memory((encoded.values_BSD, encoded.lengths_B, summarise(encoded, "copy"))))
+    state = decoder.initial_state(
+        decoder.make_memory((encoded.values_BSD, encoded.lengths_B, summarize(encoded, "copy")))
+    )
     torch.testing.assert_close((state.h_BLH, state.c_BLH), (encoded.h_BLD, encoded.c_BLD))
-    with pytest.raises(ValueError, match="`start` must not be copy .* got 1 layers of 6 and 2 of 6"):
-        make_bridge("copy", 6, 1, cells)
+    with pytest.raises(ValueError, match="`init_hidden` must not be copy .* got 1 layers of 6 and 2 of 6"):
+        make_init_hidden("copy", 6, 1, cells)
 
 
-def test_initialisers_reach_the_papers_numbers():
+def test_initializers_reach_the_papers_numbers():
     decoder = make(widths=(4,)).float()
     initialize.uniform(decoder)
     assert all(p.abs().max() <= 0.08 for p in decoder.parameters())
@@ -331,7 +342,7 @@ def test_wrong_uses_are_named():
         make().make_memory(*streams((4, 3)))
     with pytest.raises(ValueError, match="`sampling` must be from 0 to 1, got 2"):
         make()(torch.zeros(B, 1, dtype=torch.int64), make().make_memory(*streams()), sampling=2)
-    with pytest.raises(ValueError, match="`kind` must be tanh, maxout or linear, got 'relu'"):
+    with pytest.raises(ValueError, match="`kind` must be one of tanh, maxout, linear, got 'relu'"):
         Readout(6, 4, V, kind="relu")
 
 

@@ -7,14 +7,14 @@ from torch import nn
 from seqkit.nn.frames import PackedFrames, PixelNorm, TemporalConv
 from seqkit.nn.frontends import ConvSubsampling, FrameStacking, Residual, ResNet, Stcnn, VggM
 
-GREY, COLOUR = ((0.4,), (0.2,)), ((0.7, 0.5, 0.3), (0.1, 0.2, 0.3))
+GRAY, COLOR = ((0.4,), (0.2,)), ((0.7, 0.5, 0.3), (0.1, 0.2, 0.3))
 VIDEO = {
-    "vggm": lambda: VggM(PixelNorm(*GREY), size=(20, 24), width=0.05, output_dim=7),
-    "vggm colour": lambda: VggM(PixelNorm(*COLOUR), size=(20, 24), width=0.05, span=3, output_dim=7),
-    "stcnn": lambda: Stcnn(PixelNorm(*COLOUR), (4, 5), kernels=(5, 3), size=(20, 24), dropout=0.0),
-    "stcnn norm": lambda: Stcnn(PixelNorm(*GREY), (4, 5), kernels=(5, 3), size=(20, 24), dropout=0.0, batch_norm=True),
-    "frames only": lambda: Stcnn(PixelNorm(*COLOUR), (4, 5), kernels=(5, 3), size=(20, 24), span=1, dropout=0.0),
-    "resnet": lambda: ResNet(PixelNorm(*GREY), width=4, blocks=(1, 2)),
+    "vggm": lambda: VggM(PixelNorm(*GRAY), size=(20, 24), width=0.05, output_dim=7),
+    "vggm color": lambda: VggM(PixelNorm(*COLOR), size=(20, 24), width=0.05, span=3, output_dim=7),
+    "stcnn": lambda: Stcnn(PixelNorm(*COLOR), (4, 5), kernels=(5, 3), size=(20, 24), dropout=0.0),
+    "stcnn norm": lambda: Stcnn(PixelNorm(*GRAY), (4, 5), kernels=(5, 3), size=(20, 24), dropout=0.0, batch_norm=True),
+    "frames only": lambda: Stcnn(PixelNorm(*COLOR), (4, 5), kernels=(5, 3), size=(20, 24), span=1, dropout=0.0),
+    "resnet": lambda: ResNet(PixelNorm(*GRAY), width=4, blocks=(1, 2)),
 }
 FEATURES = {
     "identity": lambda: FrameStacking(5),
@@ -85,7 +85,7 @@ def test_every_step_depends_on_its_frame_and_on_no_far_one(name):
     felt = values.grad.flatten(2).any(2)[0].tolist()
     reach = {
         "vggm": 3,
-        "vggm colour": 2,
+        "vggm color": 2,
         "stcnn": 3,
         "stcnn norm": 3,
         "frames only": 1,
@@ -117,9 +117,9 @@ def test_a_temporal_convolution_is_the_3d_one(span):
 
 @pytest.mark.parametrize("span", [1, 3, 5])
 def test_the_tower_equals_the_tower_over_each_window(span):
-    """The naive way: for every frame, the stack of its neighbours as one picture of many channels."""
+    """The naive way: for every frame, the stack of its neighbors as one picture of many channels."""
     torch.manual_seed(0)
-    front = VggM(PixelNorm(*GREY), size=(20, 24), width=0.05, span=span, output_dim=7).double().eval()
+    front = VggM(PixelNorm(*GRAY), size=(20, 24), width=0.05, span=span, output_dim=7).double().eval()
     values, lengths = torch.rand(2, 8, 1, 20, 24, dtype=torch.float64), torch.tensor([8, 5])
     features, _ = front(values, lengths)
     for b, n in enumerate(lengths.tolist()):
@@ -136,9 +136,9 @@ def test_the_tower_equals_the_tower_over_each_window(span):
 def test_stcnn_is_the_published_layers():
     """Three 3-D convolutions of torch's, with the paper's sizes, on whole clips."""
     torch.manual_seed(0)
-    front = Stcnn(PixelNorm(*COLOUR)).double().eval()
+    front = Stcnn(PixelNorm(*COLOR)).double().eval()
     values = torch.rand(1, 5, 3, 50, 100, dtype=torch.float64)
-    mean, std = (torch.tensor(v, dtype=torch.float32).double()[None, :, None, None, None] for v in COLOUR)
+    mean, std = (torch.tensor(v, dtype=torch.float32).double()[None, :, None, None, None] for v in COLOR)
     x = (values.transpose(1, 2) - mean) / std
     for conv, kernel, stride, pad in zip(front.convs, (5, 5, 3), (2, 1, 1), (2, 2, 1), strict=True):
         weight = conv.conv.weight
@@ -154,13 +154,13 @@ def test_stcnn_is_the_published_layers():
 @pytest.mark.parametrize(
     ("front", "shape", "width"),
     [
-        (lambda: VggM(PixelNorm(*GREY)), (1, 120, 120), 512),
-        (lambda: VggM(PixelNorm(*GREY), width=0.25, size=(60, 60), output_dim=128), (1, 60, 60), 128),
-        (lambda: Stcnn(PixelNorm(*COLOUR)), (3, 50, 100), 1728),
-        (lambda: Stcnn(PixelNorm(*GREY), (16, 32, 48)), (1, 50, 100), 864),
-        (lambda: Stcnn(PixelNorm(*GREY), (4, 5), kernels=(3, 3), size=(37, 41)), (1, 37, 41), 5 * 4 * 5),
-        (lambda: ResNet(PixelNorm(*GREY), width=8), (1, 88, 88), 64),
-        (lambda: ResNet(PixelNorm(*GREY)), (1, 112, 112), 512),
+        (lambda: VggM(PixelNorm(*GRAY)), (1, 120, 120), 512),
+        (lambda: VggM(PixelNorm(*GRAY), width=0.25, size=(60, 60), output_dim=128), (1, 60, 60), 128),
+        (lambda: Stcnn(PixelNorm(*COLOR)), (3, 50, 100), 1728),
+        (lambda: Stcnn(PixelNorm(*GRAY), (16, 32, 48)), (1, 50, 100), 864),
+        (lambda: Stcnn(PixelNorm(*GRAY), (4, 5), kernels=(3, 3), size=(37, 41)), (1, 37, 41), 5 * 4 * 5),
+        (lambda: ResNet(PixelNorm(*GRAY), width=8), (1, 88, 88), 64),
+        (lambda: ResNet(PixelNorm(*GRAY)), (1, 112, 112), 512),
     ],
 )
 def test_sizes(front, shape, width):
@@ -171,7 +171,7 @@ def test_sizes(front, shape, width):
 
 
 def test_the_tower_has_the_published_channels():
-    shapes = [tuple(p.shape) for p in VggM(PixelNorm(*GREY)).parameters() if p.ndim > 1]
+    shapes = [tuple(p.shape) for p in VggM(PixelNorm(*GRAY)).parameters() if p.ndim > 1]
     assert shapes == [
         (96, 5, 3, 3),
         (256, 96, 5, 5),
@@ -187,7 +187,7 @@ def test_the_residual_network_is_resnet_18():
     from torchvision.models import resnet18
 
     torch.manual_seed(0)
-    theirs, ours = resnet18(weights=None).eval(), ResNet(PixelNorm(*GREY), span=5).eval()
+    theirs, ours = resnet18(weights=None).eval(), ResNet(PixelNorm(*GRAY), span=5).eval()
     parts = nn.Sequential(
         theirs.bn1, theirs.relu, theirs.maxpool, theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4
     )
@@ -224,18 +224,18 @@ def test_bytes_are_floats_times_255():
 
 
 def test_statistics_of_pixels_are_in_the_checkpoint():
-    front = Stcnn(PixelNorm(*COLOUR))
+    front = Stcnn(PixelNorm(*COLOR))
     other = Stcnn(PixelNorm((0.0,) * 3, (1.0,) * 3))
     other.load_state_dict(front.state_dict())
-    torch.testing.assert_close(other.pixels.mean_C11.flatten(), torch.tensor(COLOUR[0]))
-    torch.testing.assert_close(other.pixels.std_C11.flatten(), torch.tensor(COLOUR[1]))
-    found = front.pixels(torch.tensor(COLOUR[0])[None, :, None, None].expand(2, 3, 4, 5))
+    torch.testing.assert_close(other.pixels.mean_C11.flatten(), torch.tensor(COLOR[0]))
+    torch.testing.assert_close(other.pixels.std_C11.flatten(), torch.tensor(COLOR[1]))
+    found = front.pixels(torch.tensor(COLOR[0])[None, :, None, None].expand(2, 3, 4, 5))
     torch.testing.assert_close(found, torch.zeros(2, 3, 4, 5), atol=1e-6, rtol=0)
 
 
 def test_dropout_takes_a_channel_out_of_a_whole_clip():
     torch.manual_seed(0)
-    front = Stcnn(PixelNorm(*GREY), (40,), kernels=(3,), size=(8, 8), dropout=0.5)
+    front = Stcnn(PixelNorm(*GRAY), (40,), kernels=(3,), size=(8, 8), dropout=0.5)
     nn.init.zeros_(front.convs[0].conv.weight)
     nn.init.ones_(front.convs[0].conv.bias)
     features, _ = front(torch.rand(6, 5, 1, 8, 8), torch.tensor([5, 5, 5, 5, 5, 3]))
@@ -261,9 +261,9 @@ def test_batch_norm_learns_from_real_frames_alone():
 def test_weights_begin_as_he_said():
     torch.manual_seed(0)
     for front in (
-        VggM(PixelNorm(*GREY), width=0.5),
-        Stcnn(PixelNorm(*COLOUR)),
-        ResNet(PixelNorm(*GREY)),
+        VggM(PixelNorm(*GRAY), width=0.5),
+        Stcnn(PixelNorm(*COLOR)),
+        ResNet(PixelNorm(*GRAY)),
         ConvSubsampling(40, 256),
     ):
         for part in front.modules():
@@ -273,7 +273,7 @@ def test_weights_begin_as_he_said():
                 assert part.bias is None or not part.bias.any()
 
 
-def test_stacked_rows_are_neighbours_in_order():
+def test_stacked_rows_are_neighbors_in_order():
     rows = torch.arange(1.0, 8)[None, :, None]
     for stack, stride, want in (
         (2, 2, [[1, 2], [3, 4], [5, 6], [7, 0]]),
@@ -288,7 +288,7 @@ def test_stacked_rows_are_neighbours_in_order():
     assert wide[0].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
 
 
-def test_one_batch_is_learnt():
+def test_one_batch_is_learned():
     """Each front end with a linear map tells the frames of a clip apart."""
     for name in ("vggm", "stcnn norm", "resnet"):
         torch.manual_seed(0)
@@ -315,10 +315,10 @@ def test_one_batch_is_learnt():
         (lambda: PixelNorm((0.5,), (0.0,)), r"`mean`, `std` must be as many"),
         (lambda: TemporalConv(1, 2, 3, span=4), r"`span` must be odd, got 4"),
         (
-            lambda: Stcnn(PixelNorm(*GREY), (4, 5)),
+            lambda: Stcnn(PixelNorm(*GRAY), (4, 5)),
             r"`kernels` must be as many as `channels`, got \(5, 5, 3\) and \(4, 5\)",
         ),
-        (lambda: Stcnn(PixelNorm(*GREY), size=(14, 30)), r"`size` must be at least 15 pixels each way, got \(14, 30\)"),
+        (lambda: Stcnn(PixelNorm(*GRAY), size=(14, 30)), r"`size` must be at least 15 pixels each way, got \(14, 30\)"),
         (lambda: ConvSubsampling(3, 3, kernel=2), r"`kernel` must be odd, got 2"),
         (lambda: FrameStacking(3, stride=0), r"`stack`, `stride` must be at least 1, got 1, 0"),
         (lambda: FrameStacking(3, stack=0), r"`stack`, `stride` must be at least 1, got 0, 1"),
@@ -335,4 +335,4 @@ def test_what_cannot_be_is_refused(make, message):
 
 
 def test_fifteen_pixels_are_enough():
-    assert Stcnn(PixelNorm(*GREY), size=(15, 15))(torch.rand(1, 1, 1, 15, 15), torch.tensor([1]))[0].shape == (1, 1, 96)
+    assert Stcnn(PixelNorm(*GRAY), size=(15, 15))(torch.rand(1, 1, 1, 15, 15), torch.tensor([1]))[0].shape == (1, 1, 96)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqkit.nn.bilinear import CompactBilinear, l2_normalise, signed_sqrt
-from seqkit.nn.fusion import MFB, MLB, MUTAN, Compact, Concat, FullBilinear, Kind, Product, Sum, make_fusion
+from seqkit.nn.bilinear import CompactBilinear, l2_normalize, signed_sqrt
+from seqkit.nn.fusion import MFB, MLB, MUTAN, CompactBilinearFusion, ConcatFusion, BilinearFusion, FusionKind, ProductFusion, SumFusion, make_fusion
 
 D1, D2 = 6, 5
 ROWS = {  # every row by name: kind, width, layers
@@ -39,7 +39,7 @@ def draw(*shape: int) -> Tensor:
 
 
 def test_every_kind_has_its_row() -> None:
-    assert {kind for kind, _, _ in ROWS.values()} == set(get_args(Kind))
+    assert {kind for kind, _, _ in ROWS.values()} == set(get_args(FusionKind))
 
 
 @every_row
@@ -111,7 +111,7 @@ def test_wrong_widths_raise(row: str, place: str, width: int) -> None:
         make(row)(**inputs)
 
 
-@pytest.mark.parametrize("fusion", [Sum(4, 4, 4), Product(4, 4, 4), Concat(4, 4, 8)])
+@pytest.mark.parametrize("fusion", [SumFusion(4, 4, 4), ProductFusion(4, 4, 4), ConcatFusion(4, 4, 8)])
 def test_a_width_that_would_broadcast_is_refused(fusion: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"`second` must be \(\.\.\., 4\), got \(2, 1\)"):
         fusion(torch.zeros(2, 4), torch.zeros(2, 1))
@@ -121,7 +121,7 @@ def test_a_width_that_would_broadcast_is_refused(fusion: nn.Module) -> None:
 
 def test_plain_rows_have_no_parameters() -> None:
     x, y = draw(3, 4), draw(3, 4) + 1
-    for fusion, want in ((Sum(4, 4, 4), x + y), (Product(4, 4, 4), x * y), (Concat(4, 4, 8), torch.cat([x, y], -1))):
+    for fusion, want in ((SumFusion(4, 4, 4), x + y), (ProductFusion(4, 4, 4), x * y), (ConcatFusion(4, 4, 8), torch.cat([x, y], -1))):
         assert not list(fusion.parameters())
         assert torch.equal(fusion(x, y), want)
 
@@ -136,7 +136,7 @@ def test_sum_and_product_of_mapped_inputs() -> None:
 @pytest.mark.parametrize(
     "kind,meet", [("sum", torch.add), ("product", torch.mul), ("concat", lambda x, y: torch.cat([x, y], -1))]
 )
-def test_layers_are_linear_and_relu(kind: Kind, meet: object) -> None:
+def test_layers_are_linear_and_relu(kind: FusionKind, meet: object) -> None:
     """Inputs of one width meet as they are; every layer is `dim` wide, and rectified."""
     torch.manual_seed(0)
     fusion, x, y = make_fusion(kind, 4, 4, 7, layers=3).double(), draw(5, 4), draw(5, 4) + 1
@@ -151,18 +151,18 @@ def test_layers_are_linear_and_relu(kind: Kind, meet: object) -> None:
 
 @pytest.mark.parametrize("kind", ["sum", "product", "concat"])
 @pytest.mark.parametrize("layers", [0, 1, 3])
-def test_every_layer_has_its_dropout(kind: Kind, layers: int) -> None:
+def test_every_layer_has_its_dropout(kind: FusionKind, layers: int) -> None:
     parts = list(make_fusion(kind, 4, 4, 4 if kind != "concat" else 8, layers=layers, dropout=0.3).layers)
     assert [part.p for part in parts if isinstance(part, nn.Dropout)] == [0.3] * max(layers, 1)
     assert sum(isinstance(part, nn.ReLU) for part in parts) == layers
 
 
 def unit_root(x: Tensor) -> Tensor:
-    return l2_normalise(signed_sqrt(x))
+    return l2_normalize(signed_sqrt(x))
 
 
 def test_full_bilinear_is_the_outer_product_of_the_maps() -> None:
-    fusion, x, y = FullBilinear(D1, D2, first_map=3, second_map=4).double(), draw(2, D1), draw(2, D2)
+    fusion, x, y = BilinearFusion(D1, D2, first_map=3, second_map=4).double(), draw(2, D1), draw(2, D2)
     one, other = fusion.first(x), fusion.second(y)
     outer = torch.stack([one[:, i] * other[:, j] for i in range(3) for j in range(4)], -1)
     assert fusion.dim == 12
@@ -170,7 +170,7 @@ def test_full_bilinear_is_the_outer_product_of_the_maps() -> None:
 
 
 def test_bilinear_by_default_is_the_papers() -> None:
-    assert FullBilinear(D1, D2).dim == 16384
+    assert BilinearFusion(D1, D2).dim == 16384
     for dim, maps in ((16384, (128, 128)), (16000, (125, 128)), (8, (2, 4))):
         fusion = make_fusion("bilinear", D1, D2, dim)
         assert (fusion.first.out_features, fusion.second.out_features) == maps
@@ -181,7 +181,7 @@ def test_compact_is_compact_bilinear_pooling() -> None:
     for seed in (0, 3):
         pool = CompactBilinear((D1, D2), 12, seed=seed)
         torch.testing.assert_close(make("compact", seed=seed)(x, y), unit_root(pool(x, y)))
-    assert Compact(D1, D2).dim == 16000
+    assert CompactBilinearFusion(D1, D2).dim == 16000
 
 
 def test_mlb_is_the_product_of_tanhs() -> None:
@@ -198,7 +198,7 @@ def test_mutan_is_a_sum_over_the_rank() -> None:
     torch.testing.assert_close(fusion(x, y), sum((q @ M.T) * (w @ N.T) for M, N in slices))
 
 
-def test_mfb_sums_neighbours_of_the_product() -> None:
+def test_mfb_sums_neighbors_of_the_product() -> None:
     fusion, x, y = MFB(D1, D2, 7, rank=3).double(), draw(2, D1), draw(2, D2)
     product = fusion.first(x) * fusion.second(y)
     pooled = torch.stack([product[:, 3 * i : 3 * i + 3].sum(-1) for i in range(7)], -1)

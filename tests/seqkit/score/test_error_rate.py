@@ -1,4 +1,4 @@
-"""Error rates against jiwer, against a plain dynamic programme, and where the definition leaves a choice."""
+"""Error rates against jiwer, against a plain dynamic program, and where the definition leaves a choice."""
 
 from importlib import metadata
 

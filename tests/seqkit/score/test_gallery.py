@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from seqkit.score.gallery import SIDE, choose, thumbnail
-from seqkit.score.report import Evaluated, Provenance, write_report
+from seqkit.score.report import Provenance, ScoredItem, write_report
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 40, 100])
@@ -38,7 +38,7 @@ def test_a_report_about_pictures_shows_them_in_place_of_alignments(tmp_path: Pat
     items = []
     for n, said in enumerate(["a dog runs", "a <cat> sits", "nothing like it"]):
         Image.new("RGB", (40, 40), (80 * n, 0, 0)).save(tmp_path / f"{n}.png")
-        items.append(Evaluated(f"i{n}", ["a dog runs", "a <dog> ran"], said, image=tmp_path / f"{n}.png"))
+        items.append(ScoredItem(f"i{n}", ["a dog runs", "a <dog> ran"], said, image=tmp_path / f"{n}.png"))
     about = Provenance("captioning", "val", None, "cpu", {"beam": 1, "seconds": 1.0})
     write_report(tmp_path / "out", items, ["bleu1"], about)
     page = (tmp_path / "out" / "report.html").read_text()

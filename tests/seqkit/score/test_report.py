@@ -12,13 +12,13 @@ import pytest
 from seqkit.errors import InputError
 from seqkit.score.evaluate import scores_with_intervals, statistics
 from seqkit.score.metric import TextOptions
-from seqkit.score.report import Evaluated, Provenance, commit, format_table, has_loop, versions, write_report
+from seqkit.score.report import Provenance, ScoredItem, commit, format_table, has_loop, versions, write_report
 
 ITEMS = [
-    Evaluated("a1", ["the cat sat on the mat"], "the cat sat on the mat", -1.5, -0.25),
-    Evaluated("b2", ["a dog runs", "the dog is running"], "a dog <b>sleeps</b> & runs", -9.0, -2.0, cut=True),
-    Evaluated("c3", ["日本語 です"], "です です です です", float("-inf"), None),
-    Evaluated("d4", ["one two three <four> five"], "one two three five", -3.0, -1.0),
+    ScoredItem("a1", ["the cat sat on the mat"], "the cat sat on the mat", -1.5, -0.25),
+    ScoredItem("b2", ["a dog runs", "the dog is running"], "a dog <b>sleeps</b> & runs", -9.0, -2.0, cut=True),
+    ScoredItem("c3", ["日本語 です"], "です です です です", float("-inf"), None),
+    ScoredItem("d4", ["one two three <four> five"], "one two three five", -3.0, -1.0),
 ]
 ABOUT = Provenance("translation", "test_2016", None, "cpu", {"beam": 5, "seconds": 8.0})
 
@@ -105,7 +105,7 @@ def test_conditions_bring_hypotheses_of_their_own(tmp_path: Path) -> None:
 
 
 def test_text_options_reach_figures_signature_and_page(tmp_path: Path) -> None:
-    items = [Evaluated("a", ["The End."], "the end")]
+    items = [ScoredItem("a", ["The End."], "the end")]
     report = written(tmp_path, items=items, options=TextOptions(lowercase=True, punctuation=False))
     assert report["metrics"]["wer"]["value"] == 0.0 and "case:lc" in report["metrics"]["wer"]["signature"]
     assert '<td class="text" dir="auto">the end</td>' in (tmp_path / "report.html").read_text()
@@ -141,12 +141,12 @@ def test_the_page_needs_nothing_but_itself_and_shows_the_worst_items_first(tmp_p
 
 
 def test_character_alignments_where_characters_are_scored(tmp_path: Path) -> None:
-    write_report(tmp_path, [Evaluated("a", ["abc"], "abd")], ["cer"], ABOUT)
+    write_report(tmp_path, [ScoredItem("a", ["abc"], "abd")], ["cer"], ABOUT)
     assert "ab<del>c</del><ins>d</ins>" in (tmp_path / "report.html").read_text()
 
 
 def test_better_is_higher_for_bleu_when_the_worst_are_sought(tmp_path: Path) -> None:
-    items = [Evaluated("right", ["a b c d e"], "a b c d e"), Evaluated("wrong", ["a b c d e"], "a b x y z")]
+    items = [ScoredItem("right", ["a b c d e"], "a b c d e"), ScoredItem("wrong", ["a b c d e"], "a b x y z")]
     write_report(tmp_path, items, ["bleu"], ABOUT)
     page = (tmp_path / "report.html").read_text()
     assert page.index("wrong") < page.index("right</code>")

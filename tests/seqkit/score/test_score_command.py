@@ -13,7 +13,7 @@ from seqkit.errors import InputError
 from seqkit.score.command import add_arguments, run
 from seqkit.score.metric import TextOptions
 from seqkit.score.read_texts import FORMATS, read_corpus
-from seqkit.score.report import Evaluated, Provenance, write_report
+from seqkit.score.report import Provenance, ScoredItem, write_report
 from seqkit.score.terminal import side_by_side
 from tests.seqkit.score.test_wups import WORLD, write_dictionary
 
@@ -168,7 +168,7 @@ def test_json_lines_are_matched_by_id_with_any_number_of_references(
 
 
 def test_an_evaluation_is_scored_again_from_its_own_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    items = [Evaluated("n1", ["a b c d e"], "a b c d\u2028e"), Evaluated("n2", ["f g", "h"], "f")]
+    items = [ScoredItem("n1", ["a b c d e"], "a b c d\u2028e"), ScoredItem("n2", ["f g", "h"], "f")]
     report = write_report(tmp_path, items, ["wer", "bleu"], Provenance("r", "test", None, "cpu", {}))
     own = tmp_path / "hypotheses.jsonl"
     assert as_json(capsys, "--metric", "wer,bleu", own, own)["systems"][0]["metrics"] == report["metrics"]
@@ -248,13 +248,13 @@ def test_boxes_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_a_report_takes_answers_and_boxes(tmp_path: Path) -> None:
     folder, options = tmp_path / "dict", TextOptions(vqa_script="2016", wordnet=tmp_path / "dict")
     write_dictionary(folder, WORLD)
-    items = [Evaluated("q1", ["dog"] * 10, "dogs"), Evaluated("q2", ["cat"] * 9 + ["dog"], "Cat")]
+    items = [ScoredItem("q1", ["dog"] * 10, "dogs"), ScoredItem("q2", ["cat"] * 9 + ["dog"], "Cat")]
     names = ["vqa_accuracy", "accuracy", "wups_0.9", "wups_0.0"]
     by = {"answers": ["single", "list"]}
     report = write_report(tmp_path, items, names, Provenance("r", "test", None, "cpu", {}), by=by, options=options)
     assert [report["metrics"][name]["value"] for name in names] == [50, 0, 100, 100]
     assert report["by"]["answers"]["list"]["vqa_accuracy"]["value"] == 100
-    boxes = [Evaluated("b", ["0 0 1 1"], "0 0 1 1"), Evaluated("c", ["0 0 1 1"], "")]
+    boxes = [ScoredItem("b", ["0 0 1 1"], "0 0 1 1"), ScoredItem("c", ["0 0 1 1"], "")]
     report = write_report(tmp_path, boxes, ["iou_0.5"], Provenance("r", "test", None, "cpu", {}))
     assert report["metrics"]["iou_0.5"]["value"] == 50 and "iou_0.5" in (tmp_path / "report.html").read_text()
 

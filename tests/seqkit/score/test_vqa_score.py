@@ -12,7 +12,7 @@ from seqkit.errors import InputError
 from seqkit.score import vqa
 from seqkit.score.evaluate import corpus_scores, scores_with_intervals, statistics, worst_first
 from seqkit.score.metric import TextOptions
-from seqkit.score.vqa import SCRIPTS, consensus, normalise_answer, parts, soft_scores
+from seqkit.score.vqa import SCRIPTS, consensus, normalize_answer, parts, soft_scores
 
 OLD = TextOptions(vqa_script="2016")
 WORDS = [
@@ -78,11 +78,11 @@ def text(draw: random.Random) -> str:
     return made + "." * draw.choice([0, 0, 0, 0, 0, 31, 32, 40])
 
 
-def test_normalising_is_the_rules_read_plainly() -> None:
+def test_normalizing_is_the_rules_read_plainly() -> None:
     draw = random.Random(0)
     for _ in range(3000):
         answer = text(draw)
-        assert normalise_answer(answer) == plainly(answer), repr(answer)
+        assert normalize_answer(answer) == plainly(answer), repr(answer)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_normalising_is_the_rules_read_plainly() -> None:
         ("were", "were"),
     ],
 )
-def test_normalising_has_the_scripts_quirks(answer: str, normal: str) -> None:
-    assert normalise_answer(answer) == normal
+def test_normalizing_has_the_scripts_quirks(answer: str, normal: str) -> None:
+    assert normalize_answer(answer) == normal
 
 
 def test_every_contraction_of_the_script_is_known_and_no_other() -> None:
@@ -176,8 +176,8 @@ def test_each_person_is_left_out_in_turn() -> None:
 def test_published_examples() -> None:
     answers = ["yes"] * 8 + ["no"] * 2
     assert consensus(answers, "no") == pytest.approx(0.6) and consensus(answers, "yes") == 1
-    three = ["blue"] * 3 + [f"colour {n}" for n in range(7)]
-    assert consensus(three, "blue") == pytest.approx(0.9) and consensus(three, "colour 3") == pytest.approx(0.3)
+    three = ["blue"] * 3 + [f"color {n}" for n in range(7)]
+    assert consensus(three, "blue") == pytest.approx(0.9) and consensus(three, "color 3") == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_the_order_of_people_makes_no_difference() -> None:
         answers = [text(draw) for _ in range(3)] * 3
         shuffled = draw.sample(answers, len(answers))
         for script in SCRIPTS:
-            hypothesis = draw.choice([answers[0], text(draw), normalise_answer(answers[1])])
+            hypothesis = draw.choice([answers[0], text(draw), normalize_answer(answers[1])])
             assert consensus(shuffled, hypothesis, script) == pytest.approx(consensus(answers, hypothesis, script))
 
 

@@ -14,7 +14,7 @@ from seqkit.score.evaluate import corpus_scores, scores_with_intervals, statisti
 from seqkit.score.metric import TextOptions
 from seqkit.score.wups import Dictionary, read_dictionary, wups
 
-HEAD = "  1 A licence\n  2 WordNet 9.7 Copyright 2026 by nobody.\n"
+HEAD = "  1 A license\n  2 WordNet 9.7 Copyright 2026 by nobody.\n"
 
 
 class Synset(NamedTuple):
@@ -190,7 +190,7 @@ def test_an_irregular_plural_is_no_regular_one(tmp_path: Path) -> None:
 def test_a_synset_may_have_many_words(tmp_path: Path) -> None:
     synonyms = [f"word{n}" for n in range(17)]  # their number is written in hexadecimal
     offsets = write_dictionary(tmp_path, [Synset(["top"]), Synset(synonyms[:12], [0]), Synset(synonyms, [1])])
-    assert set(Dictionary(tmp_path).above(offsets[2]).ways) == set(offsets)
+    assert set(Dictionary(tmp_path).hypernyms(offsets[2]).ways) == set(offsets)
 
 
 def test_a_word_that_is_also_a_plural_has_the_synsets_of_both(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         damaged(tmp_path, "index.noun", line, f"{line}99999999\ndogg ").word_similarity("dog", "cat")
     inside = write_dictionary(tmp_path, WORLD)[6] + 1
     with pytest.raises(InputError, match=rf"{belongs} at byte {inside}"):
-        Dictionary(tmp_path).above(inside)
+        Dictionary(tmp_path).hypernyms(inside)
 
 
 @pytest.mark.parametrize("line", ["dog", "dog n x", "dog n 0 2", "dog n 1 2 @ ~ 1 0 here"])

@@ -13,7 +13,7 @@ from torch import nn
 
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, state
-from seqkit.train.average import Average
+from seqkit.train.average import WeightAverage
 from tests.tiny_training import Tiny, differences, forked
 
 
@@ -90,10 +90,10 @@ def test_a_part_of_a_run_is_what_another_model_begins_with(tmp_path: Path) -> No
     source = nn.ModuleDict({"eye": nn.Linear(2, 3), "eyelid": nn.Linear(2, 3)})
     write(tmp_path / "run" / "last", source)
     eye = nn.Linear(2, 3)
-    checkpoint.load_weights(eye, checkpoint.best_of(tmp_path / "run"), part="eye")
+    checkpoint.load_weights(eye, checkpoint.best_checkpoint(tmp_path / "run"), submodule="eye")
     assert torch.equal(eye.weight, source["eye"].weight) and torch.equal(eye.bias, source["eye"].bias)
     with pytest.raises(InputError, match=r"last: must hold the weights of this ear, got not in the file: weight, bias"):
-        checkpoint.load_weights(eye, tmp_path / "run" / "last", part="ear")
+        checkpoint.load_weights(eye, tmp_path / "run" / "last", submodule="ear")
 
 
 def test_errors_name_the_folder_and_the_weights(tmp_path: Path) -> None:
@@ -160,42 +160,42 @@ def test_random_states_come_back(tmp_path: Path) -> None:
         return [random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(), torch.rand(1).item()]
 
     cpu = torch.device("cpu")
-    state.seed(3)
+    state.seed_all(3)
     draw()  # numpy and python now hold back the second half of a pair of normal numbers
-    torch.save(state.random_state(cpu), tmp_path / "random.pt")
+    torch.save(state.get_rng_state(cpu), tmp_path / "random.pt")
     first = draw()
     draw()
-    state.set_random_state(torch.load(tmp_path / "random.pt", weights_only=True), cpu)
+    state.set_rng_state(torch.load(tmp_path / "random.pt", weights_only=True), cpu)
     assert draw() == first
-    state.seed(3)
+    state.seed_all(3)
     draw()
     assert draw() == first
 
 
 def test_moving_average_is_the_sum_it_stands_for() -> None:
     model, ema, steps = nn.Linear(2, 2).double(), 0.7, 30
-    average, want = Average(model, ema=ema), model.weight.detach().clone()
+    average, want = WeightAverage(model, ema_decay=ema), model.weight.detach().clone()
     for step in range(1, steps + 1):
         with torch.no_grad():
             model.weight.normal_()
-        average.follow(step)
+        average.update(step)
         decay = min(ema, (1 + step) / (10 + step))
         want = decay * want + (1 - decay) * model.weight.detach()
     own = model.weight.detach().clone()
-    with average.swapped():
+    with average.applied():
         torch.testing.assert_close(model.weight.detach(), want)
     assert torch.equal(model.weight.detach(), own)
 
 
 def test_mean_of_the_latest_weights() -> None:
     model = nn.Linear(2, 2).double()
-    average, seen = Average(model, last=3), []
+    average, seen = WeightAverage(model, average_last=3), []
     for count in range(1, 6):
         with torch.no_grad():
             model.weight.normal_()
         seen.append(model.weight.detach().clone())
-        average.keep()
-        with pytest.raises(KeyError), average.swapped():
+        average.snapshot()
+        with pytest.raises(KeyError), average.applied():
             torch.testing.assert_close(model.weight.detach(), torch.stack(seen[-3:]).mean(0))
             raise KeyError  # whatever happens within, the weights come back
         assert torch.equal(model.weight.detach(), seen[-1])
@@ -204,9 +204,9 @@ def test_mean_of_the_latest_weights() -> None:
 
 def test_no_average_is_the_weights_themselves() -> None:
     model = Tiny()
-    average = Average(model)
-    average.follow(1)
-    with average.swapped():
+    average = WeightAverage(model)
+    average.update(1)
+    with average.applied():
         assert differences(model.state_dict(), Tiny().state_dict()) == []
     assert average.state_dict() == []
 

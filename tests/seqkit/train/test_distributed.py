@@ -70,15 +70,23 @@ def test_messages_between_processes() -> None:
     assert together(2, work) == [0, 0]
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, accumulate: int) -> None:
-    def plan(accumulate: int) -> TrainingConfig:
+@pytest.mark.parametrize("grad_accumulation", [1, 2])
+def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, grad_accumulation: int) -> None:
+    def make_config(grad_accumulation: int) -> TrainingConfig:
         return TrainingConfig(
-            optimizer="sgd", learning_rate=0.5, steps=9, clip=0.3, log_every=2, accumulate=accumulate, ema=0.5
+            optimizer="sgd",
+            learning_rate=0.5,
+            steps=9,
+            max_grad_norm=0.3,
+            log_every=2,
+            grad_accumulation=grad_accumulation,
+            ema_decay=0.5,
         )
 
-    assert together(2, lambda rank: train(tmp_path / "two", plan(accumulate), dropout=0, seed=rank) and None) == [0, 0]
-    train(tmp_path / "one", plan(2 * accumulate), dropout=0)
+    assert together(
+        2, lambda rank: train(tmp_path / "two", make_config(grad_accumulation), dropout=0, seed=rank) and None
+    ) == [0, 0]
+    train(tmp_path / "one", make_config(2 * grad_accumulation), dropout=0)
     one, two = (checkpoint.read_weights(tmp_path / name / "best") for name in ("one", "two"))
     one.pop("steps"), two.pop("steps")  # counts forward passes, of which each process does half
     torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
@@ -87,7 +95,7 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, accumulate
 
 
 def test_two_processes_resume_as_if_never_stopped(tmp_path: Path) -> None:
-    plan = TrainingConfig(steps=9, learning_rate=0.02, log_every=2, validate_every=4, ema=0.5)
+    config = TrainingConfig(steps=9, learning_rate=0.02, log_every=2, validate_every=4, ema_decay=0.5)
 
     def stopped(rank: int) -> None:
         def hook(step: int) -> None:
@@ -95,20 +103,22 @@ def test_two_processes_resume_as_if_never_stopped(tmp_path: Path) -> None:
             if rank == 1 and step == 5:  # one of them is told; both must stop at the same step
                 signal.raise_signal(signal.SIGTERM)
 
-        ending = train(tmp_path / "cut", plan, hook=hook)[1]
+        ending = train(tmp_path / "cut", config, hook=hook)[1]
         assert (ending.ending, ending.progress.step) == ("interrupted", 6)
 
-    assert together(2, lambda rank: train(tmp_path / "whole", plan) and None) == [0, 0]
+    assert together(2, lambda rank: train(tmp_path / "whole", config) and None) == [0, 0]
     assert together(2, stopped) == [0, 0]
-    assert train_alone(tmp_path / "cut", plan) == "must be resumed by 2 processes, got 1"
-    assert together(2, lambda rank: train(tmp_path / "cut", plan, resume=True) and None) == [0, 0]
+    assert train_alone(tmp_path / "cut", config) == "must be resumed by 2 processes, got 1"
+    assert together(2, lambda rank: train(tmp_path / "cut", config, resume=True) and None) == [0, 0]
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "cut")) == []
     assert (tmp_path / "seed0").read_text() != (tmp_path / "seed1").read_text()  # each has dropout of its own
 
 
 def test_every_batch_goes_to_one_process(tmp_path: Path) -> None:
     def work(rank: int) -> None:
-        stream = batches(Data(order, lambda some, epoch: iter(some)), TrainingConfig(accumulate=2), Progress(batch=1))
+        stream = batches(
+            Data(order, lambda some, epoch: iter(some)), TrainingConfig(grad_accumulation=2), Progress(batch=1)
+        )
         shares = [share for _, share in (next(stream), next(stream))]  # 7 batches, the first behind us
         dealt = order(0)
         assert shares == [[dealt[1 + rank], dealt[3 + rank]], [dealt[5 + rank]]]
@@ -116,9 +126,9 @@ def test_every_batch_goes_to_one_process(tmp_path: Path) -> None:
     assert together(2, work) == [0, 0]
 
 
-def train_alone(folder: Path, plan: TrainingConfig) -> str:
+def train_alone(folder: Path, config: TrainingConfig) -> str:
     with pytest.raises(ValueError, match="must be resumed by") as error:
-        train(folder, plan, resume=True)
+        train(folder, config, resume=True)
     return str(error.value).split(": ")[-1]
 
 
@@ -130,7 +140,7 @@ def test_parameters_that_took_no_part_do_not_stop_the_others() -> None:
 
 
 def test_torchrun_runs_the_same_command(tmp_path: Path) -> None:
-    plan = {"steps": 5, "learning_rate": 0.5, "optimizer": "sgd", "log_every": 1}
+    config = {"steps": 5, "learning_rate": 0.5, "optimizer": "sgd", "log_every": 1}
     root = Path(__file__).parents[3]
     script = root / "tests" / "tiny_training.py"
     command = [
@@ -143,7 +153,7 @@ def test_torchrun_runs_the_same_command(tmp_path: Path) -> None:
         str(free_port()),
         str(script),
         str(tmp_path / "two"),
-        json.dumps(plan),
+        json.dumps(config),
         "0",
     ]
     result = subprocess.run(
@@ -155,6 +165,6 @@ def test_torchrun_runs_the_same_command(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("starts afresh") == 1  # the second process is silent
-    train(tmp_path / "one", TrainingConfig(**(plan | {"accumulate": 2})), dropout=0)  # type: ignore[arg-type]
+    train(tmp_path / "one", TrainingConfig(**(config | {"grad_accumulation": 2})), dropout=0)  # type: ignore[arg-type]
     losses = [[row["loss"] for row in rows_of(tmp_path / name) if "loss" in row] for name in ("one", "two")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -20,8 +20,8 @@ from torch import nn
 from seqkit.data.batch import Data
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, loop, state
-from seqkit.train.average import Average
-from seqkit.train.log import Log, duration
+from seqkit.train.average import WeightAverage
+from seqkit.train.log import Log, format_duration
 from seqkit.train.loop import RunFolder, TrainingConfig, fit
 from seqkit.train.optimizer import make_optimizer
 from seqkit.train.schedule import Horizon
@@ -44,11 +44,13 @@ from tests.tiny_training import (
 QUICK = {"learning_rate": 0.02, "log_every": 4}
 
 
-@pytest.mark.parametrize("accumulate", [2, 3])
-def test_accumulating_k_batches_of_n_is_one_of_kn(tmp_path: Path, accumulate: int) -> None:
-    plan = TrainingConfig(optimizer="sgd", learning_rate=0.5, steps=8, clip=0.3)
-    whole, _ = train(tmp_path / "one", plan, dropout=0, rows=4 * accumulate)
-    parts, _ = train(tmp_path / "many", TrainingConfig(**(plan.__dict__ | {"accumulate": accumulate})), dropout=0)
+@pytest.mark.parametrize("grad_accumulation", [2, 3])
+def test_accumulating_k_batches_of_n_is_one_of_kn(tmp_path: Path, grad_accumulation: int) -> None:
+    config = TrainingConfig(optimizer="sgd", learning_rate=0.5, steps=8, max_grad_norm=0.3)
+    whole, _ = train(tmp_path / "one", config, dropout=0, rows=4 * grad_accumulation)
+    parts, _ = train(
+        tmp_path / "many", TrainingConfig(**(config.__dict__ | {"grad_accumulation": grad_accumulation})), dropout=0
+    )
     for one, many in zip(whole.parameters(), parts.parameters(), strict=True):
         torch.testing.assert_close(one, many, rtol=1e-5, atol=1e-6)
     for one, many in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "many"), strict=True):
@@ -56,17 +58,17 @@ def test_accumulating_k_batches_of_n_is_one_of_kn(tmp_path: Path, accumulate: in
         assert one.get("loss", 0) == pytest.approx(many.get("loss", 0), rel=1e-5)
 
 
-@pytest.mark.parametrize("clip", [0.05, 50.0, 0.0])
-def test_one_step_is_the_mean_gradient_clipped(tmp_path: Path, clip: float) -> None:
+@pytest.mark.parametrize("max_grad_norm", [0.05, 50.0, 0.0])
+def test_one_step_is_the_mean_gradient_clipped(tmp_path: Path, max_grad_norm: float) -> None:
     model, twin, (batch,) = Tiny(0.0), Tiny(0.0), make_data().load(order(0)[:1], 0)
     total, count = make_loss(twin, noisy=False)(batch, 0)
     (total / count).backward()
-    norm = nn.utils.clip_grad_norm_(twin.parameters(), clip or math.inf)
+    norm = nn.utils.clip_grad_norm_(twin.parameters(), max_grad_norm or math.inf)
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter -= 0.5 * parameter.grad
-    plan = TrainingConfig(optimizer="sgd", learning_rate=0.5, steps=1, clip=clip, log_every=1)
-    fit(model, make_loss(model, noisy=False), make_data(), make_validate(model), plan, RunFolder(tmp_path))
+    config = TrainingConfig(optimizer="sgd", learning_rate=0.5, steps=1, max_grad_norm=max_grad_norm, log_every=1)
+    fit(model, make_loss(model, noisy=False), make_data(), make_validate(model), config, RunFolder(tmp_path))
     for one, other in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(one, other)
     row = rows_of(tmp_path)[0]
@@ -80,15 +82,15 @@ def test_it_learns(tmp_path: Path) -> None:
 
 
 def test_every_epoch_is_fed_whole_and_resumed_by_slicing() -> None:
-    data, plan = Data(order, lambda batches, epoch: iter(batches)), TrainingConfig(accumulate=2)  # type: ignore[arg-type]
-    assert measure_horizon(data, TrainingConfig(accumulate=2, epochs=2.5)) == Horizon(10, 4)
-    stream = batches(data, plan, Progress())
+    data, config = Data(order, lambda batches, epoch: iter(batches)), TrainingConfig(grad_accumulation=2)  # type: ignore[arg-type]
+    assert measure_horizon(data, TrainingConfig(grad_accumulation=2, epochs=2.5)) == Horizon(10, 4)
+    stream = batches(data, config, Progress())
     steps = [next(stream) for _ in range(8)]
     assert [after for after, _ in steps[:5]] == [(0, 2), (0, 4), (0, 6), (1, 0), (1, 2)]
     assert [batch for _, batches in steps for batch in batches] == order(0) + order(1)
     assert sorted(item for batch in order(1) for item in batch) == list(range(ITEMS))
     for number, ((epoch, first), _) in enumerate(steps[:-1]):
-        assert next(batches(data, plan, Progress(epoch=epoch, batch=first))) == steps[number + 1]
+        assert next(batches(data, config, Progress(epoch=epoch, batch=first))) == steps[number + 1]
 
 
 def test_no_data_is_an_error(tmp_path: Path) -> None:
@@ -105,12 +107,12 @@ def test_how_often_it_validates_changes_nothing_in_training(tmp_path: Path) -> N
     assert differences(often.state_dict(), seldom.state_dict()) == []
 
 
-@pytest.mark.parametrize("average", [{}, {"ema": 0.9}, {"last": 2}])
-@pytest.mark.parametrize("goal", ["min", "max"])
-def test_best_holds_the_very_weights_that_were_validated(tmp_path: Path, average: dict[str, Any], goal: Any) -> None:
-    train(tmp_path, TrainingConfig(steps=20, validate_every=2, goal=goal, **average, **QUICK))
+@pytest.mark.parametrize("average", [{}, {"ema_decay": 0.9}, {"average_last": 2}])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_best_holds_the_very_weights_that_were_validated(tmp_path: Path, average: dict[str, Any], mode: Any) -> None:
+    train(tmp_path, TrainingConfig(steps=20, validate_every=2, mode=mode, **average, **QUICK))
     scores = [row["validation"]["loss"] for row in rows_of(tmp_path) if "validation" in row]
-    wanted = min(scores) if goal == "min" else max(scores)
+    wanted = min(scores) if mode == "min" else max(scores)
     meta = checkpoint.read_meta(tmp_path / "best")
     assert meta["metrics"]["loss"] == wanted and meta["step"] == 2 * (scores.index(wanted) + 1)
     assert [row["best"] for row in rows_of(tmp_path) if "best" in row].count(True) >= 1
@@ -122,7 +124,7 @@ def test_best_holds_the_very_weights_that_were_validated(tmp_path: Path, average
 
 
 def test_best_holds_the_average_and_last_the_weights(tmp_path: Path) -> None:
-    model, _ = train(tmp_path, TrainingConfig(steps=1, ema=0.9, **QUICK))
+    model, _ = train(tmp_path, TrainingConfig(steps=1, ema_decay=0.9, **QUICK))
     decay = 2 / 11  # of the first step
     want = decay * Tiny().embed.weight + (1 - decay) * model.embed.weight
     torch.testing.assert_close(checkpoint.read_weights(tmp_path / "best")["embed.weight"], want.detach())
@@ -132,25 +134,25 @@ def test_best_holds_the_average_and_last_the_weights(tmp_path: Path) -> None:
 def test_frozen_weights_are_not_averaged() -> None:
     model = torch.nn.ModuleList([torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)])
     model[0].requires_grad_(False)
-    average = Average(model, ema=0.9)
+    average = WeightAverage(model, ema_decay=0.9)
     assert [weight.data_ptr() for weight in average.weights] == [weight.data_ptr() for weight in model[1].parameters()]
 
 
 def test_last_holds_the_raw_weights(tmp_path: Path) -> None:
-    model, _ = train(tmp_path, TrainingConfig(steps=5, ema=0.9, **QUICK))
+    model, _ = train(tmp_path, TrainingConfig(steps=5, ema_decay=0.9, **QUICK))
     assert differences(dict(model.state_dict()), checkpoint.read_weights(tmp_path / "last")) == []
 
 
 def test_a_run_is_not_overwritten_and_a_finished_one_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = TrainingConfig(steps=3, **QUICK)
-    assert train(tmp_path, plan, resume=True)[1].ending == "finished"
+    config = TrainingConfig(steps=3, **QUICK)
+    assert train(tmp_path, config, resume=True)[1].ending == "finished"
     assert "no checkpoint yet, so training starts afresh" in capsys.readouterr().err
     before = state_of(tmp_path)
     with pytest.raises(InputError, match="must be a new folder, got one that holds a run: --resume continues it"):
-        train(tmp_path, plan)
-    model, outcome = train(tmp_path, plan, resume=True)
+        train(tmp_path, config)
+    model, outcome = train(tmp_path, config, resume=True)
     assert outcome.ending == "already finished" and outcome.progress.step == 3
     assert "already finished at step 3" in capsys.readouterr().err
     assert differences(before, state_of(tmp_path)) == []
@@ -159,8 +161,8 @@ def test_a_run_is_not_overwritten_and_a_finished_one_says_so(
 
 def test_a_longer_budget_goes_on_and_another_plan_does_not(tmp_path: Path) -> None:
     train(tmp_path, TrainingConfig(steps=7, **QUICK))  # one epoch
-    with pytest.raises(InputError, match=r"`clip` must stay 1.0 to resume .*, got 2.0: leave it as it was"):
-        train(tmp_path, TrainingConfig(steps=8, clip=2.0, **QUICK), resume=True)
+    with pytest.raises(InputError, match=r"`max_grad_norm` must stay 1.0 to resume .*, got 2.0: leave it as it was"):
+        train(tmp_path, TrainingConfig(steps=8, max_grad_norm=2.0, **QUICK), resume=True)
     assert train(tmp_path, TrainingConfig(steps=14, **QUICK), resume=True)[1].progress.step == 14
     train(tmp_path / "whole", TrainingConfig(steps=14, **QUICK))
     ours, whole = state_of(tmp_path / "whole"), state_of(tmp_path)
@@ -238,14 +240,14 @@ def test_a_loss_that_is_not_finite_ends_before_it_reaches_a_checkpoint(tmp_path:
 def test_a_gradient_or_weight_that_is_not_finite_is_found_too(tmp_path: Path) -> None:
     model = nn.Linear(1, 1)
     data = Data(lambda epoch: [[0]], lambda batches, epoch: [torch.ones(1, 1) for _ in batches])
-    plan = TrainingConfig(optimizer="sgd", steps=2, log_every=9, checkpoint_every=1)
+    config = TrainingConfig(optimizer="sgd", steps=2, log_every=9, checkpoint_every=1)
     with pytest.raises(InputError, match="step 1: loss must be finite, got 0 over 1 tokens, gradient norm nan"):
         fit(
             model,
             lambda b, s: ((0 * model(b)).sqrt().sum(), 1),
             data,
             lambda: {},
-            plan,
+            config,
             RunFolder(tmp_path / "gradient"),
         )
     model, steep = nn.Linear(1, 1), TrainingConfig(optimizer="sgd", steps=2, learning_rate=1e39, checkpoint_every=1)
@@ -262,9 +264,9 @@ def test_a_batch_without_tokens_says_so(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_ends_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = TrainingConfig(steps=9, checkpoint_every=3, validate_every=4, **QUICK)
-    train(tmp_path / "whole", plan)
-    write, calls = state.write, []
+    config = TrainingConfig(steps=9, checkpoint_every=3, validate_every=4, **QUICK)
+    train(tmp_path / "whole", config)
+    write, calls = state.write_training_state, []
 
     def full(part: Path, *args: Any) -> None:
         calls.append(part)
@@ -273,12 +275,12 @@ def test_a_full_disk_ends_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(part, *args)
 
-    monkeypatch.setattr(state, "write", full)
+    monkeypatch.setattr(state, "write_training_state", full)
     with pytest.raises(InputError, match=r"disk must have room for checkpoints and log, got 'No space left on device'"):
-        train(tmp_path / "full", plan)
+        train(tmp_path / "full", config)
     assert checkpoint.read_meta(tmp_path / "full" / "last")["step"] == 3
     assert not list((tmp_path / "full").glob("*.part"))
-    train(tmp_path / "full", plan, resume=True)
+    train(tmp_path / "full", config, resume=True)
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "full")) == []
 
 
@@ -291,13 +293,13 @@ def test_other_errors_of_the_file_system_are_not_called_a_full_disk(tmp_path: Pa
 def test_patience_and_minutes_end_a_run(tmp_path: Path) -> None:
     model = Tiny()
     scores = iter([3.0, 2.0, 2.5, 2.0, 1.0])
-    plan = TrainingConfig(steps=50, validate_every=2, patience=2, **QUICK)
+    config = TrainingConfig(steps=50, validate_every=2, patience=2, **QUICK)
     run = RunFolder(tmp_path / "patience")
-    outcome = fit(model, make_loss(model), make_data(), lambda: {"loss": next(scores)}, plan, run)
+    outcome = fit(model, make_loss(model), make_data(), lambda: {"loss": next(scores)}, config, run)
     assert outcome.ending == "finished" and outcome.progress.scores == (3.0, 2.0, 2.5, 2.0)
     assert checkpoint.read_meta(tmp_path / "patience" / "best")["step"] == 4
-    assert train(tmp_path / "patience", plan, resume=True)[1].ending == "already finished"
-    short = TrainingConfig(steps=10**6, minutes=0.2 / 60, **QUICK)
+    assert train(tmp_path / "patience", config, resume=True)[1].ending == "already finished"
+    short = TrainingConfig(steps=10**6, max_minutes=0.2 / 60, **QUICK)
     outcome = train(tmp_path / "minutes", short)[1]
     assert outcome.ending == "finished" and 0 < outcome.progress.step < 10**6 and len(outcome.progress.scores) >= 1
     assert train(tmp_path / "minutes", short, resume=True)[1].ending == "already finished"
@@ -309,13 +311,13 @@ def test_checkpoints_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     found = []
 
     def hook(step: int) -> None:
-        last = checkpoint.find(tmp_path / "last")
+        last = checkpoint.find_checkpoint(tmp_path / "last")
         found.append(checkpoint.read_meta(last)["step"] if last else 0)
 
-    plan = TrainingConfig(steps=7, validate_every=100, checkpoint_minutes=1, **QUICK)
-    train(tmp_path, plan, hook=hook)
+    config = TrainingConfig(steps=7, validate_every=100, checkpoint_minutes=1, **QUICK)
+    train(tmp_path, config, hook=hook)
     assert found == [0, 0, 0, 3, 3, 3, 6]
-    train(tmp_path, TrainingConfig(**(plan.__dict__ | {"steps": 9})), resume=True)
+    train(tmp_path, TrainingConfig(**(config.__dict__ | {"steps": 9})), resume=True)
     assert checkpoint.read_meta(tmp_path / "last")["seconds"] == 9 * 25
 
 
@@ -327,15 +329,15 @@ def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:
 def test_an_optimizer_of_ones_own(tmp_path: Path) -> None:
     model = Tiny(0.0)
     before = model.embed.weight.detach().clone()
-    plan = TrainingConfig(steps=3, **QUICK)
+    config = TrainingConfig(steps=3, **QUICK)
     fit(
         model,
         make_loss(model),
         make_data(),
         make_validate(model),
-        plan,
+        config,
         RunFolder(tmp_path),
-        make_optimizer(model.rnn.parameters(), plan),
+        make_optimizer(model.rnn.parameters(), config),
     )
     assert torch.equal(model.embed.weight, before)
 
@@ -373,15 +375,15 @@ def test_the_log_says_what_share_of_the_time_no_batch_was_ready(
 def test_curves_hold_what_the_log_holds(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    plan = TrainingConfig(steps=12, validate_every=3, checkpoint_every=6, **(QUICK | {"log_every": 2}))
+    config = TrainingConfig(steps=12, validate_every=3, checkpoint_every=6, **(QUICK | {"log_every": 2}))
 
     def crash(step: int) -> None:
         if step == 11:
             raise ZeroDivisionError  # after rows that will be logged once more
 
     with pytest.raises(ZeroDivisionError):
-        train(tmp_path, plan, hook=crash)
-    train(tmp_path, plan, resume=True)
+        train(tmp_path, config, hook=crash)
+    train(tmp_path, config, resume=True)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     for name, kind in (("train/loss", "loss"), ("validation/accuracy", "validation")):
@@ -393,7 +395,7 @@ def test_curves_hold_what_the_log_holds(tmp_path: Path) -> None:
 
 def test_a_log_that_is_shorter_than_its_checkpoint_says_is_not_padded(tmp_path: Path) -> None:
     log = Log(tmp_path, length=100)
-    log.row({"step": 1})
+    log.write_row({"step": 1})
     assert log.length() == len((tmp_path / "log.jsonl").read_bytes()) == len('{"step": 1}\n')
     log.close()
 
@@ -403,23 +405,23 @@ def test_progress_on_a_terminal_and_elsewhere(
 ) -> None:
     log = Log(tmp_path)
     for text in ("one", "two"):
-        log.line(text)
-    log.line("three", keep=True)
+        log.show(text)
+    log.show("three", keep=True)
     assert capsys.readouterr().err == "one\nthree\n"
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     for text in ("one", "two"):
-        log.line(text)
+        log.show(text)
     assert capsys.readouterr().err == "\rone\x1b[K\rtwo\x1b[K"
     log.train([(6.0, 3, 1.0, 0.1), (2.0, 1, 3.0, 0.2)], Progress(2, 0, 2, 5.0), lambda seconds: 3723.0)
     line = capsys.readouterr().err
     assert "step 2, epoch 0: loss 2.0000, lr 0.2, " in line and "tokens/s, 0% waiting for data, 1:02:03 left" in line
     log.close()
-    assert duration(59.9) == "0:59" and duration(3600) == "1:00:00"
+    assert format_duration(59.9) == "0:59" and format_duration(3600) == "1:00:00"
 
 
 def test_bf16_and_float32_learn_alike(tmp_path: Path) -> None:
     low, high = (TrainingConfig(steps=30, learning_rate=0.02, precision=p) for p in ("bf16", "float32"))  # type: ignore[arg-type]
-    weights = [train(tmp_path / plan.precision, plan, dropout=0)[0].embed.weight for plan in (low, high)]
+    weights = [train(tmp_path / config.precision, config, dropout=0)[0].embed.weight for config in (low, high)]
     assert weights[0].dtype == torch.float32 and not torch.equal(*weights)
     torch.testing.assert_close(*weights, atol=0.05, rtol=0.05)
 
@@ -428,10 +430,17 @@ def test_bf16_and_float32_learn_alike(tmp_path: Path) -> None:
 def test_resume_on_a_gpu(tmp_path: Path) -> None:
     def run(folder: Path, **others: Any) -> nn.Module:
         model = Tiny().to("cuda")
-        fit(model, make_loss(model, **others), make_data(), lambda: {"loss": 0.0}, plan, RunFolder(folder, resume=True))
+        fit(
+            model,
+            make_loss(model, **others),
+            make_data(),
+            lambda: {"loss": 0.0},
+            config,
+            RunFolder(folder, resume=True),
+        )
         return model
 
-    plan = TrainingConfig(steps=13, ema=0.9, precision="bf16", **QUICK)
+    config = TrainingConfig(steps=13, ema_decay=0.9, precision="bf16", **QUICK)
     whole = run(tmp_path / "whole")
     run(tmp_path / "cut", hook=stop_at(5))
     assert differences(whole.state_dict(), run(tmp_path / "cut").state_dict()) == []

@@ -21,39 +21,39 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sgd": {"optimizer": "sgd", "momentum": 0.9},
     "adagrad": {"optimizer": "adagrad", "schedule": "inverse_sqrt", "warmup": 4},
     "adadelta": {"optimizer": "adadelta", "learning_rate": 1.0, "epsilon": 1e-6},
-    "rmsprop": {"optimizer": "rmsprop", "momentum": 0.5, "schedule": "halving", "decay_after": 1, "decay_every": 0.3},
-    "adam": {"optimizer": "adam", "ema": 0.8, "schedule": "cosine", "warmup": 3},
-    "adamw": {"optimizer": "adamw", "weight_decay": 0.1, "last": 3, "accumulate": 2},
-    "plateau": {"learning_rate": 0.3, "schedule": "plateau", "decay_patience": 0, "validate_every": 2},
+    "rmsprop": {"optimizer": "rmsprop", "momentum": 0.5, "schedule": "step", "step_after": 1, "step_every": 0.3},
+    "adam": {"optimizer": "adam", "ema_decay": 0.8, "schedule": "cosine", "warmup": 3},
+    "adamw": {"optimizer": "adamw", "weight_decay": 0.1, "average_last": 3, "grad_accumulation": 2},
+    "plateau": {"learning_rate": 0.3, "schedule": "plateau", "plateau_patience": 0, "validate_every": 2},
     "patience": {"optimizer": "sgd", "learning_rate": 8.0, "patience": 2, "validate_every": 2},
-    "bf16": {"precision": "bf16", "accumulate": 3},
+    "bf16": {"precision": "bf16", "grad_accumulation": 3},
 }
 
 
-def plan_of(variant: str) -> TrainingConfig:
+def config_of(variant: str) -> TrainingConfig:
     return TrainingConfig(**(BASE | VARIANTS[variant]))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_interrupted_and_resumed_equals_never_stopped(tmp_path: Path, variant: str) -> None:
-    plan = plan_of(variant)
-    whole, outcome = train(tmp_path / "whole", plan)
+    config = config_of(variant)
+    whole, outcome = train(tmp_path / "whole", config)
     assert outcome.ending == "finished"
     for number, stops in enumerate([(2,), (4,), (1, 6, 7)]):
         folder = tmp_path / str(number)
         for stop in stops:
-            ending = train(folder, plan, resume=True, hook=stop_at(stop))[1]
+            ending = train(folder, config, resume=True, hook=stop_at(stop))[1]
             assert (ending.ending, ending.progress.step) == ("interrupted", stop + 1)
-        model, _ = train(folder, plan, resume=True)
+        model, _ = train(folder, config, resume=True)
         assert differences(whole.state_dict(), model.state_dict()) == []
         assert differences(state_of(tmp_path / "whole"), state_of(folder)) == []
 
 
 def test_the_variants_reach_what_they_are_named_for(tmp_path: Path) -> None:
-    train(tmp_path / "plateau", plan_of("plateau"))
+    train(tmp_path / "plateau", config_of("plateau"))
     rates = [row["lr"] for row in rows_of(tmp_path / "plateau") if "lr" in row]
     assert rates[-1] < rates[0]
-    _, outcome = train(tmp_path / "patience", plan_of("patience"))
+    _, outcome = train(tmp_path / "patience", config_of("patience"))
     assert outcome.progress.step < 17
 
 
@@ -62,12 +62,12 @@ def test_crash_between_checkpoints_resumes_from_the_latest_and_cuts_the_log(tmp_
         if step == 9:
             raise ZeroDivisionError
 
-    plan = plan_of("adam")
-    train(tmp_path / "whole", plan)
+    config = config_of("adam")
+    train(tmp_path / "whole", config)
     with pytest.raises(ZeroDivisionError):
-        train(tmp_path / "crashed", plan, hook=crash)
+        train(tmp_path / "crashed", config, hook=crash)
     assert rows_of(tmp_path / "crashed")[-1]["step"] == 8  # a row that the checkpoint of step 5 does not know
-    train(tmp_path / "crashed", plan, resume=True)
+    train(tmp_path / "crashed", config, resume=True)
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "crashed")) == []
 
 
@@ -90,8 +90,8 @@ def die_at(count: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_killed_at_any_point_of_writing_a_checkpoint(tmp_path: Path) -> None:
-    plan = TrainingConfig(steps=3, learning_rate=0.02, log_every=1, checkpoint_every=2, ema=0.5)
-    train(tmp_path / "whole", plan)
+    config = TrainingConfig(steps=3, learning_rate=0.02, log_every=1, checkpoint_every=2, ema_decay=0.5)
+    train(tmp_path / "whole", config)
     want = state_of(tmp_path / "whole")
     for count in range(1, 200):
         folder = tmp_path / "killed"
@@ -99,18 +99,18 @@ def test_killed_at_any_point_of_writing_a_checkpoint(tmp_path: Path) -> None:
 
         def work(count: int = count, folder: Path = folder) -> None:
             die_at(count)
-            train(folder, plan)
+            train(folder, config)
 
         status = os.waitpid(forked(work), 0)[1]
         if status == 0:
             break
         assert os.WIFSIGNALED(status), "the child must die by the signal alone"
-        had = checkpoint.find(folder / "last")
+        had = checkpoint.find_checkpoint(folder / "last")
         if had:
             assert checkpoint.read_weights(folder / "last").keys() == {"steps"} | names()
             with pytest.raises(InputError, match="holds a run"):
-                train(folder, plan)
-        train(folder, plan, resume=True)
+                train(folder, config)
+        train(folder, config, resume=True)
         assert differences(want, state_of(folder)) == [], f"killed at operation {count}"
     assert 30 < count < 199  # both that checkpoints were written and that the run outlived the last of them
 
@@ -121,17 +121,20 @@ def names() -> set[str]:
     return {name for name, _ in Tiny().named_parameters(remove_duplicate=False)}
 
 
-def kill_repeatedly(folder: Path, plan: TrainingConfig, kills: int, longest: float, seed: int) -> None:
+def kill_repeatedly(folder: Path, config: TrainingConfig, kills: int, longest: float, seed: int) -> None:
     """Resume the run until `kills` SIGKILLs have hit it, each after a random time, then to its end."""
     rng = random.Random(seed)
     while kills:
-        child = forked(lambda: train(folder, plan, resume=True) and None)
+        child = forked(lambda: train(folder, config, resume=True) and None)
         time.sleep(rng.uniform(0.0, longest))
         os.kill(child, signal.SIGKILL)
         kills -= os.WIFSIGNALED(os.waitpid(child, 0)[1])
-        if checkpoint.find(folder / "last") and checkpoint.read_meta(folder / "last")["step"] == plan.steps:
+        if (
+            checkpoint.find_checkpoint(folder / "last")
+            and checkpoint.read_meta(folder / "last")["step"] == config.steps
+        ):
             shutil.rmtree(folder)  # done too soon: once more from the start
-    train(folder, plan, resume=True)
+    train(folder, config, resume=True)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -139,9 +142,11 @@ def kill_repeatedly(folder: Path, plan: TrainingConfig, kills: int, longest: flo
     ("kills", "steps"), [(4, 60), pytest.param(20, 300, marks=pytest.mark.slow)], ids=["four", "twenty"]
 )
 def test_killed_at_random_moments(tmp_path: Path, kills: int, steps: int) -> None:
-    plan = TrainingConfig(steps=steps, learning_rate=0.02, log_every=3, validate_every=10, checkpoint_every=4, ema=0.9)
+    config = TrainingConfig(
+        steps=steps, learning_rate=0.02, log_every=3, validate_every=10, checkpoint_every=4, ema_decay=0.9
+    )
     began = time.monotonic()
-    train(tmp_path / "whole", plan)
+    train(tmp_path / "whole", config)
     longest = (time.monotonic() - began) / 3
-    kill_repeatedly(tmp_path / "killed", plan, kills, longest, seed=steps)
+    kill_repeatedly(tmp_path / "killed", config, kills, longest, seed=steps)
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "killed")) == []

@@ -17,7 +17,7 @@ NEVER = -1e9  # log-probability of what may not be said; -inf would make gradien
 
 
 def frames_needed(targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
-    """The fewest frames (B,) that can say each target: one a token, and a blank between two equal neighbours."""
+    """The fewest frames (B,) that can say each target: one a token, and a blank between two equal neighbors."""
     equal_BL = (targets_BL[:, 1:] == targets_BL[:, :-1]) & _real(target_lengths_B - 1, max(0, targets_BL.shape[1] - 1))
     return target_lengths_B + equal_BL.sum(1)
 
@@ -41,7 +41,7 @@ def ctc_loss(
         if silent_BT is None:
             return _summed(logprob_BTV, lengths_B, targets_BL, target_lengths_B)
         silent_BT = silent_BT & _real(lengths_B, silent_BT.shape[1])
-        # Their blanks count apart: the kernel, whose gradient holds for normalised frames alone, sees certain ones.
+        # Their blanks count apart: the kernel, whose gradient holds for normalized frames alone, sees certain ones.
         silence_B = logprob_BTV[..., BLANK].masked_fill(~silent_BT, 0).sum(1)
         certain_V = logprob_BTV.new_full((logprob_BTV.shape[2],), NEVER)
         certain_V[BLANK] = 0

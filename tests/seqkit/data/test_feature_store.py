@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqkit.data import feature_store as module
-from seqkit.data.feature_store import ENTRY, HEADER, Records, Writer, locked, open_records, plain, read_record
+from seqkit.data.feature_store import ENTRY, HEADER, FeatureStore, StoreWriter, locked, open_store, plain, read_record
 from seqkit.errors import InputError
 
 KEY = {"network": "sum", "size": 3}
@@ -34,7 +34,7 @@ def name(kind: str, number: int) -> bytes:
 
 
 def add(folder: Path, *numbers: int, key: dict[str, Any] = KEY) -> None:
-    with locked(folder), Writer(folder, key, open_records(folder, key), len(numbers)) as writer:
+    with locked(folder), StoreWriter(folder, key, open_store(folder, key), len(numbers)) as writer:
         writer.add([name("content", number) for number in numbers], arrays(*numbers))
         for number in numbers:
             writer.note(name("stamp", number), name("content", number))
@@ -42,7 +42,7 @@ def add(folder: Path, *numbers: int, key: dict[str, Any] = KEY) -> None:
 
 def found(folder: Path, *numbers: int, key: dict[str, Any] = KEY) -> list[bool]:
     """Whether each number is there; what is there must be right."""
-    records = open_records(folder, key)
+    records = open_store(folder, key)
     rows = records.rows([name("stamp", number) for number in numbers])
     for number, row in zip(numbers, rows.tolist(), strict=True):
         if row >= 0:
@@ -52,7 +52,7 @@ def found(folder: Path, *numbers: int, key: dict[str, Any] = KEY) -> list[bool]:
 
 
 def complaint(folder: Path, key: dict[str, Any] = KEY) -> str:
-    return open_records(folder, key).complaint
+    return open_store(folder, key).complaint
 
 
 def file(folder: Path, pattern: str) -> Path:
@@ -65,7 +65,7 @@ def test_what_was_added_is_found_and_nothing_else(tmp_path: Path) -> None:
     add(tmp_path, 5, 6)
     add(tmp_path, 3)
     assert found(tmp_path, 3, 4, 5, 5, 6, 99) == [True, False, True, True, True, False] and complaint(tmp_path) == ""
-    assert open_records(tmp_path, KEY).shapes == SHAPES
+    assert open_store(tmp_path, KEY).shapes == SHAPES
     assert file(tmp_path, "features-*").stat().st_size == 3 * 8 * 2
     assert file(tmp_path, "index-*").stat().st_size == 3 * ENTRY.itemsize == 3 * 64
 
@@ -79,7 +79,7 @@ def test_rows_are_those_of_a_dictionary(entries: list[tuple[bytes, int]], others
     table = np.array([(plain(stamp), b"", row, 0, 0) for stamp, row in entries], ENTRY)
     oracle = {plain(stamp): row for stamp, row in entries}
     asked = [plain(stamp) for stamp in [*others, *oracle]]
-    rows = Records(Path("a"), Path("b"), SHAPES, table).rows(asked)
+    rows = FeatureStore(Path("a"), Path("b"), SHAPES, table).rows(asked)
     assert rows.tolist() == [oracle.get(stamp, -1) for stamp in asked]
 
 
@@ -93,7 +93,7 @@ def test_a_content_is_found_by_writer_as_by_a_dictionary(
         if part:
             add(folder, *part)
     rows = {name("content", number): row for row, number in enumerate(numbers)}
-    writer = Writer(folder, KEY, open_records(folder, KEY), 0)
+    writer = StoreWriter(folder, KEY, open_store(folder, KEY), 0)
     for number in range(9):
         row = writer.find(name("content", number))
         assert (row is None) == (number not in numbers)
@@ -103,11 +103,11 @@ def test_a_content_is_found_by_writer_as_by_a_dictionary(
 
 def test_digests_that_end_in_zeros(tmp_path: Path) -> None:
     content = plain(b"abc" + bytes(29))
-    with locked(tmp_path), Writer(tmp_path, KEY, open_records(tmp_path, KEY), 1) as writer:
+    with locked(tmp_path), StoreWriter(tmp_path, KEY, open_store(tmp_path, KEY), 1) as writer:
         writer.add([content], arrays(1))
         writer.note(plain(b"xyz" + bytes(13)), content)
-    assert Writer(tmp_path, KEY, open_records(tmp_path, KEY), 0).find(content) is not None
-    assert open_records(tmp_path, KEY).rows([b"xyz"]).tolist() == [0]
+    assert StoreWriter(tmp_path, KEY, open_store(tmp_path, KEY), 0).find(content) is not None
+    assert open_store(tmp_path, KEY).rows([b"xyz"]).tolist() == [0]
 
 
 @pytest.mark.parametrize("width", [1, 333, 2048, 70_000])
@@ -134,7 +134,7 @@ def test_another_key_begins_anew_and_says_which(tmp_path: Path) -> None:
 
 def test_a_reader_of_the_old_never_gets_the_new(tmp_path: Path) -> None:
     add(tmp_path, 1)
-    old = open_records(tmp_path, KEY)
+    old = open_store(tmp_path, KEY)
     add(tmp_path, 2, key=KEY | {"size": 4})
     with pytest.raises(InputError, match=r"features-\w+\.f16: must stay as it was opened, got .*; build the cache"):
         read_record(old.data_file, 0, old.width)
@@ -210,7 +210,7 @@ def test_a_damaged_index_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_what_was_added_before_an_end_is_kept(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), locked(tmp_path), Writer(tmp_path, KEY, open_records(tmp_path, KEY), 3) as writer:
+    with pytest.raises(error), locked(tmp_path), StoreWriter(tmp_path, KEY, open_store(tmp_path, KEY), 3) as writer:
         for number in (1, 2):
             writer.add([name("content", number)], arrays(number))
             writer.note(name("stamp", number), name("content", number))
@@ -231,16 +231,16 @@ def test_commits_on_the_way_write_every_entry_once(tmp_path: Path, monkeypatch: 
 
 def test_further_names_of_a_record_take_no_room(tmp_path: Path) -> None:
     add(tmp_path, 1)
-    with locked(tmp_path), Writer(tmp_path, KEY, open_records(tmp_path, KEY), 0) as writer:
+    with locked(tmp_path), StoreWriter(tmp_path, KEY, open_store(tmp_path, KEY), 0) as writer:
         for other in (8, 9):
             writer.note(name("stamp", other), name("content", 1))
     add(tmp_path, 2)
-    assert open_records(tmp_path, KEY).rows([name("stamp", number) for number in (1, 8, 9, 2)]).tolist() == [0, 0, 0, 1]
+    assert open_store(tmp_path, KEY).rows([name("stamp", number) for number in (1, 8, 9, 2)]).tolist() == [0, 0, 0, 1]
     assert file(tmp_path, "features-*").stat().st_size == 2 * 16 and found(tmp_path, 1, 2) == [True, True]
 
 
 def killed(folder: Path) -> None:
-    with locked(folder), Writer(folder, KEY, open_records(folder, KEY), 3) as writer:
+    with locked(folder), StoreWriter(folder, KEY, open_store(folder, KEY), 3) as writer:
         module.COMMIT = 0
         writer.add([name("content", 1)], arrays(1))
         writer.note(name("stamp", 1), name("content", 1))
@@ -283,10 +283,10 @@ def test_too_small_a_disk_is_told_before_the_work(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 100))
     add(tmp_path, 1, 2)
     message = r"disk must have 0\.0 GB of room for 9 records, got 0\.0 GB; free some or choose another folder"
-    with pytest.raises(InputError, match=message), Writer(tmp_path, KEY, open_records(tmp_path, KEY), 9):
+    with pytest.raises(InputError, match=message), StoreWriter(tmp_path, KEY, open_store(tmp_path, KEY), 9):
         pass
     new = tmp_path / "new"
-    with pytest.raises(InputError, match=message), Writer(new, KEY, open_records(new, KEY), 9) as writer:
+    with pytest.raises(InputError, match=message), StoreWriter(new, KEY, open_store(new, KEY), 9) as writer:
         writer.add([b"a"], arrays(1))
     assert found(tmp_path, 1, 2) == [True, True]
 
@@ -299,7 +299,7 @@ def test_a_disk_that_fills_up_keeps_what_was_written(tmp_path: Path, code: int, 
 
     add(tmp_path, 1)
     message = "must have room for features, got 'No space left on device'" if kind is InputError else "output error"
-    with pytest.raises(kind, match=message), Writer(tmp_path, KEY, open_records(tmp_path, KEY), 1) as writer:
+    with pytest.raises(kind, match=message), StoreWriter(tmp_path, KEY, open_store(tmp_path, KEY), 1) as writer:
         real, writer.data = writer.data, Full()  # type: ignore[assignment]
         try:
             writer.add([b"a"], arrays(2))
@@ -323,7 +323,7 @@ def test_a_write_in_pieces_is_whole(tmp_path: Path) -> None:
 
 
 def test_faults_of_the_program_are_told(tmp_path: Path) -> None:
-    with locked(tmp_path), Writer(tmp_path, KEY, open_records(tmp_path, KEY), 1) as writer:
+    with locked(tmp_path), StoreWriter(tmp_path, KEY, open_store(tmp_path, KEY), 1) as writer:
         writer.add([b"a"], arrays(1))
         with pytest.raises(ValueError, match=r"`arrays` must be 1 of each of .* with this key, got \[\(1, 2\)\]"):
             writer.add([b"b"], arrays(1)[:1])

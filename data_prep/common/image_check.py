@@ -1,0 +1,110 @@
+"""Images found and decoded once, by the reader that training uses: both agree on what is readable."""
+
+import os
+import signal
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from seqkit.cli import Parser
+from seqkit.data_prep.common.raw_files import Files, find_image
+from seqkit.errors import InputError
+
+MIN_PARALLEL = 200  # images; fewer are decoded before other processes would have started
+CHUNK_SIZE = 32  # images that a process takes at a time
+DECODE_SIZE = 64  # pixels of a side: a JPEG is read to its end all the same, in less time
+
+
+class DecodeCheck(NamedTuple):
+    """What decoding an image showed."""
+
+    fault: str = ""  # why it must be dropped: missing, empty, truncated or unreadable
+    reason: str = ""  # what the reader said of it
+    mode: str = "RGB"  # Pillow's name of its pixels: L is gray, P a palette
+
+
+def check_decode(path: Path) -> DecodeCheck:
+    """Decodes the image as training will."""
+    from PIL import Image
+
+    from seqkit.data.image import read_image
+
+    if not path.is_file():
+        return DecodeCheck("missing")  # a link that leads nowhere
+    if path.stat().st_size == 0:
+        return DecodeCheck("empty")
+    try:
+        read_image(path, at_least=DECODE_SIZE)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        return DecodeCheck("truncated" if "truncated" in reason else "unreadable", reason)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the reader has decided
+        with Image.open(path) as image:
+            return DecodeCheck(mode=image.mode)
+
+
+def check_decodes(paths: Sequence[Path], workers: int, title: str) -> Iterator[DecodeCheck]:
+    """`check_decode` of each, in order, with a progress bar."""
+    bar = tqdm(total=len(paths), desc=title, unit=" images", disable=None)
+    if workers == 1 or len(paths) <= MIN_PARALLEL:
+        for path in paths:
+            yield check_decode(path)
+            bar.update()
+    else:
+        # Spawned, not forked: a fork would copy locks that threads of this process hold.
+        quiet = (signal.SIGINT, signal.SIG_IGN)  # an interrupt is this process's to report
+        with ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, quiet) as pool:
+            for found in pool.map(check_decode, paths, chunksize=CHUNK_SIZE):
+                yield found
+                bar.update()
+    bar.close()
+
+
+class ImageReport(NamedTuple):
+    """Result of the decode check of many images, by the names that a corpus has for them."""
+
+    paths: dict[str, Path]  # of those to keep
+    dropped: dict[str, list[str]]  # by fault
+    not_rgb: dict[str, list[str]]  # by mode, and kept
+    reasons: dict[str, str]  # what the reader said of an image that it refused
+
+
+def check_images(files: Files, names: Iterable[str], workers: int, title: str) -> ImageReport:
+    """Finds every image and decodes it once. Raises InputError for fewer than one worker."""
+    if workers < 1:
+        raise InputError(f"--workers must be at least 1, got {workers}")
+    report = ImageReport({}, defaultdict(list), defaultdict(list), {})
+    found: dict[str, Path] = {}
+    for name in names:
+        path = find_image(files, name)
+        if path is None:
+            report.dropped["missing"].append(name)
+        else:
+            found[name] = path
+    for (name, path), check in zip(found.items(), check_decodes(list(found.values()), workers, title), strict=True):
+        if check.reason:
+            report.reasons[name] = check.reason
+        if check.fault:
+            report.dropped[check.fault].append(name)
+            continue
+        if check.mode != "RGB":
+            report.not_rgb[check.mode].append(name)
+        report.paths[name] = path
+    return report
+
+
+def add_arguments(parser: Parser) -> None:
+    """The flags of every preparation of images."""
+    parser.add_argument("--raw", type=Path, required=True, help="folder with the published files at any depth")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the manifests and stats.json")
+    parser.add_argument("--split", metavar="NAME", help="put everything that is found into one split of this name")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes that decode images (default: all cores)"
+    )

@@ -1,0 +1,44 @@
+"""Image readers: paths of image files to the input of an image encoder, or to its features from a cache.
+
+B images, P pixels a side, W width of the pooled vector, S grid cells, D width of a cell.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqkit.data.cache import FeatureCache
+from seqkit.data.image import Square, to_pixels
+
+ImageFeatures = tuple[Tensor, ...]  # uint8 pixels (B, 3, P, P); or pooled (B, W) and grid (B, S, D); or nothing
+ImageReader = Callable[[Sequence[Path]], ImageFeatures]
+
+
+class PixelReader(NamedTuple):
+    """Decodes images when they are asked for: pixels alone. InputError names the file that cannot be read."""
+
+    square: Square
+
+    def __call__(self, paths: Sequence[Path]) -> ImageFeatures:
+        return (to_pixels([self.square.read(path) for path in paths]),)
+
+
+class FeatureReader(NamedTuple):
+    """Looks features of a frozen encoder up in a cache: pooled and grid."""
+
+    cache: FeatureCache
+    index: Mapping[Path, int]
+    """an image's number in the cache"""
+
+    def __call__(self, paths: Sequence[Path]) -> ImageFeatures:
+        rows = [self.cache[self.index[path]] for path in paths]
+        return tuple(torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True))
+
+
+def no_image(paths: Sequence[Path]) -> ImageFeatures:
+    """The reader of a model that uses no image."""
+    return ()

@@ -1,0 +1,243 @@
+"""The commands of a task: train, evaluate, predict and compare, from flags to the functions of `seqkit.recipe`.
+
+A preset changes the defaults, a config file changes the preset, and flags change both; what comes out is written to
+`RUN/config.yaml`, where the other commands find it.
+"""
+
+import argparse
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seqkit import recipe as recipes
+from seqkit.config import flatten, read_values, replace, save_config, update, yaml_text
+from seqkit.errors import InputError
+from seqkit.field_flags import add_device, add_fields, add_options, describe_presets, given_fields, given_options
+from seqkit.flags import Parser, parse, pick_device, run_command, stdin_lines
+from seqkit.recipe import SEARCH, Evaluated, Recipe, preset, read_recipe_values
+from seqkit.score.prediction import Prediction
+from seqkit.train.allocator import keep_memory
+from seqkit.train.checkpoint import find_checkpoint
+from seqkit.train.loop import Outcome, RunFolder
+
+
+def run_task(recipe: Recipe, argv: list[str]) -> object:
+    """Run one command of a recipe; what it returns is the exit status where that is a number."""
+    commands: dict[str, tuple[str, Callable[[list[str]], object]]] = {
+        "train": ("fit a model to a folder of manifests", functools.partial(train, recipe)),
+        "evaluate": ("score a trained run on one split", functools.partial(evaluate, recipe)),
+        "predict": ("use a trained run on your own input", functools.partial(predict, recipe)),
+        "compare": ("train and score variants side by side", functools.partial(_compare, recipe)),
+    }
+    if not recipe.variants:
+        del commands["compare"]
+    keep_memory()
+    return run_command(f"seqkit {recipe.name}", commands, argv)
+
+
+def train(recipe: Recipe, argv: list[str]) -> Outcome:
+    """`seqkit TASK train`."""
+    everything = "--help-all" in argv
+    parser = Parser(
+        f"seqkit {recipe.name} train",
+        "A preset changes the defaults, a config file changes the preset, and flags change both.",
+        usage="%(prog)s --data DIR --out RUN [--preset P] [--config FILE] [--<field> VALUE …] [--resume] [--init RUN]",
+        epilog=describe_presets(recipe.presets) if everything else _example(recipe),
+    )
+    parser.add_argument("--data", metavar="DIR", type=Path, help="folder of the manifests; --preset tiny makes its own")
+    parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the run folder to write")
+    parser.add_argument("--preset", choices=recipe.presets, help="the fields to change first [small]")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="YAML of fields, such as a run's config.yaml")
+    parser.add_argument("--resume", action="store_true", help="continue from RUN's last checkpoint, if it has one")
+    parser.add_argument(
+        "--init",
+        metavar="RUN",
+        type=Path,
+        nargs="+",
+        default=(),
+        help="initialize weights from RUN, and take over its vocabulary; with several, earlier runs take precedence",
+    )
+    add_device(parser)
+    parser.add_argument("--help-all", action="help", help="every field, by section")
+    add_fields(parser, recipe.config, shown=None if everything else recipe.common)
+    args = parse(parser, ["--help" if word == "--help-all" else word for word in argv])
+    config, data = _resolve(recipe, args)
+    if missing := [run for run in args.init if not run.is_dir()]:
+        raise InputError(f"`--init` must be the folder of a run, got {missing[0]}, which is none")
+    device = pick_device(args.device)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if int(os.environ.get("RANK", "0")) == 0:
+        save_config(config, args.out / "config.yaml", recipe=recipe.name, data=str(data.resolve()))
+    return recipes.train(recipe, config, data, RunFolder(args.out, args.resume), init=args.init, device=device)
+
+
+def evaluate(recipe: Recipe, argv: list[str]) -> Evaluated:
+    """`seqkit TASK evaluate`."""
+    parser = Parser(f"seqkit {recipe.name} evaluate", "Decode one split and write a report to RUN/evaluate/.")
+    parser.add_argument(
+        "--run",
+        metavar="RUN",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        help="the folder of a trained run; several are an ensemble",
+    )
+    parser.add_argument("--data", metavar="DIR", type=Path, help="folder of the split (default: the run's own)")
+    parser.add_argument("--split", metavar="NAME", required=True, help="the manifest to score, without .jsonl")
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        help="folder of the report in RUN/evaluate/ (default: the split, and "
+        "what differs from the run's own search and data)",
+    )
+    add_device(parser)
+    add_fields(parser, recipe.config, only=SEARCH)
+    add_options(parser, recipe.evaluation)
+    args = parse(parser, argv)
+    stored = _stored(recipe, args.run[0])
+    if not args.data and "data" not in stored:
+        raise InputError(f"`--data` must be a folder of manifests; {args.run[0]}/config.yaml names none")
+    data = args.data or Path(stored["data"])
+    search, options = given_fields(args, recipe.config), given_options(args, recipe.evaluation)
+    device = pick_device(args.device)
+    name = args.name or "_".join([args.split, *_differences(recipe, args, stored, search, options)])
+    folder = args.run[0] / "evaluate" / name
+    run = recipes.load(recipe, args.run, device, search)
+    found = recipes.evaluate(run, data, args.split, options, folder)
+    print(found.shown)
+    return found
+
+
+def predict(recipe: Recipe, argv: list[str]) -> int:
+    """`seqkit TASK predict`; 2 where some input was unusable, each of which is named."""
+    parser = Parser(f"seqkit {recipe.name} predict", "Predictions go to standard output, one line an input, in order.")
+    parser.add_argument("inputs", metavar="INPUT", nargs="*", help=f"{recipe.inputs}; from standard input if not given")
+    parser.add_argument(
+        "--run",
+        metavar="RUN",
+        type=Path,
+        action="append",
+        required=True,
+        help="the folder of a trained run; given several times, an ensemble",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--nbest", metavar="N", type=int, default=1, help="predictions an input, best first [1]")
+    parser.add_argument("--plots", metavar="DIR", type=Path, help="draw what the model attended to, a file an input")
+    add_device(parser)
+    add_fields(parser, recipe.config, only=SEARCH)
+    add_options(parser, recipe.prediction)
+    args = parse(parser, argv)
+    if args.nbest < 1:
+        raise InputError(f"`--nbest` must be at least 1, got {args.nbest}")
+    run = recipes.load(recipe, args.run, pick_device(args.device), given_fields(args, recipe.config))
+    inputs = run.predictor.parse(args.inputs or stdin_lines())
+    found = run.predict_each(inputs, args.nbest) if inputs else []
+    for given, own in zip(inputs, found, strict=True):
+        if isinstance(own, InputError):
+            print(f"error: {' '.join(str(own).splitlines())}", file=sys.stderr)
+            print(json.dumps({"input": _plain(given), "error": str(own)}, ensure_ascii=False) if args.json else "")
+        else:
+            print(_printed(recipe, given, own, as_json=args.json))
+    usable = [
+        (n, given, own)
+        for n, (given, own) in enumerate(zip(inputs, found, strict=True), 1)
+        if not isinstance(own, InputError)
+    ]
+    if args.plots:
+        for number, given, own in usable:
+            run.predictor.plot(given, own, args.plots / f"{number:04}.png")
+    if recipe.after_prediction:
+        options = given_options(args, recipe.prediction)
+        recipe.after_prediction(options, [given for _, given, _ in usable], [own for _, _, own in usable])
+    return 2 if len(usable) < len(inputs) else 0
+
+
+def _printed(recipe: Recipe, given: Any, found: Sequence[Prediction], *, as_json: bool) -> str:
+    """One input's predictions: the text, or lines of score and text, or one JSON object."""
+    if as_json:
+        return json.dumps({"input": _plain(given), "predictions": [_facts(own) for own in found]}, ensure_ascii=False)
+    if len(found) == 1:
+        return recipe.line(found[0])
+    return "\n".join(f"{own.score:.4f}\t{recipe.line(own)}" for own in found)
+
+
+def _facts(found: Prediction) -> dict[str, Any]:
+    """A prediction for JSON; what the recipe does not know is left out."""
+    facts: dict[str, Any] = {"text": found.text, "logprob": found.logprob, "score": found.score}
+    if found.words:
+        facts["words"] = [{k: v for k, v in word._asdict().items() if v is not None} for word in found.words]
+    known = {"box": found.box, "probability": found.probability}
+    return facts | {name: value for name, value in known.items() if value is not None}
+
+
+def _plain(given: Any) -> Any:
+    """An input for JSON: a text, or a list of the texts of a pair."""
+    return [str(part) for part in given] if isinstance(given, tuple) else str(given)
+
+
+def _compare(recipe: Recipe, argv: list[str]) -> None:
+    from seqkit import compare
+
+    compare.run(recipe, argv, functools.partial(train, recipe), functools.partial(evaluate, recipe))
+
+
+def _resolve(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Path]:
+    """Config and data folder of a training: preset < file < flags, or the stored ones of the run to be resumed."""
+    stored, begun = args.out / "config.yaml", find_checkpoint(args.out / "last") is not None
+    if begun and not args.resume:
+        raise InputError(f"`--out` must be a new folder, got {args.out}, which holds a run: --resume continues it")
+    file = args.config
+    if args.resume and stored.exists() and not (args.preset or file):
+        file = stored
+    values = read_recipe_values(recipe, file) if file else {}
+    config = preset(recipe, args.preset) if args.preset else recipe.config()
+    config = replace(update(config, file, values), given_fields(args, recipe.config))
+    if args.resume and begun and stored.exists():
+        old, new = flatten(update(recipe.config(), stored, read_values(stored))), flatten(config)
+        for name in (name for name in new if new[name] != old[name]):
+            raise InputError(
+                f"`{name}` must stay {old[name]} to resume {args.out}, got {new[name]}: "
+                f"leave it out, or begin another run with --init {args.out}"
+            )
+    if args.data or "data" in values:
+        return config, args.data or Path(values["data"])
+    if args.preset != "tiny" or recipe.synthetic is None:
+        raise InputError("`--data` must be a folder of manifests; only --preset tiny makes its own")
+    return config, recipe.synthetic()
+
+
+def _stored(recipe: Recipe, run: Path) -> dict[str, Any]:
+    """What the run's config.yaml says."""
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"`--run` must be the folder of a trained run, got {run}, which has no config.yaml")
+    return read_recipe_values(recipe, path)
+
+
+def _differences(
+    recipe: Recipe, args: argparse.Namespace, stored: Mapping[str, Any], search: Mapping[str, Any], options: Any
+) -> list[str]:
+    """What sets an evaluation apart from the run's own search on its own data, for the name of its folder."""
+    own = flatten(update(recipe.config(), args.run[0] / "config.yaml", stored))
+    asked = flatten(replace(update(recipe.config(), args.run[0] / "config.yaml", stored), search))
+    changed = [f"{name}={yaml_text(asked[name])}" for name in search if asked[name] != own[name]]
+    if options is not None:
+        usual = flatten(type(options)())
+        changed += [f"{name}={yaml_text(value)}" for name, value in flatten(options).items() if value != usual[name]]
+    if args.data and args.data.resolve() != Path(stored.get("data", args.data)).resolve():
+        changed.append(f"data={args.data.resolve().name}")
+    changed += [f"ensemble={len(args.run)}"] if len(args.run) > 1 else []
+    return ["".join(c if c.isalnum() or c in "=.,-+" else "-" for c in part).strip("-") for part in changed]
+
+
+def _example(recipe: Recipe) -> str:
+    names = ", ".join(recipe.presets)
+    return (
+        f"presets: {names}. `--help-all` lists every field, and what each preset changes.\n\n"
+        f"example: seqkit {recipe.name} train --data DIR --out RUN --preset small"
+    )

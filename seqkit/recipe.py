@@ -1,0 +1,256 @@
+"""What a recipe is, and the training, evaluation and prediction that all recipes share.
+
+A recipe says what to train (`training_job`), how to read saved runs (`load`) and what to score (`evaluate`); everything
+else that a command does stands here once.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from seqkit.config import fields_by_name, nearest, read_values, replace, update
+from seqkit.data.batch import Data
+from seqkit.data.manifest import Item
+from seqkit.errors import InputError
+from seqkit.score.metric import AS_IT_IS, TextOptions
+from seqkit.score.prediction import Prediction
+from seqkit.score.report import Provenance, ScoredItem, format_table, write_report
+from seqkit.train import checkpoint
+from seqkit.train.distributed import print0, process_group
+from seqkit.train.loop import Outcome, RunFolder, Validate, fit
+from seqkit.train.step import Loss
+
+SEARCH = "search"  # the section of a config whose fields `evaluate`, `predict` and `load` take too
+
+
+class Job(NamedTuple):
+    """What `fit` is to train."""
+
+    model: nn.Module
+    loss: Loss
+    data: Data
+    validate: Validate
+    save_assets: Callable[[Path], None]
+    """writes what a checkpoint needs besides weights: vocabularies, input statistics"""
+    optimizer: Optimizer | None = None
+    """None: the config's, over all parameters"""
+
+
+class Start(NamedTuple):
+    """Where a training begins."""
+
+    device: torch.device
+    assets: Path | None = None
+    """the checkpoint whose vocabulary and input statistics are taken over, when resuming or initializing"""
+    init: Sequence[Path] = ()
+    """runs whose weights the model begins with; of one name, the first run's"""
+
+    def initialize(self, model: nn.Module) -> None:
+        """Log how large `model` is, and copy the weights of `init` into it; what was not copied is logged."""
+        print0(f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} parameters to train")
+        if self.init:
+            print0(checkpoint.init_from(model, self.init).text())
+
+
+class SavedRun(NamedTuple):
+    """A run to load: its config, with search options as asked for, its folder and its best checkpoint."""
+
+    config: Any
+    folder: Path
+    checkpoint: Path
+
+
+class Predictor(Protocol):
+    """One run, or several whose probabilities are averaged; each recipe has a class of its own."""
+
+    def parse(self, words: Sequence[str]) -> list[Any]:
+        """The inputs that words of the command line stand for."""
+
+    def predict(self, inputs: Sequence[Any], nbest: int) -> list[list[Prediction]]:
+        """For each input its `nbest` predictions, best first. InputError names an input that is unusable."""
+
+    def plot(self, given: Any, found: Sequence[Prediction], path: Path) -> None:
+        """Draw, for one input and its predictions, what the model attended to: `path` is a .png; others beside it."""
+
+
+class Evaluation(NamedTuple):
+    """What was decoded of a split, and how it is to be scored."""
+
+    items: Sequence[Item]
+    predictions: Sequence[Prediction]
+    metrics: Sequence[str]
+    by: Mapping[str, Sequence[str | None]] = {}
+    """a breakdown's name to the group of every item"""
+    conditions: Mapping[str, Mapping[str, Sequence[Prediction]]] = {}
+    """a breakdown's name to the predictions of every group, such as those from noisy input"""
+    decode: Mapping[str, Any] = {}
+    """facts of the search for the report"""
+    options: TextOptions = AS_IT_IS
+    finish: Callable[[Path, Mapping[str, Any]], str] | None = None
+    """writes further files beside the report, given its folder and itself; returns more lines to print"""
+
+
+class Recipe(NamedTuple):
+    """A task: its numbers, and the functions by which its commands differ."""
+
+    name: str
+    """the task's word on the command line"""
+    config: type[Any]
+    """a frozen dataclass with sections `training` and `search`; a string below each field gives unit and source"""
+    presets: Mapping[str, Mapping[str, Any]]
+    """a preset's name to the fields that it changes of the defaults"""
+    training_job: Callable[[Any, Path, Start], Job | Outcome]
+    """(config, data, start) to what is to be trained; an Outcome where no gradient is needed"""
+    load: Callable[[Sequence[SavedRun], torch.device], Any]
+    """saved runs to their Predictor"""
+    evaluate: Callable[[Any, Path, str, Any], Evaluation]
+    """(predictor, data, split, options) to what `evaluate` scores; options are of type `evaluation`"""
+    common: Sequence[str] = ()
+    """the fields that `train --help` shows, at most 25"""
+    variants: Mapping[str, Mapping[str, Any]] = {}
+    """what `compare` trains side by side: a name to the fields that it changes"""
+    synthetic: Callable[[], Path] | None = None
+    """makes, or finds in the cache, the corpus of preset `tiny`"""
+    inputs: str = "a sentence"
+    """what one INPUT of `predict` is"""
+    evaluation: type[Any] | None = None
+    """a frozen dataclass of options that `evaluate` alone takes"""
+    prediction: type[Any] | None = None
+    """a frozen dataclass of options that `predict` alone takes"""
+    after_prediction: Callable[[Any, Sequence[Any], Sequence[Sequence[Prediction]]], None] | None = None
+    """(options, inputs, predictions) to further files, such as subtitles; options are of type `prediction`"""
+    line: Callable[[Prediction], str] = lambda prediction: prediction.text
+    """how `predict` prints a prediction"""
+
+
+def preset(recipe: Recipe, name: str) -> Any:
+    """The config of a preset."""
+    return replace(recipe.config(), recipe.presets[name])
+
+
+def train(
+    recipe: Recipe, config: Any, data: Path, run: RunFolder, *, init: Sequence[Path], device: torch.device
+) -> Outcome:
+    """Train as `config` says and leave the run in its folder."""
+    with process_group(device) as device:
+        last = checkpoint.find_checkpoint(run.folder / "last") if run.resume else None
+        assets = last or (checkpoint.best_checkpoint(init[0]) if init else None)
+        job = recipe.training_job(config, data, Start(device, assets, init))
+        if isinstance(job, Outcome):
+            return job
+        run = run._replace(assets=job.save_assets)
+        return fit(job.model, job.loss, job.data, job.validate, config.training, run, job.optimizer)
+
+
+def read_config(recipe: Recipe, path: Path) -> Any:
+    """The config of a config.yaml; InputError where it is another recipe's."""
+    return update(recipe.config(), path, read_recipe_values(recipe, path))
+
+
+def read_recipe_values(recipe: Recipe, path: Path) -> dict[str, Any]:
+    """All that a config.yaml says; InputError where it is another recipe's."""
+    values = read_values(path)
+    if values.get("recipe", recipe.name) != recipe.name:
+        raise InputError(f"{path}: must be a config of {recipe.name}, got one of {values['recipe']}")
+    return values
+
+
+class TrainedRun(NamedTuple):
+    """What `seqkit.load` returns: a run, or an ensemble, of whatever recipe, ready to use."""
+
+    recipe: Recipe
+    predictor: Predictor
+    device: torch.device
+
+    def predict(self, inputs: Sequence[Any], nbest: int = 1) -> list[list[Prediction]]:
+        """For each input a list of its `nbest` predictions, best first.
+
+        inputs: texts, paths of files, or pairs (path of an image, text), as the recipe reads them. InputError, naming
+        the input, for one that is unusable.
+        """
+        if isinstance(inputs, str | Path):
+            raise InputError(f"`inputs` must be a list of inputs, got one, {str(inputs)!r}: put it in brackets")
+        return self.predictor.predict(inputs, nbest) if inputs else []
+
+    def plot(self, inputs: Sequence[Any], folder: str | Path) -> None:
+        """Draw what the model attends to for each input: 0001.png and so on, in `folder`."""
+        for number, (given, found) in enumerate(zip(inputs, self.predict(inputs), strict=True), 1):
+            self.predictor.plot(given, found, Path(folder) / f"{number:04}.png")
+
+    def predict_each(self, inputs: Sequence[Any], nbest: int = 1) -> list[list[Prediction] | InputError]:
+        """The same, with the error in the place of each input that is unusable, so that it costs no other."""
+        try:
+            return list(self.predict(inputs, nbest))
+        except InputError as error:
+            if len(inputs) == 1:
+                return [error]
+        return [found for one in inputs for found in self.predict_each([one], nbest)]
+
+
+def load(recipe: Recipe, runs: Sequence[Path], device: torch.device, search: Mapping[str, Any]) -> TrainedRun:
+    """One run or an ensemble; `search` sets fields of the config's search section. InputError where one is no run."""
+    saved = []
+    known = {name for name, leaf in fields_by_name(recipe.config).items() if leaf.path[0] == SEARCH}
+    for name in search:
+        if name not in known:
+            raise InputError(f"`{name}` must be a search option of {recipe.name}{nearest(name, known)}")
+    for run in runs:
+        path = run / "config.yaml"
+        if not path.is_file():
+            raise InputError(f"RUN must be the folder of a trained run, got {run}, which has no config.yaml")
+        saved.append(SavedRun(replace(read_config(recipe, path), search), run, checkpoint.best_checkpoint(run)))
+    return TrainedRun(recipe, recipe.load(saved, device), device)
+
+
+class Evaluated(NamedTuple):
+    """Where a report lies, what a terminal shows of it, and how its texts were compared."""
+
+    folder: Path
+    shown: str
+    options: TextOptions
+
+
+def evaluate(run: TrainedRun, data: Path, split: str, options: Any, folder: Path) -> Evaluated:
+    """Decode and score a split and write the report to `folder`; `options` are of the recipe's type `evaluation`."""
+    began = time.monotonic()
+    found = run.recipe.evaluate(run.predictor, data, split, options)
+    decode = {**found.decode, "seconds": time.monotonic() - began}
+    about = Provenance(run.recipe.name, split, data / f"{split}.jsonl", str(run.device), decode)
+    conditions = {
+        name: {group: scored_items(found.items, predictions) for group, predictions in groups.items()}
+        for name, groups in found.conditions.items()
+    }
+    report = write_report(
+        folder,
+        scored_items(found.items, found.predictions),
+        found.metrics,
+        about,
+        by=found.by,
+        conditions=conditions,
+        options=found.options,
+    )
+    more = found.finish(folder, report) if found.finish else ""
+    shown = "\n\n".join(part for part in (format_table(report), more, str(folder / "report.html")) if part)
+    return Evaluated(folder, shown, found.options)
+
+
+def scored_items(items: Sequence[Item], predictions: Sequence[Prediction]) -> list[ScoredItem]:
+    """Items as the report takes them, each with what was predicted of it."""
+    return [
+        ScoredItem(
+            item.id,
+            item.references,
+            found.text,
+            found.logprob,
+            found.score,
+            found.cut,
+            item.image,
+            item.question or (item.source if item.image else None),
+        )
+        for item, found in zip(items, predictions, strict=True)
+    ]

@@ -1,0 +1,32 @@
+"""What a trained run says of one input, the same for every recipe."""
+
+from typing import NamedTuple
+
+
+class Word(NamedTuple):
+    """One word of a prediction; times in seconds where the input has a time axis, probability from 0 to 1."""
+
+    text: str
+    start: float | None = None
+    end: float | None = None
+    probability: float | None = None
+
+
+class Prediction(NamedTuple):
+    """One entry of an n-best list."""
+
+    text: str
+    logprob: float
+    """of the model alone, in nats, the end of the text included"""
+    score: float
+    """what the search ranked by: length penalty and scorers included"""
+    words: tuple[Word, ...] = ()
+    """the words of the text, where times or probabilities are known"""
+    box: tuple[float, float, float, float] | None = None
+    """left, top, right, bottom in pixels of the upright image (grounding)"""
+    probability: float | None = None
+    """of an answer among the classes, or of a box among the candidates, from 0 to 1"""
+    tokens: tuple[int, ...] = ()
+    """ids of the text, without BOS and EOS"""
+    cut: bool = False
+    """whether the maximum length ended the text"""
