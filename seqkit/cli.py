@@ -12,9 +12,9 @@ from seqkit.tasks import CORPORA, TASKS, find_corpus, find_recipe
 
 COMMANDS = {
     "prepare": ("published corpora", "prepare multi30k --raw DIR --out DIR"),
-    "check": ("one's own manifests, media", "check DIR"),
+    "check": ("own manifests, media", "check DIR"),
     "score": ("any system's output", "score --metric wer REFS.txt HYPS.txt"),
-    "demo": ("all tasks, on made-up data", "demo"),
+    "demo": ("tasks on made-up data", "demo"),
 }
 
 
@@ -48,23 +48,20 @@ def _run(only: Sequence[str], argv: list[str]) -> object:
 
 
 def _help(known: Collection[str]) -> str:
-    """One screen: every task and command with an example."""
-    rows = [(name, TASKS[name].about, TASKS[name].example) for name in TASKS if name in known]
-    tasks = [f"  {name:<15}{about:<27}{example}" for name, about, example in rows]
-    commands = [f"  {name:<15}{about:<27}{e}" for name, (about, e) in COMMANDS.items() if name in known]
+    """One screen: an example of every task and command, and what it is."""
+    examples = {name: (f"seqkit {name} {entry.example}", entry.about) for name, entry in TASKS.items()}
+    tasks = [f"  {example:<54} {about}" for name, (example, about) in examples.items() if name in known]
+    others = [(f"seqkit {example}", about) for name, (about, example) in COMMANDS.items() if name in known]
+    commands = [f"  {example:<54} {about}" for example, about in others]
     return "\n".join(
         [
             f"seqkit {__version__}: sequence models for text, images, video and sound",
             "",
-            "seqkit TASK train|evaluate|predict|compare …     an example of each task:",
+            "seqkit TASK train|evaluate|predict|compare …, an example of each task:",
             *tasks,
-            *(
-                ["", "seqkit COMMAND …                                   and of each other command:", *commands]
-                if commands
-                else []
-            ),
+            *(["", "and of each other command:", *commands] if commands else []),
             "",
-            "`seqkit TASK COMMAND --help` lists its flags; guides are in recipes/TASK/README.md",
+            "`seqkit TASK COMMAND --help` lists flags; guides: recipes/TASK/README.md",
         ]
     )
 

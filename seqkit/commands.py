@@ -17,12 +17,18 @@ from seqkit import recipe as recipes
 from seqkit.config import flatten, read_values, replace, save_config, update, yaml_text
 from seqkit.errors import InputError
 from seqkit.field_flags import add_device, add_fields, add_options, describe_presets, given_fields, given_options
-from seqkit.flags import Parser, parse, pick_device, run_command, stdin_lines
+from seqkit.flags import Parser, parse, pick_device, run_cli, run_command, stdin_lines
 from seqkit.recipe import SEARCH, Evaluated, Recipe, preset, read_recipe_values
 from seqkit.score.prediction import Prediction
 from seqkit.train.allocator import keep_memory
 from seqkit.train.checkpoint import find_checkpoint
 from seqkit.train.loop import Outcome, RunFolder
+from seqkit.train.training_config import RESUMABLE
+
+
+def main(recipe: Recipe, argv: Sequence[str] | None = None) -> int:
+    """The exit status of one command of a recipe that has no word in `seqkit.tasks`: one of your own."""
+    return run_cli(functools.partial(run_task, recipe), argv)
 
 
 def run_task(recipe: Recipe, argv: list[str]) -> object:
@@ -69,10 +75,13 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
     if missing := [run for run in args.init if not run.is_dir()]:
         raise InputError(f"`--init` must be the folder of a run, got {missing[0]}, which is none")
     device = pick_device(args.device)
-    args.out.mkdir(parents=True, exist_ok=True)
-    if int(os.environ.get("RANK", "0")) == 0:
-        save_config(config, args.out / "config.yaml", recipe=recipe.name, data=str(data.resolve()))
-    return recipes.train(recipe, config, data, RunFolder(args.out, args.resume), init=args.init, device=device)
+
+    def write_config(folder: Path) -> None:
+        save_config(config, folder / "config.yaml", recipe=recipe.name, data=str(data.resolve()))
+
+    next_command = f"to score it: seqkit {recipe.name} evaluate --run {args.out} --split val"
+    run = RunFolder(args.out, args.resume, write_config=write_config, next_command=next_command)
+    return recipes.train(recipe, config, data, run, init=args.init, device=device)
 
 
 def evaluate(recipe: Recipe, argv: list[str]) -> Evaluated:
@@ -137,6 +146,8 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
     run = recipes.load(recipe, args.run, pick_device(args.device), given_fields(args, recipe.config))
     inputs = run.predictor.parse(args.inputs or stdin_lines())
     found = run.predict_each(inputs, args.nbest) if inputs else []
+    if found and (refused := _refused_alike(found)):
+        raise refused
     for given, own in zip(inputs, found, strict=True):
         if isinstance(own, InputError):
             print(f"error: {' '.join(str(own).splitlines())}", file=sys.stderr)
@@ -155,6 +166,13 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
         options = given_options(args, recipe.prediction)
         recipe.after_prediction(options, [given for _, given, _ in usable], [own for _, _, own in usable])
     return 2 if len(usable) < len(inputs) else 0
+
+
+def _refused_alike(found: Sequence[list[Prediction] | InputError]) -> InputError | None:
+    """The one error of several inputs, where it is about none of them: an option that no input can be used with."""
+    errors = [own for own in found if isinstance(own, InputError)]
+    alike = len(errors) == len(found) > 1 and len({str(error) for error in errors}) == 1
+    return errors[0] if alike else None
 
 
 def _printed(recipe: Recipe, given: Any, found: Sequence[Prediction], *, as_json: bool) -> str:
@@ -199,7 +217,7 @@ def _resolve(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Path]:
     config = replace(update(config, file, values), given_fields(args, recipe.config))
     if args.resume and begun and stored.exists():
         old, new = flatten(update(recipe.config(), stored, read_values(stored))), flatten(config)
-        for name in (name for name in new if new[name] != old[name]):
+        for name in (name for name in new if name not in RESUMABLE and new[name] != old[name]):
             raise InputError(
                 f"`{name}` must stay {old[name]} to resume {args.out}, got {new[name]}: "
                 f"leave it out, or begin another run with --init {args.out}"
@@ -225,14 +243,19 @@ def _differences(
     """What sets an evaluation apart from the run's own search on its own data, for the name of its folder."""
     own = flatten(update(recipe.config(), args.run[0] / "config.yaml", stored))
     asked = flatten(replace(update(recipe.config(), args.run[0] / "config.yaml", stored), search))
-    changed = [f"{name}={yaml_text(asked[name])}" for name in search if asked[name] != own[name]]
     if options is not None:
-        usual = flatten(type(options)())
-        changed += [f"{name}={yaml_text(value)}" for name, value in flatten(options).items() if value != usual[name]]
+        own, asked = own | flatten(type(options)()), asked | flatten(options)
+    values = {name: yaml_text(value).strip("[]").replace(" ", "") for name, value in asked.items()}
+    changed = [f"{name}={values[name]}" for name in own if asked[name] != own[name]]
     if args.data and args.data.resolve() != Path(stored.get("data", args.data)).resolve():
-        changed.append(f"data={args.data.resolve().name}")
-    changed += [f"ensemble={len(args.run)}"] if len(args.run) > 1 else []
+        changed.append(f"data={_beside(args.data, Path(stored.get('data', args.data)))}")
+    changed += [f"ensemble={'+'.join(_beside(run, args.run[0]) for run in args.run[1:])}"] if args.run[1:] else []
     return ["".join(c if c.isalnum() or c in "=.,-+" else "-" for c in part).strip("-") for part in changed]
+
+
+def _beside(path: Path, other: Path) -> str:
+    """`path` as seen from the folder that holds `other`: short, and another text for another path."""
+    return os.path.relpath(path.resolve(), other.resolve().parent)
 
 
 def _example(recipe: Recipe) -> str:

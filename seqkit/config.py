@@ -81,21 +81,24 @@ def typed_value(name: str, kind: Any, value: Any) -> Any:
     """`value`, or the text that stands for it, as an instance of `kind`; raises InputError where it is none."""
     from jsonargparse import ArgumentError
 
-    if isinstance(value, str) and value == "null" and type(None) in get_args(kind):
+    if value == "null" and type(None) in get_args(kind):
         return None
-    if isinstance(value, str) and is_list(kind):
-        value = value.strip("[]").replace(",", " ").split()  # spaces and commas alike
-        if get_args(kind)[0] is not str:
+    given = value
+    if isinstance(value, str) and (element := element_type(kind)):
+        value = value.strip(" []").replace(",", " ").split()  # spaces and commas alike
+        if element is not str:
             value = f"[{', '.join(value)}]"
     try:
         return _parser(kind).parse_object({"value": value}).value
     except ArgumentError:
-        raise InputError(f"`{name}` must be {notation(kind)}, got {value!r}") from None
+        raise InputError(f"`{name}` must be {notation(kind)}, got {given!r}") from None
 
 
-def is_list(kind: Any) -> bool:
-    """Whether a field of this type holds several values."""
-    return get_origin(kind) in (tuple, list)
+def element_type(kind: Any) -> Any:
+    """The type of the values of a field that holds several, or null; None for a field that holds one."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    lists = [kind for kind in kinds if kind is not type(None)]
+    return get_args(lists[0])[0] if len(lists) == 1 and get_origin(lists[0]) in (tuple, list) else None
 
 
 @functools.cache

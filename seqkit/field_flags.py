@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqkit.config import fields_by_name, flatten, is_list, notation, replace, yaml_text
+from seqkit.config import element_type, fields_by_name, flatten, notation, replace, yaml_text
 from seqkit.flags import Parser
 
 
@@ -49,11 +49,13 @@ def add_fields(
             value = yaml_text(defaults[name])
             text = f"{leaf.doc} {value if value[0] == '[' else f'[{value}]'}".replace("%", "%%")
             hidden = shown is not None and name not in shown
+            several = element_type(leaf.type) if not positional else None
+            one = notation(several or leaf.type)
             group.add_argument(
                 f"--{name}",
-                metavar=notation(leaf.type),
+                metavar=(one, one if len(one) < 20 else "…") if several else one,
                 default=argparse.SUPPRESS,
-                nargs="+" if is_list(leaf.type) and not positional else None,
+                nargs="+" if several else None,
                 help=argparse.SUPPRESS if hidden else text,
             )
 

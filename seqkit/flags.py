@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from seqkit import __version__
 from seqkit.config import nearest
+from seqkit.data.text import printable
 from seqkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,7 +91,6 @@ SYNONYMS = {  # what newcomers type, and the flags here that mean it, the first 
     "ensemble": ("run",),
     "pictures": ("plots",),
     "plot": ("plots",),
-    "rows": ("variants",),
     "subset": ("split",),
     "patience_epochs": ("patience",),
 }
@@ -127,7 +127,7 @@ def _advice(name: str, known: Collection[str]) -> str:
     """The flag that a synonym means here, or the nearest in spelling."""
     meant = [flag for flag in SYNONYMS.get(name, ()) if f"--{flag.split()[0]}" in known]
     if meant:
-        return f"; did you mean `--{meant[0]}`? see --help for its unit"
+        return f"; did you mean `--{meant[0]}`? --help says more"
     if name in ("workers", "num_workers"):
         return f"; {WORKERS}"
     return nearest(f"--{name}", known)
@@ -142,7 +142,7 @@ def run_cli(main: Callable[[list[str]], object], argv: Sequence[str] | None = No
     try:
         status = main(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
-        return int(status) if isinstance(status, int) else 0
+        return int(status) if isinstance(status, int) else int(getattr(status, "exit_status", 0))
     except InputError as error:
         return _complain(str(error))
     except BrokenPipeError:
@@ -187,7 +187,7 @@ def run_command(
 
 
 def _complain(line: str) -> int:
-    print("error:", " ".join(line.splitlines()), file=sys.stderr)
+    print("error:", printable(" ".join(line.splitlines())), file=sys.stderr)
     return 2
 
 

@@ -17,12 +17,15 @@ from seqkit.config import fields_by_name, nearest, read_values, replace, update
 from seqkit.data.batch import Data
 from seqkit.data.manifest import Item
 from seqkit.errors import InputError
+from seqkit.score.evaluate import Statistics
 from seqkit.score.metric import AS_IT_IS, TextOptions
 from seqkit.score.prediction import Prediction
 from seqkit.score.report import Provenance, ScoredItem, format_table, write_report
 from seqkit.train import checkpoint
-from seqkit.train.distributed import print0, process_group
+from seqkit.train.distributed import print0, process_group, rank
 from seqkit.train.loop import Outcome, RunFolder, Validate, fit
+from seqkit.train.run_folder import claim
+from seqkit.train.state import Progress
 from seqkit.train.step import Loss
 
 SEARCH = "search"  # the section of a config whose fields `evaluate`, `predict` and `load` take too
@@ -39,12 +42,16 @@ class Job(NamedTuple):
     """writes what a checkpoint needs besides weights: vocabularies, input statistics"""
     optimizer: Optimizer | None = None
     """None: the config's, over all parameters"""
+    metrics: Sequence[str] = ()
+    """names of what `validate` returns; without them it runs once before the first step"""
 
 
 class Start(NamedTuple):
     """Where a training begins."""
 
     device: torch.device
+    folder: Path
+    """the run folder, for what is trained without `fit`"""
     assets: Path | None = None
     """the checkpoint whose vocabulary and input statistics are taken over, when resuming or initializing"""
     init: Sequence[Path] = ()
@@ -69,13 +76,15 @@ class Predictor(Protocol):
     """One run, or several whose probabilities are averaged; each recipe has a class of its own."""
 
     def parse(self, words: Sequence[str]) -> list[Any]:
-        """The inputs that words of the command line stand for."""
+        """The inputs that words of the command line stand for: by default each word is one."""
+        return list(words)
 
     def predict(self, inputs: Sequence[Any], nbest: int) -> list[list[Prediction]]:
         """For each input its `nbest` predictions, best first. InputError names an input that is unusable."""
 
     def plot(self, given: Any, found: Sequence[Prediction], path: Path) -> None:
         """Draw, for one input and its predictions, what the model attended to: `path` is a .png; others beside it."""
+        raise InputError("plots must not be asked for: this recipe draws none")
 
 
 class Evaluation(NamedTuple):
@@ -83,11 +92,14 @@ class Evaluation(NamedTuple):
 
     items: Sequence[Item]
     predictions: Sequence[Prediction]
-    metrics: Sequence[str]
+    metrics: Sequence[str] | Mapping[str, Statistics]
+    """names, for texts to be compared with references; or statistics by name, for what is not compared"""
     by: Mapping[str, Sequence[str | None]] = {}
     """a breakdown's name to the group of every item"""
     conditions: Mapping[str, Mapping[str, Sequence[Prediction]]] = {}
     """a breakdown's name to the predictions of every group, such as those from noisy input"""
+    parts: Mapping[str, Mapping[str, Sequence[tuple[Item, Prediction]]]] = {}
+    """a breakdown's name to what is scored of every group, such as the words of one position, each as an item"""
     decode: Mapping[str, Any] = {}
     """facts of the search for the report"""
     options: TextOptions = AS_IT_IS
@@ -137,14 +149,21 @@ def train(
     recipe: Recipe, config: Any, data: Path, run: RunFolder, *, init: Sequence[Path], device: torch.device
 ) -> Outcome:
     """Train as `config` says and leave the run in its folder."""
-    with process_group(device) as device:
+    with process_group(device) as device, claim(run.folder, resume=run.resume) as over:
+        if over:
+            print0(f"{run.folder}: finished, and cannot go on without its `last`: left as it is")
+            return Outcome("already finished", Progress())
         last = checkpoint.find_checkpoint(run.folder / "last") if run.resume else None
         assets = last or (checkpoint.best_checkpoint(init[0]) if init else None)
-        job = recipe.training_job(config, data, Start(device, assets, init))
+        job = recipe.training_job(config, data, Start(device, run.folder, assets, init))
         if isinstance(job, Outcome):
+            if run.write_config and job.ending == "finished" and rank() == 0:
+                run.write_config(run.folder)
             return job
         run = run._replace(assets=job.save_assets)
-        return fit(job.model, job.loss, job.data, job.validate, config.training, run, job.optimizer)
+        return fit(
+            job.model, job.loss, job.data, job.validate, config.training, run, job.optimizer, metrics=job.metrics
+        )
 
 
 def read_config(recipe: Recipe, path: Path) -> Any:
@@ -189,7 +208,8 @@ class TrainedRun(NamedTuple):
         except InputError as error:
             if len(inputs) == 1:
                 return [error]
-        return [found for one in inputs for found in self.predict_each([one], nbest)]
+        half = len(inputs) // 2
+        return self.predict_each(inputs[:half], nbest) + self.predict_each(inputs[half:], nbest)
 
 
 def load(recipe: Recipe, runs: Sequence[Path], device: torch.device, search: Mapping[str, Any]) -> TrainedRun:
@@ -220,11 +240,14 @@ def evaluate(run: TrainedRun, data: Path, split: str, options: Any, folder: Path
     began = time.monotonic()
     found = run.recipe.evaluate(run.predictor, data, split, options)
     decode = {**found.decode, "seconds": time.monotonic() - began}
-    about = Provenance(run.recipe.name, split, data / f"{split}.jsonl", str(run.device), decode)
+    source = data / f"{split}.jsonl" if data.is_dir() else data
+    about = Provenance(run.recipe.name, split, source, str(run.device), decode)
     conditions = {
         name: {group: scored_items(found.items, predictions) for group, predictions in groups.items()}
         for name, groups in found.conditions.items()
     }
+    for name, parts in found.parts.items():
+        conditions[name] = {group: scored_items(*zip(*some, strict=True)) for group, some in parts.items()}
     report = write_report(
         folder,
         scored_items(found.items, found.predictions),

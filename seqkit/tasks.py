@@ -26,7 +26,7 @@ TASKS = {
     "vqa": Entry("vqa.recipe", "questions about images", 'predict --run RUN dog.jpg "who runs?"'),
     "grounding": Entry("grounding.recipe", "phrases to image boxes", 'predict --run RUN dog.jpg "the dog"'),
     "lipnet": Entry("lipreading.lipnet", "lips to text, by CTC", "train --data DIR --out RUN"),
-    "wlas": Entry("lipreading.wlas", "lips, sound or both to text", "evaluate --run RUN --split val"),
+    "wlas": Entry("lipreading.wlas", "lips, sound or both", "evaluate --run RUN --split val"),
     "language_model": Entry("language_model.recipe", "probabilities of text", "train --data DIR --out RUN"),
 }
 

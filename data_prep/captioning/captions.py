@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from seqkit.data.manifest import Item
 from seqkit.data_prep.common import outputs
 from seqkit.data_prep.common.image_check import check_images
-from seqkit.data_prep.common.outputs import PreparedSplit, Stats
+from seqkit.data_prep.common.outputs import MAX_NAMED, PreparedSplit, Stats
 from seqkit.data_prep.common.raw_files import Files, find_image
 from seqkit.errors import InputError
 
@@ -21,6 +21,7 @@ class CaptionedImage(NamedTuple):
 
     name: str  # of its file, perhaps with the published folder before it
     captions: tuple[str, ...]
+    place: str  # where the corpus lists it
 
 
 def write_splits(
@@ -30,32 +31,32 @@ def write_splits(
     *,
     read: Sequence[str],
     workers: int,
-    unlisted: int = 0,
+    unlisted: Sequence[str] = (),
 ) -> Stats:
     """Writes a manifest for every split with at least one image, and `stats.json`; returns statistics by split.
 
-    `read` names the published files of captions, `unlisted` counts their images that are in no split.
+    `read` names the published files of captions, `unlisted` names their images that are in no split.
     Raises InputError where no image is left at all, or two would have one id.
     """
     _check_unique(splits)
     more: dict[str, dict[str, Any]] = {}
     if unlisted:
-        more["unlisted"] = {"images": unlisted, "left_out": "in none of the lists"}
+        left_out = {"images": len(unlisted), "left_out": "in none of the lists"}
+        more["unlisted"] = {**left_out, "named": {"unlisted": list(unlisted[:MAX_NAMED])}}
     prepared = ((split, _keep_readable(files, listed, workers, split)) for split, listed in splits.items())
     return outputs.write_splits(out, prepared, read, more)
 
 
 def _check_unique(splits: Mapping[str, Sequence[CaptionedImage]]) -> None:
     first: dict[str, str] = {}
-    for split, listed in splits.items():
-        for name, _ in listed:
-            here = f"{name} of {split}"
-            if _id(name) in first:
-                raise InputError(
-                    "images must differ in their names without folder and ending, "
-                    f"got {first[_id(name)]} and {here}; rename one of the two, or keep it in one place"
-                )
-            first[_id(name)] = here
+    for name, _, place in (image for listed in splits.values() for image in listed):
+        here = f"{name} ({place})"
+        if _id(name) in first:
+            raise InputError(
+                "images must differ in their names without folder and ending, "
+                f"got {first[_id(name)]} and {here}; rename one of the two, or keep it in one place"
+            )
+        first[_id(name)] = here
 
 
 def _id(name: str) -> str:
@@ -63,12 +64,14 @@ def _id(name: str) -> str:
 
 
 def _keep_readable(files: Files, listed: Sequence[CaptionedImage], workers: int, title: str) -> PreparedSplit:
-    captions = {name: tuple(filter(str.strip, texts)) for name, texts in listed}  # an empty one cannot be learned
-    report = check_images(files, filter(captions.get, captions), workers, title)
-    for name in (name for name, texts in captions.items() if not texts):
+    captions = {name: tuple(filter(str.strip, texts)) for name, texts, _ in listed}  # an empty one cannot be learned
+    # Captions of test sets may never have been published: then the images are items all the same.
+    unpublished = title not in ("train", "val", "dev") and not any(texts for _, texts, _ in listed)
+    report = check_images(files, (name for name in captions if captions[name] or unpublished), workers, title)
+    for name in (name for name in captions if not captions[name] and not unpublished):
         report.dropped["no_caption" if find_image(files, name) else "missing"].append(name)
     items = [Item(id=_id(name), image=path, references=captions[name]) for name, path in report.paths.items()]
-    empty = [name for name, texts in listed for text in texts if not text.strip()]
+    empty = [name for name, texts, _ in listed for text in texts if not text.strip()]
     return PreparedSplit(
         items,
         {

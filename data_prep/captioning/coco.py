@@ -4,7 +4,8 @@
 
 Reads two forms, wherever under --raw they and the images lie:
 - `captions_{train,val}{2014,2017}.json` (Chen et al. 2015, arXiv:1504.00325): the published validation set becomes
-  `val.jsonl`; captions of the test set were never published, so there is none.
+  `val.jsonl`; of the test sets, `image_info_test2014.json` and the like, captions were never published, and
+  `test2014.jsonl` has images alone.
 - `dataset_{coco,flickr8k,flickr30k}.json` (Karpathy and Fei-Fei 2015, arXiv:1412.2306): train, val and test, and
   `restval`, the rest of COCO's validation set, to train.
 Where several are found, --captions says which: `2014`, `2017`, `dataset_coco`, ...
@@ -17,14 +18,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from seqkit.cli import Parser, parse
 from seqkit.data_prep.captioning.captions import CaptionedImage, write_splits
 from seqkit.data_prep.common.image_check import add_arguments
 from seqkit.data_prep.common.outputs import Stats, print_stats
-from seqkit.data_prep.common.raw_files import Files, entries_of, find_files, published_file, read_json, value_of
+from seqkit.data_prep.common.raw_files import (
+    Files,
+    UniqueKeys,
+    entries_of,
+    find_files,
+    published_file,
+    read_json,
+    value_of,
+)
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
-COCO = re.compile(r"captions_(?P<split>train|val|test)(?P<name>\d+)\.json")
+COCO = re.compile(r"(captions_(?P<split>train|val|test)|image_info_(?P<test>test(-dev)?))(?P<name>\d+)\.json")
 KARPATHY = re.compile(r"(?P<name>dataset_\w+)\.json")
 KARPATHY_SPLITS = {"train": "train", "restval": "train", "val": "val", "test": "test"}  # Karpathy's to ours
 OF_2014 = re.compile(r"COCO_\w+_(?P<of_2017>\d{12}\.jpg)")
@@ -35,16 +44,22 @@ Splits = dict[str, list[CaptionedImage]]
 def read_coco(path: Path) -> list[CaptionedImage]:
     """Images and captions in the order of the file. Raises InputError for a malformed entry."""
     content = read_json(path)
-    names: dict[int, str] = {}
+    names: dict[int, tuple[str, str]] = {}
     captions: dict[int, list[str]] = defaultdict(list)
+    images, annotations = UniqueKeys("id"), UniqueKeys("id")
     for place, image in entries_of(content, "images", str(path)):
-        names[value_of(image, "id", int, place)] = value_of(image, "file_name", str, place)
-    for place, annotation in entries_of(content, "annotations", str(path)):
+        number = value_of(image, "id", int, place)
+        images.add(number, place)
+        names[number] = value_of(image, "file_name", str, place), place
+    captioned = path.name.startswith("captions")  # image_info_test2014.json is of images alone
+    for place, annotation in entries_of(content, "annotations", str(path)) if captioned else ():
         image = value_of(annotation, "image_id", int, place)
         if image not in names:
             raise InputError(f"{place}: `image_id` must be the `id` of one of `images`, got {image}")
+        if "id" in annotation:
+            annotations.add(annotation["id"], place)
         captions[image].append(value_of(annotation, "caption", str, place))
-    return [CaptionedImage(name, tuple(captions[image])) for image, name in names.items()]
+    return [CaptionedImage(name, tuple(captions[image]), place) for image, (name, place) in names.items()]
 
 
 def read_karpathy(path: Path) -> Splits:
@@ -57,7 +72,7 @@ def read_karpathy(path: Path) -> Splits:
         folder = value_of(image, "filepath", str, place) + "/" if "filepath" in image else ""
         captions = (value_of(one, "raw", str, where) for where, one in entries_of(image, "sentences", place))
         name = folder + value_of(image, "filename", str, place)
-        splits[KARPATHY_SPLITS[published]].append(CaptionedImage(name, tuple(captions)))
+        splits[KARPATHY_SPLITS[published]].append(CaptionedImage(name, tuple(captions), place))
     return splits
 
 
@@ -68,7 +83,9 @@ def choose_release(files: Files, wanted: str | None, raw: Path) -> list[tuple[st
         match = COCO.fullmatch(name) or KARPATHY.fullmatch(name)
         path = published_file(files, name) if match else None
         if match and path:
-            found[match["name"]].append((match.groupdict().get("split", ""), path))
+            groups = match.groupdict()
+            test = f"{groups['test']}{match['name']}" if groups.get("test") else ""
+            found[match["name"]].append((test or groups.get("split") or "", path))
     if not found:
         raise InputError(
             f"{raw}: must hold captions_train2014.json, captions_val2014.json or the like, or dataset_coco.json or the "
@@ -94,7 +111,8 @@ def prepare(raw: Path, out: Path, *, captions: str | None = None, split: str | N
     files = find_files(raw)
     chosen = choose_release(files, captions, raw)
     splits: Splits = defaultdict(list)
-    for title, path in chosen:
+    captioned = [(title, path) for title, path in chosen if not title.startswith("test")]
+    for title, path in captioned if split and captioned else chosen:
         for name, listed in ({title: read_coco(path)} if title else read_karpathy(path)).items():
             splits[split or name] += listed
     files = with_2017_names(files, (listed.name for images in splits.values() for listed in images))

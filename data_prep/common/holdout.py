@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterable
 
-from seqkit.cli import Parser
 from seqkit.errors import InputError
+from seqkit.flags import Parser
 
 
 def stable_hash(text: str) -> bytes:

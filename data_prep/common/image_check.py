@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from seqkit.cli import Parser
 from seqkit.data_prep.common.raw_files import Files, find_image
 from seqkit.errors import InputError
+from seqkit.flags import Parser
 
 MIN_PARALLEL = 200  # images; fewer are decoded before other processes would have started
 CHUNK_SIZE = 32  # images that a process takes at a time

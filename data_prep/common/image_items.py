@@ -11,11 +11,9 @@ from typing import NamedTuple
 
 from seqkit.data.manifest import Item
 from seqkit.data_prep.common.image_check import check_images
-from seqkit.data_prep.common.outputs import PreparedSplit
+from seqkit.data_prep.common.outputs import MAX_NAMED, PreparedSplit
 from seqkit.data_prep.common.raw_files import Files
 from seqkit.errors import InputError
-
-MAX_NAMED = 100  # at most so many dropped items a reason are named in the statistics
 
 
 class Split(NamedTuple):

@@ -10,7 +10,8 @@ from seqkit.data.manifest import Item, write_manifest
 from seqkit.errors import InputError
 
 Stats = dict[str, dict[str, Any]]  # by split
-HIDDEN = ("files", "named", "reasons", "remarks", "speakers")  # long values: in stats.json alone
+MAX_NAMED = 100  # at most so many dropped items a reason are named in the statistics
+HIDDEN = ("files", "named", "reasons", "remarks")  # long values: in stats.json alone
 
 
 class PreparedSplit(NamedTuple):

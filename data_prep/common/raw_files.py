@@ -4,7 +4,7 @@ import filecmp
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -36,9 +36,14 @@ def published_file(files: Files, name: str) -> Path | None:
     """The published file of that name, or None. Raises InputError for several that differ."""
     paths = files.get(name, ())
     for other in paths[1:]:
-        if not filecmp.cmp(paths[0], other, shallow=False):
-            raise InputError(f"{other}: must be as {paths[0]}, its namesake, got other content; keep one of the two")
+        check_copy(paths[0], other)
     return paths[0] if paths else None
+
+
+def check_copy(first: Path, other: Path) -> None:
+    """Raises InputError, naming both, for two files of one name that differ."""
+    if first != other and not filecmp.cmp(first, other, shallow=False):
+        raise InputError(f"{other}: must be as {first}, its namesake, got other content; keep one of the two")
 
 
 def find_image(files: Files, name: str) -> Path | None:
@@ -49,11 +54,39 @@ def find_image(files: Files, name: str) -> Path | None:
 
 
 def read_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """`hook` replaces every object. Raises InputError for a file that is not whole JSON."""
+    """`hook` replaces every object. Raises InputError for a file that is not whole JSON, and for a key given twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> Any:
+        entry = dict(pairs)
+        if len(entry) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise InputError(f"{path}: must have each key of an object once, got {twice!r} twice, with {pairs!r:.80}")
+        return hook(entry) if hook else entry
+
     try:
-        return json.loads(path.read_bytes(), object_hook=hook)
-    except ValueError as error:
+        return json.loads(path.read_bytes(), object_pairs_hook=unique)
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: must be whole JSON, got a fault: {error}; unpack or download it again") from None
+
+
+class UniqueKeys:
+    """Ids with the places where they stand; the same id at a second place is an error that names both."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.places: dict[Hashable, str] = {}
+
+    def add(self, key: Hashable, place: str) -> None:
+        """Raises InputError for a key that was added before."""
+        if key in self.places:
+            raise InputError(
+                f"{place}: `{self.name}` must be unique, got {key!r}, which {self.places[key]} has; "
+                "take out one of the two"
+            )
+        self.places[key] = place
 
 
 def value_of(entry: Any, key: str, kind: type[T], place: str) -> T:

@@ -13,7 +13,7 @@ from pathlib import Path
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item
 from seqkit.data_prep.common.image_items import Split
-from seqkit.data_prep.common.raw_files import Files
+from seqkit.data_prep.common.raw_files import Files, UniqueKeys, check_copy, published_file
 from seqkit.errors import InputError
 
 PHRASE = re.compile(r"\[/EN#(?P<chain>\d+)(?P<types>(?:/[^\s/\]]+)+)\s+(?P<words>[^\[\]]+)\]")
@@ -29,14 +29,17 @@ def find_lists(files: Files) -> dict[str, Path]:
         for path in files.get(f"{split}.txt", ()):
             first = next((text for _, text in read_lines(path)), "")
             if first.strip().isdigit():
-                found.setdefault(split, path)
+                check_copy(found.setdefault(split, path), path)
     return found
 
 
 def find_sentences(files: Files) -> dict[str, Path]:
     """Files of captions by the number of their image."""
-    paths = (path for found in files.values() for path in found)
-    return {p.stem: p for p in paths if p.parent.name == "Sentences" and p.suffix == ".txt" and p.stem.isdigit()}
+    found: dict[str, Path] = {}
+    for path in (path for paths in files.values() for path in paths):
+        if path.parent.name == "Sentences" and path.suffix == ".txt" and path.stem.isdigit():
+            check_copy(found.setdefault(path.stem, path), path)
+    return found
 
 
 def read_boxes(path: Path) -> tuple[Boxes, list[int]]:
@@ -79,22 +82,29 @@ def read_image_phrases(number: str, sentences: Path, annotations: Path) -> Split
 def read_entities(files: Files, lists: Mapping[str, Path], split: str | None) -> dict[str, Split]:
     """Phrases by split; all in `split` where that is given. Raises InputError for neither list nor split."""
     sentences = find_sentences(files)
-    numbers: dict[str, Sequence[str]] = {
-        name: [text.strip() for _, text in read_lines(path) if text.strip()] for name, path in lists.items()
-    }
+    unique = UniqueKeys("number of an image")
+    numbers: dict[str, list[str]] = defaultdict(list)
+    for name, path in () if split else lists.items():
+        for line, text in read_lines(path):
+            if number := text.strip():
+                unique.add(number, f"{path}, line {line}")
+                numbers[name].append(number)
     if split:
         numbers = {split: sorted(sentences)}
     if not numbers:
         raise InputError("--raw must hold train.txt, val.txt or test.txt, lists of numbers, got none; or give --split")
-    return {name: _read_split(files, sentences, listed) for name, listed in numbers.items()}
+    splits = {name: _read_split(files, sentences, listed) for name, listed in numbers.items()}
+    if unlisted := [number for number in sorted(sentences) if not split and number not in unique.places]:
+        splits["unlisted"] = Split([], {"in_no_list": unlisted})
+    return splits
 
 
 def _read_split(files: Files, sentences: Mapping[str, Path], numbers: Sequence[str]) -> Split:
     read = Split.empty()
     for number in numbers:
-        annotations = files.get(f"{number}.xml")
+        annotations = published_file(files, f"{number}.xml")
         if number in sentences and annotations:
-            read.add(read_image_phrases(number, sentences[number], annotations[0]))
+            read.add(read_image_phrases(number, sentences[number], annotations))
         else:
             read.dropped["no_annotations" if number in sentences else "no_sentences"].append(number)
     return read

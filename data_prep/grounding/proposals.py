@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqkit.data.files import read_lines
+from seqkit.data_prep.common.raw_files import UniqueKeys
 from seqkit.errors import InputError
 from seqkit.score.boxes import ENOUGH, iou
 
@@ -46,6 +47,23 @@ def clip_boxes(boxes: Sequence[Sequence[float]], height: int, width: int) -> lis
     return list(dict.fromkeys(box for box in inside if box[0] < box[2] and box[1] < box[3]))
 
 
+def turn_boxes(boxes: Sequence[Sequence[float]], orientation: int, height: int, width: int) -> list[Box]:
+    """Boxes of an image as it is stored, in the pixels of the image as EXIF `orientation` turns it.
+
+    `height` and `width` are those of the turned image.
+    """
+    turned: list[Box] = []
+    for left, top, right, bottom in boxes:
+        if orientation >= 5:  # rows are columns
+            left, top, right, bottom = top, left, bottom, right
+        if orientation in (2, 3, 6, 7):
+            left, right = width - right, width - left
+        if orientation in (3, 4, 7, 8):
+            top, bottom = height - bottom, height - top
+        turned.append((left, top, right, bottom))
+    return turned
+
+
 def has_match(candidates: Sequence[Box], truth: Sequence[Box]) -> bool:
     """Whether some candidate has an IoU of one half with some true box."""
     return bool(candidates) and bool((iou(np.array(candidates), np.array(truth)) >= ENOUGH).any())
@@ -68,6 +86,7 @@ def read_proposals(path: Path) -> dict[str, list[Box]]:
     if not path.is_file():
         raise InputError(f"--proposals must be a file with a JSON object a line, got {path}, which is none")
     found: dict[str, list[Box]] = {}
+    unique = UniqueKeys("image")
     for number, text in read_lines(path):
         if not text.strip():
             continue
@@ -75,12 +94,13 @@ def read_proposals(path: Path) -> dict[str, list[Box]]:
             entry = json.loads(text)
             boxes = np.array(entry["boxes"], np.float64).reshape(-1, 4)
             name = Path(entry["image"]).name
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
             boxes, name = np.full((1, 4), np.nan), ""
-        if not name or not np.isfinite(boxes).all() or name in found:
+        if not name or not np.isfinite(boxes).all():
             raise InputError(
                 f'{path}, line {number}: must be {{"image": NAME, "boxes": [[left, top, right, bottom], ...]}} in '
-                f"finite numbers, each image once, got {text[:60]!r}"
+                f"finite numbers, got {text[:60]!r}"
             )
+        unique.add(name, f"{path}, line {number}")
         found[name] = [tuple(box) for box in boxes.tolist()]
     return found

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.cli import Parser, parse
 from seqkit.data.files import atomic_write, read_lines
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_out, holdout_size
 from seqkit.data_prep.common.outputs import print_stats, write_stats
 from seqkit.data_prep.common.raw_files import Files, find_files, find_image, published_file
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
 NUM_FEATURES = 13
 FRAME_RATE = 100  # a second

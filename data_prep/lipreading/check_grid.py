@@ -1,8 +1,11 @@
-"""The doctor of GRID: what is there, and what is wrong with it, without preparing anything.
+"""Checks a copy of GRID before it is prepared: counts by speaker, and every fault with the clips that have it.
 
-Every video is decoded to its end and its sound too; a face is looked for until one is found. Alignments are compared
-with the clips' names, and where a speaker's lie in another's folder, it is named. With --out, `stats.json` gets a
-section `doctor`, and `contact_sheet.jpg` shows crops of some clips of every speaker.
+    seqkit prepare check_grid --raw DIR [--out DIR]
+
+Reads videos and alignments as `seqkit prepare grid` does. Every video is decoded to its end, its sound too; a face is
+looked for until one is found. Alignments are compared with the clips' names; where a speaker's lie in another's
+folder, it is named. With --out, writes the report to `stats.json`, section `check`, and `contact_sheet.jpg` with crops
+of some clips of every speaker.
 """
 
 import tempfile
@@ -14,22 +17,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqkit.data.video_file import FRAME_RATE, SAMPLES_PER_FRAME, read_frames, read_sound
+from seqkit.data.container import FRAME_RATE
+from seqkit.data.video_file import SAMPLES_PER_FRAME, read_frames, read_sound
 from seqkit.data_prep.common.outputs import write_stats
-from seqkit.data_prep.lipreading.clips import Job, crash_result, make_clip, map_jobs
+from seqkit.data_prep.lipreading.clips import Job, add_arguments, crash_result, make_clip, map_jobs, options
+from seqkit.data_prep.lipreading.grid import ALIGNMENT_TOLERANCE
 from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus
 from seqkit.data_prep.lipreading.grid_splits import sample
 from seqkit.data_prep.lipreading.mouths import contact_sheet, make_detector, reduced
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
-STRIDE = 25  # frames from one look for a face to the next
-SILENT = 64  # of 32,768: sound that never goes beyond is none
-LATE = 0.2  # seconds by which an alignment may reach past its video
-SHOWN = 5  # clips that are named for each fault on the screen
+DETECT_EVERY = 25  # frames from one search for a face to the next
+MAX_SILENCE = 64  # of 32,768: sound that never exceeds it is silence
+MAX_SHOWN = 5  # clips that are named for each fault on the screen
 
 
 class VideoCheck(NamedTuple):
-    """What a quick pass over a video showed."""
+    """Result of a quick pass over a video."""
 
     frames: int = 0
     face: bool = False
@@ -39,17 +44,17 @@ class VideoCheck(NamedTuple):
     fault: str = ""  # why it cannot be decoded
 
 
-def look(job: Job) -> VideoCheck:
+def check_video(job: Job) -> VideoCheck:
     """Decodes all of a video and its sound."""
     remarks: list[str] = []
     layout, _, detect = make_detector(job.detector)
     frames, face, samples, loudest = 0, False, 0, 0
 
     try:
-        for frames, picture in zip(
+        for frames, frame in zip(
             count(1), read_frames(job.source, layout=layout, size=reduced, note=remarks.append), strict=False
         ):
-            face = face or frames % STRIDE == 1 and bool(detect(picture, None))
+            face = face or frames % DETECT_EVERY == 1 and bool(detect(frame, None))
         for block in read_sound(job.source, note=remarks.append):
             samples += len(block)
             loudest = max(loudest, int(np.abs(block.astype(np.int32)).max(initial=0)))
@@ -62,24 +67,25 @@ def crashed_check(job: Job) -> VideoCheck:
     return VideoCheck(fault=crash_result(job).text)
 
 
-def faults(clip: Clip, seen: VideoCheck) -> list[str]:
+def faults(clip: Clip, check: VideoCheck) -> list[str]:
     """Short names of all that is wrong with a clip."""
-    found = [f"alignment_{clip.state}"] if clip.state not in ("agree",) else []
-    if seen.fault:
+    found = [f"alignment_{clip.state}"] if clip.state != "agree" else []
+    if check.fault:
         return [*found, "undecodable"]
-    words = clip.alignment.words if clip.alignment else None
+    words = clip.alignment.words or () if clip.alignment else ()
+    seconds = check.frames / FRAME_RATE
     checks = {
-        "no_face": not seen.face,
-        "no_sound": seen.seconds == 0,
-        "silent": seen.seconds > 0 and seen.loudest <= SILENT,
-        "damaged": bool(seen.remarks),
-        "cut_off": bool(words) and words[-1][2] > seen.frames / FRAME_RATE + LATE,
-        "sound_of_other_length": seen.seconds > 0 and abs(seen.seconds - seen.frames / FRAME_RATE) > 0.5,
+        "no_face": not check.face,
+        "no_sound": check.seconds == 0,
+        "silent": check.seconds > 0 and check.loudest <= MAX_SILENCE,
+        "damaged": bool(check.remarks),
+        "cut_off": bool(words) and words[-1][2] > seconds + ALIGNMENT_TOLERANCE,
+        "sound_of_other_length": check.seconds > 0 and abs(check.seconds - seconds) > 0.5,
     }
     return found + [name for name, there in checks.items() if there]
 
 
-def report(corpus: Corpus, seen: Mapping[str, VideoCheck]) -> dict[str, Any]:
+def report(corpus: Corpus, checks: Mapping[str, VideoCheck]) -> dict[str, Any]:
     """Counts by speaker, and the clips behind every fault."""
     speakers: dict[str, dict[str, Any]] = {}
     named: dict[str, list[str]] = defaultdict(list)
@@ -87,10 +93,10 @@ def report(corpus: Corpus, seen: Mapping[str, VideoCheck]) -> dict[str, Any]:
     for clip in corpus.clips:
         counts = speakers.setdefault(clip.speaker, {"videos": 0, "frames": 0, "aligned": 0, "faults": Counter()})
         counts["videos"] += 1
-        counts["frames"] += seen[clip.id].frames
+        counts["frames"] += checks[clip.id].frames
         counts["aligned"] += clip.alignment is not None
-        frames[clip.speaker][seen[clip.id].frames] += 1
-        for fault in faults(clip, seen[clip.id]):
+        frames[clip.speaker][checks[clip.id].frames] += 1
+        for fault in faults(clip, checks[clip.id]):
             counts["faults"][fault] += 1
             named[fault].append(clip.id)
     for speaker, counts in speakers.items():
@@ -103,8 +109,8 @@ def report(corpus: Corpus, seen: Mapping[str, VideoCheck]) -> dict[str, Any]:
         "other_videos": corpus.unrecognized,
         "named": dict(named),
         "found_in": {c.id: str(c.alignment.path) for c in corpus.clips if c.alignment and c.state == "elsewhere"},
-        "reasons": {name: look.fault for name, look in seen.items() if look.fault},
-        "remarks": {name: look.remarks for name, look in seen.items() if look.remarks},
+        "reasons": {name: check.fault for name, check in checks.items() if check.fault},
+        "remarks": {name: check.remarks for name, check in checks.items() if check.remarks},
     }
 
 
@@ -118,8 +124,8 @@ def print_report(found: Mapping[str, Any]) -> None:
             + f"; {wrong}" * bool(wrong)
         )
     for fault, names in found["named"].items():
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        print(f"{fault} ({len(names)}): {', '.join(names[:SHOWN])}{more}")
+        more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+        print(f"{fault} ({len(names)}): {', '.join(names[:MAX_SHOWN])}{more}")
     for speaker, folder in found["alignments_in_the_folder_of"].items():
         print(f"alignments of {speaker} lie in the folder of {folder}; they are taken from there")
     if found["copies_left_out"]:
@@ -132,21 +138,21 @@ def check_corpus(raw: Path, out: Path | None, *, workers: int, detector: str) ->
     """Prints and returns what was found. Raises InputError where there is no clip at all."""
     corpus = read_corpus(raw)
     jobs = [Job(clip.video, Path(), Path(), detector) for clip in corpus.clips]
-    seen = {
-        corpus.clips[number].id: one
-        for number, one in map_jobs(look, jobs, workers=workers, title="doctor", crash=crashed_check)
+    checks = {
+        corpus.clips[number].id: check
+        for number, check in map_jobs(check_video, jobs, workers=workers, title="check", crash=crashed_check)
     }
-    found = report(corpus, seen)
+    found = report(corpus, checks)
     print_report(found)
     if out is not None:
-        write_stats(out, {"doctor": found})
-        good = [clip for clip in corpus.clips if seen[clip.id].face and seen[clip.id].frames]
+        write_stats(out, {"check": found})
+        good = [clip for clip in corpus.clips if checks[clip.id].face and checks[clip.id].frames]
         write_contact_sheet(out / "contact_sheet.jpg", sample(good), detector)
     return found
 
 
 def write_contact_sheet(path: Path, clips: Sequence[Clip], detector: str) -> None:
-    """The contact sheet of clips that are cropped for it alone."""
+    """A contact sheet of clips that are cropped for it alone."""
     with tempfile.TemporaryDirectory() as folder:
         rows = []
         for clip in clips:
@@ -155,3 +161,12 @@ def write_contact_sheet(path: Path, clips: Sequence[Clip], detector: str) -> Non
                 rows.append((clip.id, video))
         if rows:
             contact_sheet(path, rows)
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = Parser("seqkit prepare check_grid", __doc__ or "")
+    parser.add_argument("--raw", type=Path, required=True, help="folder with the published files at any depth")
+    parser.add_argument("--out", type=Path, help="folder for stats.json and contact_sheet.jpg (default: neither)")
+    add_arguments(parser)
+    given = parse(parser, argv)
+    check_corpus(given.raw, given.out, **options(given))

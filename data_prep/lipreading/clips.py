@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from tqdm import tqdm
 
-from seqkit.cli import Parser
 from seqkit.errors import InputError
+from seqkit.flags import Parser
 
 MIN_PARALLEL = 8  # clips; fewer are made before another process would have started
 FORMAT_VERSION = 1  # of crops and notes; clips of another version are made again
@@ -70,9 +70,9 @@ def source_key(source: Path) -> dict[str, Any]:
         "bytes": state.st_size,
         "changed": state.st_mtime_ns,
         "layout": FORMAT_VERSION,
-        "side": mouths.SIDE,
+        "side": mouths.CROP_SIZE,
         "span": mouths.SPAN,
-        "below": mouths.BELOW,
+        "below": mouths.MOUTH_OFFSET,
         "still": mouths.STILL,
     }
 

@@ -1,18 +1,18 @@
-"""Where the talker's face is in every frame of a video: faces detected now and then, a nose followed in between.
+"""Face tracking: the talker's face in every frame of a video, by detections and template matching in between.
 
 OpenCV's frontal-face cascade (Viola and Jones 2001) says where faces are, give or take some pixels. Between detections
-the nose is found again by normalised cross-correlation, to a fraction of a pixel, and a face's size and its place
-about the nose are medians over its detections: so the detector's trembling does not reach the crops.
+the nose is tracked by normalized cross-correlation, to a fraction of a pixel, and a face's size and its position
+relative to the nose are medians over its detections: so the detector's jitter does not reach the crops.
 
-Of several faces the talker's is the one that is large, near the middle, and there for long.
+Of several faces the talker's is the one that is large, near the center, and there for long.
 
-x to the right, y down, in pixels; a face is the cascade's box: centre x, centre y and width, which is its height too.
+x to the right, y down, in pixels; a face is the cascade's box: center x, center y and width, which is its height too.
 T frames.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,19 +21,19 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-EVERY = 10  # frames from one detection to the next, near where faces were
-AFRESH = 75  # frames from one search of the whole picture to the next
-AGAIN = 5  # the same while no face is known
-FACES = 4  # followed at a time
-NOSE = (-0.2, -0.25, 0.2, 0.12)  # left, top, right, bottom of its picture from the centre of the face, in widths
-REACH = 0.12  # widths that a nose may move in a frame
-ALIKE = 0.5  # correlation below which the nose is lost
-FRESH = 0.8  # correlation below which the next detection renews the picture of the nose
-LONG = 250  # frames after which it does so anyhow, for heads turn and come nearer
-MISSES = 4  # detections in a row without a face, after which it is given up
-SMOOTH = 1.0  # frames, the deviation of the Gaussian that smooths places
-SLOW = 12.0  # the same of widths
-TREMBLE = 0.12  # change of the smoothed width, as a part of it, that is the detector's
+DETECT_EVERY = 10  # frames from one detection to the next, near where faces were
+SEARCH_EVERY = 75  # frames from one search of the whole frame to the next
+SEARCH_EVERY_LOST = 5  # the same while no face is known
+MAX_FACES = 4  # tracked at a time
+NOSE_BOX = (-0.2, -0.25, 0.2, 0.12)  # left, top, right, bottom of the template from the center of the face, in widths
+MAX_SHIFT = 0.12  # widths that a nose may move in a frame
+MIN_CORRELATION = 0.5  # below, the nose is lost
+RENEW_CORRELATION = 0.8  # below, the next detection renews the template
+MAX_TEMPLATE_AGE = 250  # frames after which it does so anyhow, for heads turn and come nearer
+MAX_MISSES = 4  # detections in a row without a face, after which it is given up
+CENTER_SIGMA = 1.0  # frames, of the Gaussian that smooths centers
+WIDTH_SIGMA = 12.0  # the same of widths
+WIDTH_JITTER = 0.12  # change of the smoothed width, as a share of it, that is the detector's
 
 
 class FaceBox(NamedTuple):
@@ -43,28 +43,28 @@ class FaceBox(NamedTuple):
     y: float
     width: float
 
-    def near(self, other: "FaceBox") -> bool:
+    def matches(self, other: "FaceBox") -> bool:
         apart = max(abs(self.x - other.x), abs(self.y - other.y))
         return apart < 0.4 * other.width and 0.6 < self.width / other.width < 1.7
 
 
-Detect = Callable[[Pixels, FaceBox | None], Sequence[FaceBox]]  # in a picture, anywhere or near a face
+Detect = Callable[[Pixels, FaceBox | None], Sequence[FaceBox]]  # in a frame, anywhere or near a face
 
 
 @dataclass
 class NoseTemplate:
-    """One picture of a nose: where it was seen, and detections meanwhile."""
+    """A template of a nose: where it was found, and detections meanwhile."""
 
     nose: Pixels
     frames: list[int] = field(default_factory=list)
-    corners: list[tuple[float, float]] = field(default_factory=list)  # left and top of the nose, a frame
-    spots: list[tuple[int, float, float, float]] = field(default_factory=list)  # frame, centre from there, width
-    alike: float = 1.0
+    corners: list[tuple[float, float]] = field(default_factory=list)  # left and top of the nose in each frame
+    detections: list[tuple[int, float, float, float]] = field(default_factory=list)  # frame, center from there, width
+    correlation: float = 1.0
 
     def faces(self) -> Floats:
-        """The face (T, 3) in the frames of this look: its place by all detections, its width by the nearest."""
-        numbers, *_, widths = np.array(self.spots).T
-        _, x, y, _ = np.median(self.spots, axis=0)
+        """The face (T, 3) in these frames: its center by all detections, its width by the nearest."""
+        numbers, *_, widths = np.array(self.detections).T
+        _, x, y, _ = np.median(self.detections, axis=0)
         return np.column_stack([np.array(self.corners) + [x, y], np.interp(self.frames, numbers, widths)])
 
 
@@ -72,56 +72,63 @@ class NoseTemplate:
 class Track:
     """One face through the video."""
 
-    looks: list[NoseTemplate] = field(default_factory=list)
+    templates: list[NoseTemplate] = field(default_factory=list)
     lost: bool = True
     misses: int = 0
     hits: int = 0
 
-    def spot(self) -> FaceBox:
+    def box(self) -> FaceBox:
         """Where it was last."""
-        look = self.looks[-1]
-        (left, top), (_, x, y, width) = look.corners[-1], look.spots[-1]
+        template = self.templates[-1]
+        (left, top), (_, x, y, width) = template.corners[-1], template.detections[-1]
         return FaceBox(left + x, top + y, width)
 
-    def detected(self, number: int, picture: Pixels, spot: FaceBox) -> None:
-        """Takes note of a detection, with a new look where the nose is no longer as it was."""
+    def detected(self, number: int, frame: Pixels, box: FaceBox) -> None:
+        """Adds a detection, with a new template where the nose no longer correlates with it."""
         self.misses, self.hits = 0, self.hits + 1
-        look = self.looks[-1] if self.looks else None
-        if look is None or self.lost or look.alike < FRESH or len(look.frames) > LONG:
-            height, width = picture.shape
-            edges = np.array([spot.x, spot.y] * 2) + np.array(NOSE) * spot.width
+        template = self.templates[-1] if self.templates else None
+        if (
+            template is None
+            or self.lost
+            or template.correlation < RENEW_CORRELATION
+            or len(template.frames) > MAX_TEMPLATE_AGE
+        ):
+            height, width = frame.shape
+            edges = np.array([box.x, box.y] * 2) + np.array(NOSE_BOX) * box.width
             left, top, right, bottom = np.clip(np.round(edges), 0, [width, height] * 2).astype(int)
-            look = NoseTemplate(picture[top:bottom, left:right].copy())
-            if self.looks and self.looks[-1].frames[-1] == number:  # a frame belongs to one look
-                self.looks[-1].frames.pop()
-                self.looks[-1].corners.pop()
-            self.looks = [old for old in self.looks if old.frames] + [look]
-            look.frames.append(number)
-            look.corners.append((float(left), float(top)))
+            template = NoseTemplate(frame[top:bottom, left:right].copy())
+            if self.templates and self.templates[-1].frames[-1] == number:  # a frame belongs to one template
+                self.templates[-1].frames.pop()
+                self.templates[-1].corners.pop()
+            self.templates = [old for old in self.templates if old.frames] + [template]
+            template.frames.append(number)
+            template.corners.append((float(left), float(top)))
             self.lost = False
-        left, top = look.corners[-1]
-        look.spots.append((number, spot.x - left, spot.y - top, spot.width))
+        left, top = template.corners[-1]
+        template.detections.append((number, box.x - left, box.y - top, box.width))
 
-    def follow(self, number: int, picture: Pixels) -> None:
-        """Finds the nose near where it was, or loses it."""
-        look = self.looks[-1]
-        reach = max(4, round(REACH * look.spots[-1][3]))
-        (height, width), (left, top) = look.nose.shape, look.corners[-1]
+    def follow(self, number: int, frame: Pixels) -> None:
+        """Finds the nose near its last position, or loses it."""
+        template = self.templates[-1]
+        reach = max(4, round(MAX_SHIFT * template.detections[-1][3]))
+        (height, width), (left, top) = template.nose.shape, template.corners[-1]
         x, y = max(0, round(left) - reach), max(0, round(top) - reach)
-        window = picture[y : round(top) + height + reach, x : round(left) + width + reach]
-        if min(window.shape[0] - height, window.shape[1] - width) < 0 or not look.nose.size:
+        window = frame[y : round(top) + height + reach, x : round(left) + width + reach]
+        if min(window.shape[0] - height, window.shape[1] - width) < 0 or not template.nose.size:
             self.lost = True
             return
-        scores = cv2.matchTemplate(window, look.nose, cv2.TM_CCOEFF_NORMED)
-        _, look.alike, _, (column, row) = cv2.minMaxLoc(scores)
-        self.lost = not look.alike >= ALIKE
+        scores = cv2.matchTemplate(window, template.nose, cv2.TM_CCOEFF_NORMED)
+        _, template.correlation, _, (column, row) = cv2.minMaxLoc(scores)
+        self.lost = not template.correlation >= MIN_CORRELATION
         if not self.lost:
-            look.frames.append(number)
-            look.corners.append((x + column + peak(scores[row], column), y + row + peak(scores[:, column], row)))
+            template.frames.append(number)
+            template.corners.append(
+                (x + column + subpixel_peak(scores[row], column), y + row + subpixel_peak(scores[:, column], row))
+            )
 
 
-def peak(values: NDArray[np.float32], best: int) -> float:
-    """From the largest value to the top of the parabola through it and its neighbours, -0.5 to 0.5."""
+def subpixel_peak(values: NDArray[Any], best: int) -> float:
+    """From the largest value to the top of the parabola through it and its neighbors, -0.5 to 0.5."""
     if not 0 < best < len(values) - 1:
         return 0.0
     before, here, after = map(float, values[best - 1 : best + 2])
@@ -129,33 +136,35 @@ def peak(values: NDArray[np.float32], best: int) -> float:
     return 0.0 if bend >= 0 else 0.5 * (before - after) / bend
 
 
-def track(pictures: Iterable[Pixels], detect: Detect, grey: Callable[[Pixels], Pixels]) -> tuple[list[Track], int]:
-    """Every face that was followed, and the number of pictures; `grayscale` makes of them what noses are found in."""
+def track_faces(
+    frames: Iterable[Pixels], detect: Detect, to_gray: Callable[[Pixels], Pixels]
+) -> tuple[list[Track], int]:
+    """Every face that was tracked, and the number of frames; `to_gray` converts them for template matching."""
     tracks: list[Track] = []
-    number, searched = -1, -AFRESH
-    for number, picture in enumerate(pictures):
-        plain = grey(picture)
-        live = [face for face in tracks if face.misses < MISSES]
+    number, searched = -1, -SEARCH_EVERY
+    for number, frame in enumerate(frames):
+        gray = to_gray(frame)
+        live = [face for face in tracks if face.misses < MAX_MISSES]
         for face in live:
             if not face.lost:
-                face.follow(number, plain)
-        if number - searched >= (AFRESH if live else AGAIN):
-            searched, found = number, list(detect(picture, None))
-        elif number % EVERY == 0:
-            found = [spot for face in live for spot in detect(picture, face.spot())]
+                face.follow(number, gray)
+        if number - searched >= (SEARCH_EVERY if live else SEARCH_EVERY_LOST):
+            searched, found = number, list(detect(frame, None))
+        elif number % DETECT_EVERY == 0:
+            found = [box for face in live for box in detect(frame, face.box())]
         else:
             continue
         for face in live:
-            spot = next((spot for spot in found if spot.near(face.spot())), None)
-            if spot is None:
+            box = next((box for box in found if box.matches(face.box())), None)
+            if box is None:
                 face.misses += 1
             else:
-                face.detected(number, plain, spot)
-                found = [other for other in found if not other.near(spot)]
+                face.detected(number, gray, box)
+                found = [other for other in found if not other.matches(box)]
         if searched == number:
-            for spot in found[: FACES - len(live)]:
+            for box in found[: MAX_FACES - len(live)]:
                 tracks.append(Track())
-                tracks[-1].detected(number, plain, spot)
+                tracks[-1].detected(number, gray, box)
     return tracks, number + 1
 
 
@@ -163,49 +172,52 @@ class Talker(NamedTuple):
     """One face in every frame."""
 
     faces: Floats  # (T, 3)
-    seen: float  # part of the frames in which it was found; between them it is interpolated
+    seen: float  # share of the frames in which it was found; between them it is interpolated
     others: int  # other faces of about its size
 
 
-def talker(tracks: Sequence[Track], frames: int, width: int) -> Talker | None:
-    """The talker of a video of so many frames of that width; None where no face was found twice."""
-    needed = 2 if frames > EVERY else 1
+def select_talker(tracks: Sequence[Track], frames: int, width: int) -> Talker | None:
+    """The talker among the tracked faces of a video, `width` pixels wide; None where no face was found twice."""
+    needed = 2 if frames > DETECT_EVERY else 1
     ranked = sorted((face for face in tracks if face.hits >= needed), key=lambda face: -_weight(face, width))
     if not ranked:
         return None
     faces_T3 = np.full((frames, 3), np.nan)
     first, others = ranked[0], 0
     for face in ranked:
-        seen = [number for look in face.looks for number in look.frames]
+        seen = [number for template in face.templates for number in template.frames]
         if not np.isnan(faces_T3[seen]).all():
             others += face.hits >= 0.5 * first.hits and _width(face) > 0.5 * _width(first)
         elif 0.5 < _width(face) / _width(first) < 2:  # the first, and the same face found again
-            for look in face.looks:
-                faces_T3[look.frames] = look.faces()
+            for template in face.templates:
+                faces_T3[template.frames] = template.faces()
     known = ~np.isnan(faces_T3[:, 0])
-    return Talker(_steady(faces_T3, known, _width(first)), float(known.mean()), others)
+    return Talker(_smooth_track(faces_T3, known, _width(first)), float(known.mean()), others)
 
 
 def _width(face: Track) -> float:
-    return float(np.median([spot[3] for look in face.looks for spot in look.spots]))
+    return float(np.median([box[3] for template in face.templates for box in template.detections]))
 
 
 def _weight(face: Track, width: int) -> float:
-    x = float(np.median(np.concatenate([look.faces()[:, 0] for look in face.looks])))
+    x = float(np.median(np.concatenate([template.faces()[:, 0] for template in face.templates])))
     return face.hits * _width(face) ** 2 * (1 - abs(x / width - 0.5))
 
 
-def _steady(faces_T3: Floats, known: NDArray[np.bool_], width: float) -> Floats:
-    """Gaps filled in by straight lines, all smoothed; one width where it changes no more than the detector errs."""
+def _smooth_track(faces_T3: Floats, known: NDArray[np.bool_], width: float) -> Floats:
+    """Gaps interpolated, all smoothed; a constant width where it changes no more than the detector jitters."""
     numbers = np.arange(len(faces_T3))
     filled_T3 = np.column_stack([np.interp(numbers, numbers[known], column[known]) for column in faces_T3.T])
-    x_T, y_T, widths_T = (smooth(column, by) for column, by in zip(filled_T3.T, (SMOOTH, SMOOTH, SLOW), strict=True))
-    if float(np.ptp(widths_T)) <= TREMBLE * width:
+    x_T, y_T, widths_T = (
+        gaussian_smooth(column, by)
+        for column, by in zip(filled_T3.T, (CENTER_SIGMA, CENTER_SIGMA, WIDTH_SIGMA), strict=True)
+    )
+    if float(np.ptp(widths_T)) <= WIDTH_JITTER * width:
         widths_T = np.full(len(widths_T), width)
     return np.column_stack([x_T, y_T, widths_T])
 
 
-def smooth(values_T: Floats, deviation: float) -> Floats:
+def gaussian_smooth(values_T: Floats, deviation: float) -> Floats:
     """Gaussian smoothing; beyond both ends the values stay what they are there."""
     half = round(3 * deviation)
     kernel = np.exp(-0.5 * (np.arange(-half, half + 1) / deviation) ** 2)

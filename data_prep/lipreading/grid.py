@@ -1,13 +1,12 @@
-"""GRID (Cooke et al. 2006, JASA 120) as published to clips of mouths, their sound, and manifests.
+"""GRID (Cooke et al. 2006, JASA 120): six-word commands of 34 talkers, as mouth clips with their sound.
 
-    python data_prep/grid.py --raw DIR --out DIR [--protocol auto|unseen|overlapped|speaker] [--split NAME]
-    python data_prep/grid.py doctor --raw DIR [--out DIR]
+    seqkit prepare grid --raw DIR --out DIR [--protocol auto|unseen|overlapped|speaker] [--split NAME]
 
 Videos and alignments are found by name anywhere under --raw: `s1/bbaf2n.mpg`, `alignments/s1/bbaf2n.align`, or as
-unpacked otherwise. An item is `id` (s1_bbaf2n), `video` and `audio` (see mouths.py), `references` (one sentence, spelt
-by the clip's name), `speaker`, `seconds`, and `words` where an alignment agrees with the name. What a run has finished
-is kept when it is ended and begun again. The doctor checks without preparing; both write `stats.json` and
-`contact_sheet.jpg`, a row of crops for some clips of every speaker.
+unpacked otherwise. Writes clips below `mouths/`, a manifest a split, `stats.json`, and `contact_sheet.jpg`, a row of
+crops for some clips of every speaker. An item is `id` (s1_bbaf2n), `video` and `audio` (see mouths.py), `references`
+(the sentence that the clip's name spells), `speaker`, `seconds`, and `words` where an alignment agrees with the name.
+An ended run is resumed: its finished clips are kept. `seqkit prepare check_grid` looks for faults without preparing.
 """
 
 from collections import Counter, defaultdict
@@ -15,17 +14,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqkit.cli import Parser, parse
+from seqkit.data.container import FRAME_RATE
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data.video_file import FRAME_RATE
 from seqkit.data_prep.common.outputs import print_stats, write_stats
+from seqkit.data_prep.lipreading import grid_splits
 from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, make_clip, map_jobs, options
 from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus, sentence_of
 from seqkit.data_prep.lipreading.grid_splits import PROTOCOLS, sample, split
 from seqkit.data_prep.lipreading.mouths import contact_sheet
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
-LATE = 0.2  # seconds by which an alignment may reach past the video; more is a video that is cut off
+ALIGNMENT_TOLERANCE = 0.2  # seconds by which an alignment may outlast the video; more is a video that is cut off
 
 
 def prepare(
@@ -44,24 +44,28 @@ def prepare(
     """
     corpus = read_corpus(raw)
     jobs = [job_of(clip, out, detector) for clip in corpus.clips]
-    made: dict[str, ClipResult] = {}
+    results: dict[str, ClipResult] = {}
     for number, result in map_jobs(make_clip, jobs, workers=workers, title="mouths", crash=crash_result):
-        made[corpus.clips[number].id] = check_complete(corpus.clips[number], result)
-    kept = [clip for clip in corpus.clips if made[clip.id].note]
+        results[corpus.clips[number].id] = check_complete(corpus.clips[number], result)
+    kept = [clip for clip in corpus.clips if results[clip.id].note]
     if not kept:
-        reasons = Counter(result.reason for result in made.values())
-        text = next(result.text for result in made.values())
-        raise InputError(f"{raw}: must hold videos of use, got none: {dict(reasons)}; the first: {text}")
+        reasons = Counter(result.reason for result in results.values())
+        text = next(result.text for result in results.values())
+        raise InputError(f"{raw}: must hold usable videos, got none: {dict(reasons)}; the first: {text}")
     splits = {name: kept} if name else split(kept, protocol, seed)
     stats: dict[str, Any] = {}
     for title, clips in splits.items():
-        write_manifest(out / f"{title}.jsonl", (item_of(clip, made[clip.id], out) for clip in clips))
+        write_manifest(out / f"{title}.jsonl", (item_of(clip, results[clip.id], out) for clip in clips))
         stats[title] = {
             "items": len(clips),
-            "seconds": sum(made[c.id].note["frames"] for c in clips) / FRAME_RATE,
+            "seconds": sum(results[c.id].note["frames"] for c in clips) / FRAME_RATE,
             "speakers": dict(Counter(clip.speaker for clip in clips)),
         }
-    stats["corpus"] = {"protocol": f"all into {name}" if name else protocol, "seed": seed, **corpus_stats(corpus, made)}
+    stats["corpus"] = {
+        "protocol": f"all into {name}" if name else protocol,
+        "seed": seed,
+        **corpus_stats(corpus, results),
+    }
     write_stats(out, stats)
     contact_sheet(out / "contact_sheet.jpg", [(clip.id, video_of(clip, out)) for clip in sample(kept)])
     return stats
@@ -76,23 +80,23 @@ def job_of(clip: Clip, out: Path, detector: str) -> Job:
     return Job(clip.video, video, video.with_suffix(".wav"), detector)
 
 
-def check_complete(clip: Clip, made: ClipResult) -> ClipResult:
-    """Without a clip whose sentence is not all there."""
-    if not made.note or clip.alignment is None or not clip.alignment.words:
-        return made
-    spoken, seconds = clip.alignment.words[-1][2], made.note["frames"] / FRAME_RATE
-    if spoken <= seconds + LATE:
-        return made
+def check_complete(clip: Clip, result: ClipResult) -> ClipResult:
+    """The result, or why the clip is dropped where its video ends before its sentence."""
+    if not result.note or clip.alignment is None or not clip.alignment.words:
+        return result
+    spoken, seconds = clip.alignment.words[-1][2], result.note["frames"] / FRAME_RATE
+    if spoken <= seconds + ALIGNMENT_TOLERANCE:
+        return result
     return ClipResult(
         {}, "cut_off", f"{clip.video}: must last until the last word ends, {spoken:g} seconds, got {seconds:g}"
     )
 
 
-def item_of(clip: Clip, made: ClipResult, out: Path) -> Item:
-    video, seconds = video_of(clip, out), made.note["frames"] / FRAME_RATE
+def item_of(clip: Clip, result: ClipResult, out: Path) -> Item:
+    video, seconds = video_of(clip, out), result.note["frames"] / FRAME_RATE
     spoken = clip.alignment.words or () if clip.alignment else ()
     words = tuple((word, min(start, seconds), min(end, seconds)) for word, start, end in spoken)
-    audio = video.with_suffix(".wav") if made.note["sound"] else None
+    audio = video.with_suffix(".wav") if result.note["sound"] else None
     return Item(
         id=clip.id,
         video=video,
@@ -104,12 +108,12 @@ def item_of(clip: Clip, made: ClipResult, out: Path) -> Item:
     )
 
 
-def corpus_stats(corpus: Corpus, made: Mapping[str, ClipResult]) -> dict[str, Any]:
+def corpus_stats(corpus: Corpus, results: Mapping[str, ClipResult]) -> dict[str, Any]:
     """Counts first, then the names behind them."""
     named: dict[str, list[str]] = defaultdict(list)
     remarks: dict[str, list[str]] = {}
     for clip in corpus.clips:
-        note, reason = made[clip.id].note, made[clip.id].reason
+        note, reason = results[clip.id].note, results[clip.id].reason
         if reason:
             named[reason].append(clip.id)
         if clip.state != "agree":
@@ -118,48 +122,36 @@ def corpus_stats(corpus: Corpus, made: Mapping[str, ClipResult]) -> dict[str, An
             named["no_sound"].append(clip.id)
         if note.get("remarks"):
             remarks[clip.id] = note["remarks"]
-    notes = [result.note for result in made.values() if result.note]
+    notes = [result.note for result in results.values() if result.note]
     return {
         "videos": len(corpus.clips),
         "items": len(notes),
         "frames": sum(note["frames"] for note in notes),
-        "without_words": sum(clip.alignment is None for clip in corpus.clips if made[clip.id].note),
+        "without_words": sum(clip.alignment is None for clip in corpus.clips if results[clip.id].note),
         "without_sound": sum(not note["sound"] for note in notes),
         "held_still": sum(len(note["boxes"]) == 1 for note in notes),
-        "dropped": dict(Counter(result.reason for result in made.values() if result.reason)),
+        "dropped": dict(Counter(result.reason for result in results.values() if result.reason)),
         "alignments": dict(Counter(clip.state for clip in corpus.clips)),
         "alignments_in_the_folder_of": corpus.moved,
         "copies_left_out": len(corpus.copies),
         "other_videos": corpus.unrecognized,
         "named": dict(named),
         "remarks": remarks,
-        "reasons": {name: result.text for name, result in made.items() if result.text},
+        "reasons": {name: result.text for name, result in results.items() if result.text},
     }
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = Parser("grid", "GRID's videos and alignments to clips of mouths, sound and manifests.")
-    parser.add_argument(
-        "command",
-        nargs="?",
-        choices=("prepare", "doctor"),
-        default="prepare",
-        help="doctor: check the corpus and say what is wrong with it (default: prepare)",
-    )
-    parser.add_argument("--doctor", action="store_true", help="the same")
+    parser = Parser("seqkit prepare grid", f"{__doc__}\n{grid_splits.__doc__}")
     parser.add_argument("--raw", type=Path, required=True, help="folder with the published files at any depth")
-    parser.add_argument("--out", type=Path, help="folder for clips, manifests, stats.json and contact_sheet.jpg")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="auto", help="see grid_splits.py (default: auto)")
-    parser.add_argument("--split", help="put every clip that is found into one split of this name")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of sentences (default: 0)")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for clips, manifests, stats.json and contact_sheet.jpg"
+    )
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="auto", help="default: auto")
+    parser.add_argument("--split", metavar="NAME", help="put every clip that is found into one split of this name")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of sentences for val and test (default: 0)")
     add_arguments(parser)
     given = parse(parser, argv)
-    how = options(given)
-    if given.doctor or given.command == "doctor":
-        from seqkit.data_prep.lipreading.check_grid import check_corpus
-
-        check_corpus(given.raw, given.out, **how)
-        return
-    if given.out is None:
-        raise InputError("--out must be given, the folder for clips and manifests, got none")
-    print_stats(prepare(given.raw, given.out, protocol=given.protocol, name=given.split, seed=given.seed, **how))
+    print_stats(
+        prepare(given.raw, given.out, protocol=given.protocol, name=given.split, seed=given.seed, **options(given))
+    )

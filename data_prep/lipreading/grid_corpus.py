@@ -37,9 +37,9 @@ SLOTS = (COMMANDS, COLORS, PREPOSITIONS, LETTERS, DIGITS, ADVERBS)
 NAME = re.compile("".join(f"[{''.join(slot)}]" for slot in SLOTS))
 SPEAKER = re.compile(r"(?i)(s\d{1,2})(?![a-z0-9])")  # as a folder begins: s1, s1.mpg_6000.part1, s1_processed
 VIDEOS = (".mpg", ".mpeg", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-UNITS = 25_000  # a second
+UNITS_PER_SECOND = 25_000
 SILENCE = ("sil", "sp")
-HALF = 0.5  # of a speaker's clips that a folder must agree with to be theirs
+MIN_AGREEMENT = 0.5  # of a speaker's clips that a folder must agree with to be theirs
 
 Words = tuple[tuple[str, float, float], ...]
 
@@ -54,7 +54,7 @@ class Alignment(NamedTuple):
 
     path: Path
     speaker: str  # of its folder; empty where none is named after one
-    words: Words | None  # without silence, in seconds; None for a file that is none
+    words: Words | None  # without silence, in seconds; None for a malformed file
     ends: float = 0.0  # seconds
 
 
@@ -75,7 +75,7 @@ class Clip:
 
 @dataclass
 class Corpus:
-    """All of it, and what was odd."""
+    """All clips, and what was odd."""
 
     clips: list[Clip]
     copies: list[Path] = field(default_factory=list)  # videos left out for another of the same clip
@@ -84,17 +84,17 @@ class Corpus:
 
 
 def read_alignment(path: Path, speaker: str = "") -> Alignment:
-    """What a file of that speaker's folder says; `words` is None where it is no alignment."""
+    """The alignment of a file in that speaker's folder; `words` is None where it is malformed."""
     words, ends = [], 0.0
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.strip():
                 start, end, word = line.split()
-                ends = int(end) / UNITS
+                ends = int(end) / UNITS_PER_SECOND
                 if not 0 <= int(start) <= int(end):
                     raise ValueError(line)
                 if word not in SILENCE:
-                    words.append((word, int(start) / UNITS, ends))
+                    words.append((word, int(start) / UNITS_PER_SECOND, ends))
     except (ValueError, OSError):
         return Alignment(path, speaker, None)
     return Alignment(path, speaker, tuple(words) or None, ends)
@@ -115,7 +115,7 @@ def read_corpus(raw: Path) -> Corpus:
     """Every clip below `raw`, by speaker and name. Raises InputError where there is none."""
     videos: dict[tuple[str, str], list[Path]] = defaultdict(list)
     alignments: dict[str, list[Alignment]] = defaultdict(list)
-    strangers = 0
+    unrecognized = 0
     for paths in find_files(raw).values():
         for path in paths:
             name, ending = path.stem.lower(), path.suffix.lower()
@@ -124,21 +124,23 @@ def read_corpus(raw: Path) -> Corpus:
             elif ending in VIDEOS and NAME.fullmatch(name):
                 videos[speaker_of(path.relative_to(raw)) or speaker_of(path), name].append(path)
             elif ending in VIDEOS and not path.name.startswith("."):
-                strangers += 1
+                unrecognized += 1
     if not videos:
         raise InputError(
             f"{raw}: must hold GRID's videos, such as s1/bbaf2n.mpg, in it or below, got none"
-            + f" ({strangers} with other names)" * bool(strangers)
+            + f" ({unrecognized} with other names)" * bool(unrecognized)
         )
     sizes = Counter(path.parent for paths in videos.values() for path in paths)
     chosen = {key: max(paths, key=lambda path: (sizes[path.parent], path.as_posix())) for key, paths in videos.items()}
     copies = [path for key, paths in videos.items() for path in paths if path != chosen[key]]
-    homes = find_alignment_folders(chosen, alignments)
+    folders = find_alignment_folders(chosen, alignments)
     clips = [
-        Clip(speaker, name, path, *match_alignment(speaker, name, alignments, homes, chosen))
+        Clip(speaker, name, path, *match_alignment(speaker, name, alignments, folders, chosen))
         for (speaker, name), path in sorted(chosen.items(), key=lambda item: (speaker_order(item[0][0]), item[0][1]))
     ]
-    return Corpus(clips, copies, {speaker: home for speaker, home in homes.items() if speaker != home}, strangers)
+    return Corpus(
+        clips, copies, {speaker: folder for speaker, folder in folders.items() if speaker != folder}, unrecognized
+    )
 
 
 def agrees(alignment: Alignment, name: str) -> bool:
@@ -153,30 +155,30 @@ def find_alignment_folders(
     clips = Counter(speaker for speaker, _ in videos)
     for speaker, name in videos:
         agreeing[speaker].update({a.speaker or speaker for a in alignments.get(name, ()) if agrees(a, name)})
-    homes = {}
+    folders = {}
     for speaker, number in clips.items():
         best, most = max(agreeing[speaker].items(), key=lambda item: item[1], default=(speaker, 0))
-        mine = agreeing[speaker][speaker] >= HALF * number
-        homes[speaker] = speaker if mine or most < HALF * number else best
-    return homes
+        own = agreeing[speaker][speaker] >= MIN_AGREEMENT * number
+        folders[speaker] = speaker if own or most < MIN_AGREEMENT * number else best
+    return folders
 
 
 def match_alignment(
     speaker: str,
     name: str,
     alignments: Mapping[str, list[Alignment]],
-    homes: Mapping[str, str],
+    folders: Mapping[str, str],
     videos: Mapping[tuple[str, str], Path],
 ) -> tuple[Alignment | None, str]:
-    """The alignment of a clip and its state: from its home, else from a folder whose speaker has no such clip."""
+    """The alignment of a clip and its state: from its speaker's folder, else from that of one who has no such clip."""
     found = alignments.get(name, [])
     for alignment in found:
-        if (alignment.speaker or speaker) == homes[speaker] and agrees(alignment, name):
-            return alignment, "agree" if homes[speaker] == speaker else "elsewhere"
+        if (alignment.speaker or speaker) == folders[speaker] and agrees(alignment, name):
+            return alignment, "agree" if folders[speaker] == speaker else "elsewhere"
     for alignment in found:
         if agrees(alignment, name) and (alignment.speaker, name) not in videos:
             return alignment, "elsewhere"
-    mine = [alignment for alignment in found if alignment.speaker in (speaker, "")]
-    if not mine:
+    own = [alignment for alignment in found if alignment.speaker in (speaker, "")]
+    if not own:
         return None, "missing"
-    return None, "mismatch" if any(alignment.words for alignment in mine) else "malformed"
+    return None, "mismatch" if any(alignment.words for alignment in own) else "malformed"

@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.cli import Parser, parse
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data_prep.common.outputs import Stats, write_stats
+from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
 from seqkit.data_prep.common.raw_files import find_files
 from seqkit.data_prep.lipreading.grid_corpus import (
     ADVERBS,
@@ -41,6 +40,7 @@ from seqkit.data_prep.lipreading.grid_corpus import (
 )
 from seqkit.data_prep.lipreading.grid_splits import TEST, VALIDATION
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
 FILES = ("landmarks.npz", "landmarks.npz.xz")
 KEYS = ("ids", "n_words", "word_len", "word_label", "delta16_T")
@@ -75,8 +75,8 @@ def prepare(raw: Path, out: Path, split: str | None = None) -> Stats:
             "items": len(found),
             "frames": sum(last - first for first, last in (item.rows or (0, 0) for item in found)),
             "words": sum(len(item.words) for item in found),
-            "speakers": dict(speakers),
             "dropped": {fault: len(names) for fault, names in dropped[name].items()},
+            "speakers": dict(speakers),
             "named": dropped[name],
         }
     write_stats(out, stats)

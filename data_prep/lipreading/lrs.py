@@ -3,10 +3,11 @@
     seqkit prepare lrs --raw DIR --out DIR [--val_size SHARE|N] [--split NAME]
 
 Reads `main`, `pretrain`, `trainval` and `test` folders of `ID/00001.mp4` with `00001.txt` beside it, wherever they lie
-under --raw. A text file has a line `Text: ...`, and may have a table headed `WORD START END` in seconds. LRS2's `main`
-is split by its lists `train.txt`, `val.txt` and `test.txt`; LRS3's `trainval` gives `train`, and all clips of some
-IDs, which are broadcasts, as `val`; `pretrain` is a split of its own, without IDs of `val` and `test`. Texts are as
-published, in capitals; `speaker` is the ID. What a run has finished is kept when it is ended and begun again.
+under --raw. A text file has a line `Text: ...`, and may have a table headed `WORD START END` in seconds. Writes clips
+below `mouths/`, a manifest a split and `stats.json`. LRS2's `main` is split by its lists `train.txt`, `val.txt` and
+`test.txt`; LRS3's `trainval` gives `train`, and all clips of some IDs, which are broadcasts, as `val`; `pretrain` is a
+split of its own, without IDs of `val` and `test`. Texts are as published, in capitals; `speaker` is the ID. An ended
+run is resumed: its finished clips are kept.
 """
 
 import re
@@ -15,15 +16,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqkit.cli import Parser, parse
+from seqkit.data.container import FRAME_RATE
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data.video_file import FRAME_RATE
 from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_out, holdout_size, stable_hash
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
 from seqkit.data_prep.common.raw_files import Files, find_files
 from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, make_clip, map_jobs, options
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
 PARTS = ("main", "pretrain", "trainval", "test")
 VAL_SIZE = 0.05  # of the IDs

@@ -1,21 +1,23 @@
-"""Small corpora made by rule, so that every recipe runs with nothing downloaded.
+"""Synthetic corpora made by rule, so that every recipe runs with nothing downloaded.
 
-    python data_prep/synthetic.py --task TASK --out DIR [--items N] [--seed N]
+    seqkit prepare synthetic --task TASK --out DIR [--items N] [--seed N]
+
+Writes `train.jsonl`, `val.jsonl`, `test.jsonl`, `stats.json`, and images, videos and sounds beside them. By task:
 
 translation: English into an invented language that no word-by-word model can write. The verb stands last and agrees
 with its subject; adjective and numeral follow the noun, the adjective with its gender and number; prepositions follow
 their noun phrase; an adverb of time leaves the front for the place before the verb.
 
-captioning: drawn scenes (`data_prep/scenes.py`), five true captions each; an item's `scene` says what is in it.
+captioning: drawn scenes, five true captions each; an item's `scene` says what is in it.
 
-vqa: scenes of things in the cells of a grid, each with one question (`data_prep/scene_questions.py`): for the colour
-of a shape, the shape of a colour, whether there is such a thing. vqa_free: things anywhere and of any size; questions
-for numbers, places and relations too.
+vqa: scenes of things in the cells of a grid, each with one question: for the color of a shape, the shape of a color,
+whether there is such a thing. vqa_free: things anywhere and of any size; questions for numbers, positions and relations
+too.
 
-grounding: scenes with a phrase for one of their things and candidate boxes (`data_prep/scene_phrases.py`). The `chance`
-in `stats.json` is the accuracy, in percent, of who sees only the question, or only the picture.
+grounding: scenes with a phrase for one of their things and candidate boxes. The `chance` in `stats.json` is the
+accuracy, in percent, of a model that sees only the question, or only the image.
 
-lipreading: mouths that talk, and their sound (`data_prep/talkers.py`), six words a sentence.
+lipreading: drawn mouths that speak, and their sound, six words a sentence.
 """
 
 import hashlib
@@ -27,12 +29,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from seqkit.cli import Parser, parse
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.outputs import write_stats
 from seqkit.data_prep.grounding import proposals
 from seqkit.data_prep.synthetic import scene_phrases, scene_questions, scenes
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
 NOUNS = [
     "dog",
@@ -72,7 +74,7 @@ GENDERS = {noun: "ao"[i % 2] for i, noun in enumerate(NOUNS)}
 
 Phrase = tuple[list[str], list[str]]  # English words, invented words
 T = TypeVar("T")
-EASY = ("colour", "shape", "exists")  # questions that one look at the right place answers
+EASY = ("colour", "shape", "exists")  # questions that one thing of the scene answers
 
 
 def noun_phrase(rng: random.Random) -> tuple[Phrase, bool]:
@@ -137,9 +139,9 @@ def _write_scenes(
     compose: Callable[[random.Random], tuple[scenes.Scene, T]],
     tell: Callable[[scenes.Scene, T, random.Random], Mapping[str, Any]],
 ) -> dict[str, list[T]]:
-    """Manifests of pictures below `folder/images`, no scene twice; what `compose` gave beside them, by split.
+    """Writes manifests and images below `folder/images`, no scene twice; returns what `compose` gave, by split.
 
-    `tell` gives the other values of an item, those that manifests do not know under `extra`.
+    `tell` gives the other values of an item, those that are no key of a manifest under `extra`.
     """
     from PIL import Image
 
@@ -178,7 +180,7 @@ def captioning(folder: Path, items: int, seed: int) -> None:
 
 
 def vqa(folder: Path, items: int, seed: int, *, layout: str = "cells", kinds: Sequence[str] = EASY) -> None:
-    """A picture a question, of every kind as many."""
+    """An image for every question, as many of each kind."""
     rng = random.Random(seed)
     cards = scene_questions.deal(rng, kinds)
 
@@ -210,9 +212,9 @@ def grounding(folder: Path, items: int, seed: int) -> None:
 
 
 def lipreading(folder: Path, items: int, seed: int) -> None:
-    from seqkit.data_prep.synthetic import speech as talkers  # imports PyAV and OpenCV
+    from seqkit.data_prep.synthetic import speech  # imports PyAV and OpenCV
 
-    talkers.lipreading(folder, items, seed)
+    speech.lipreading(folder, items, seed)
 
 
 def _sizes(items: int) -> dict[str, int]:
@@ -246,10 +248,10 @@ def make(task: str, out: Path, *, items: int = 4000, seed: int = 1) -> None:
 
 
 def cached(task: str, *, items: int = 4000, seed: int = 1) -> Path:
-    """The folder of a corpus that is made on the first call, below $XDG_CACHE_HOME or ~/.cache.
+    """The folder of a corpus, made on the first call below $XDG_CACHE_HOME or ~/.cache.
 
-    Another version of what makes it makes another folder, and any number of processes may call at once: each makes its
-    own, and the first to finish gives it the name.
+    Another version of these modules makes another folder. Any number of processes may call at once: each makes its own
+    copy, and the first to finish gives it the name.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqkit"
     version = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()[:8]
@@ -268,7 +270,7 @@ def cached(task: str, *, items: int = 4000, seed: int = 1) -> Path:
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = Parser("synthetic", "A corpus made by rule: nothing to download.")
+    parser = Parser("seqkit prepare synthetic", __doc__ or "")
     parser.add_argument("--task", required=True, choices=TASKS, help="what the corpus is for")
     parser.add_argument("--out", type=Path, required=True, help="folder for the manifests and stats.json")
     parser.add_argument("--items", type=int, default=4000, help="training items; val and test get a twentieth each")

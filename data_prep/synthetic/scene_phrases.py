@@ -1,6 +1,6 @@
 """Phrases that are true of exactly one thing of a drawn scene, and boxes to choose it from.
 
-Four things share two shapes, two colours and two sizes, so that hardly a word is enough alone; the one that is meant
+Four things share two shapes, two colors and two sizes, so that hardly a word is enough alone; the one that is meant
 is drawn before its phrase. Of every phrase no word can go: without one of its adjectives, or with `thing` for its
 noun, or without where it stands, it would be true of several things. `referents` judges by rules of its own, from the
 phrase's text and the scene.
@@ -26,7 +26,7 @@ THINGS = 4  # of a scene
 CANDIDATES = 16  # boxes to choose from
 FITS, MISSES = 0.6, 0.4  # IoU of a thing with its candidate, at least; of a window with any thing, at most
 
-Words = tuple[str, str, str]  # size, colour and noun
+Words = tuple[str, str, str]  # size, color and noun
 REST: Words = ("", "", "thing")  # what stands for a word that is left out
 
 _WORDS = f"(?:({'|'.join(SIZES)}) )?(?:({'|'.join(COLORS)}) )?({'|'.join(SHAPES)}|thing)"
@@ -45,7 +45,7 @@ def compose(rng: random.Random) -> tuple[Scene, Phrase]:
     while True:
         names = itertools.product(*(rng.sample(list(words), 2) for words in (SHAPES, COLORS, SIZES)))
         chosen = rng.sample(list(names), THINGS)
-        things = scenes.scattered(rng, [(shape, colour) for shape, colour, _ in chosen], [name[2] for name in chosen])
+        things = scenes.scattered(rng, [(shape, color) for shape, color, _ in chosen], [name[2] for name in chosen])
         if things:
             thing = rng.choice(things)
             texts = list(KINDS[kind](things, thing))
@@ -81,9 +81,14 @@ def _among(there: tuple[Thing, ...], things: tuple[Thing, ...], thing: Thing) ->
 def _shortest(thing: Thing, alone: Callable[[Words], bool]) -> Iterator[Words]:
     """The words for a thing that are enough, and no more."""
     for words in itertools.product(("", thing.size), ("", thing.colour), ("thing", thing.shape)):
-        less = [(*words[:i], rest, *words[i + 1 :]) for i, rest in enumerate(REST) if words[i] != rest]
+        less = [_without(words, i) for i, rest in enumerate(REST) if words[i] != rest]
         if alone(words) and not any(map(alone, less)):
             yield words
+
+
+def _without(words: Words, i: int) -> Words:
+    size, color, noun = (REST[k] if k == i else word for k, word in enumerate(words))
+    return size, color, noun
 
 
 KINDS: dict[str, Callable[[tuple[Thing, ...], Thing], Iterator[str]]] = {
@@ -93,12 +98,12 @@ KINDS: dict[str, Callable[[tuple[Thing, ...], Thing], Iterator[str]]] = {
 }
 
 
-def _the(size: str, colour: str, noun: str) -> str:
-    return " ".join(filter(None, ("the", size, colour, noun)))
+def _the(size: str, color: str, noun: str) -> str:
+    return " ".join(filter(None, ("the", size, color, noun)))
 
 
-def _meant(things: tuple[Thing, ...], size: str, colour: str, noun: str) -> list[Thing]:
-    wanted = {size, colour, noun} - {"", "thing"}
+def _meant(things: tuple[Thing, ...], size: str, color: str, noun: str) -> list[Thing]:
+    wanted = {size, color, noun} - {"", "thing"}
     return [thing for thing in things if wanted <= {*thing[:3]}]
 
 
@@ -107,8 +112,8 @@ def referents(text: str, scene: Scene) -> list[Thing]:
     match = _PHRASE.fullmatch(text)
     if not match:
         return []
-    size, colour, noun, place, relation, *other = (group or "" for group in match.groups())
-    found = _meant(scene.things, size, colour, noun)
+    size, color, noun, place, relation, *other = (group or "" for group in match.groups())
+    found = _meant(scene.things, size, color, noun)
     if place:
         return [thing for thing in found if place in scenes.places(thing)]
     if not relation:

@@ -48,25 +48,25 @@ class Card(NamedTuple):
     barred: frozenset[str]  # words that fit nothing else in the scene
 
 
-def _colour() -> Iterator[Card]:
-    for shape, colour in KINDS:
-        yield Card("colour", f"what colour is the {shape}?", colour, ((shape, colour),), frozenset({shape}))
+def _color() -> Iterator[Card]:
+    for shape, color in KINDS:
+        yield Card("colour", f"what colour is the {shape}?", color, ((shape, color),), frozenset({shape}))
 
 
 def _shape() -> Iterator[Card]:
-    for shape, colour in KINDS:
-        yield Card("shape", f"what shape is the {colour} thing?", shape, ((shape, colour),), frozenset({colour}))
+    for shape, color in KINDS:
+        yield Card("shape", f"what shape is the {color} thing?", shape, ((shape, color),), frozenset({color}))
 
 
 def _exists() -> Iterator[Card]:
     """As many red things and as many circles where there is a red circle as where there is none."""
-    for (shape, colour), reds, circles in itertools.product(KINDS, (1, 2), (1, 2)):
-        question = f"is there {_a(colour)} {shape}?"
-        same_colour, same_shape = ("", colour), (shape, "")
-        there = ((shape, colour), *[same_colour] * (reds - 1), *[same_shape] * (circles - 1))
-        absent = (*[same_colour] * reds, *[same_shape] * circles)
+    for (shape, color), reds, circles in itertools.product(KINDS, (1, 2), (1, 2)):
+        question = f"is there {_a(color)} {shape}?"
+        same_color, same_shape = ("", color), (shape, "")
+        there = ((shape, color), *[same_color] * (reds - 1), *[same_shape] * (circles - 1))
+        absent = (*[same_color] * reds, *[same_shape] * circles)
         for answer, planted in zip(YES_NO, (there, absent), strict=True):
-            yield Card("exists", question, answer, planted, frozenset({shape, colour}))
+            yield Card("exists", question, answer, planted, frozenset({shape, color}))
 
 
 def _count() -> Iterator[Card]:
@@ -86,7 +86,7 @@ def _relation() -> Iterator[Card]:
         yield Card("relation", f"is the {one} {relation} the {other}?", answer, planted, frozenset({one, other}))
 
 
-def _neighbour() -> Iterator[Card]:
+def _neighbor() -> Iterator[Card]:
     for shape, relation, (quality, kind, answer) in itertools.product(SHAPES, RELATIONS, _qualities()):
         if answer != shape:  # of which there is only one
             question = f"what {quality} is the thing {relation} the {shape}?"
@@ -94,18 +94,18 @@ def _neighbour() -> Iterator[Card]:
 
 
 def _qualities() -> Iterator[tuple[str, Kind, str]]:
-    yield from (("colour", ("", colour), colour) for colour in COLORS)
+    yield from (("colour", ("", color), color) for color in COLORS)
     yield from (("shape", (shape, ""), shape) for shape in SHAPES)
 
 
 DECKS: dict[str, Callable[[], Iterator[Card]]] = {
-    "colour": _colour,
+    "colour": _color,
     "shape": _shape,
     "exists": _exists,
     "count": _count,
     "place": _place,
     "relation": _relation,
-    "neighbour": _neighbour,
+    "neighbour": _neighbor,
 }
 
 
@@ -148,9 +148,9 @@ def compose(card: Card, rng: random.Random, layout: str) -> Scene:
 
 def _kinds(card: Card, rng: random.Random, number: int) -> list[Kind]:
     """What the card plants, and others until there are `number`; no two alike, in any order."""
-    shapes, colours = ([word for word in words if word not in card.barred] for words in (SHAPES, COLORS))
+    shapes, colors = ([word for word in words if word not in card.barred] for words in (SHAPES, COLORS))
     tries = (
-        [(shape or rng.choice(shapes), colour or rng.choice(colours)) for shape, colour in card.planted]
+        [(shape or rng.choice(shapes), color or rng.choice(colors)) for shape, color in card.planted]
         for _ in itertools.count()
     )
     chosen = next(kinds for kinds in tries if len(set(kinds)) == len(kinds))
@@ -185,8 +185,8 @@ def _how_many(scene: Scene, word: str) -> str:
     return str(len(_with(scene, SINGULARS.get(word, word))))
 
 
-def _is_there(scene: Scene, colour: str, shape: str) -> str:
-    return YES_NO[not any(thing[:2] == (shape, colour) for thing in scene.things)]
+def _is_there(scene: Scene, color: str, shape: str) -> str:
+    return YES_NO[not any(thing[:2] == (shape, color) for thing in scene.things)]
 
 
 def _what_at(scene: Scene, quality: str, place: str) -> str | None:

@@ -1,8 +1,8 @@
-"""Drawn scenes: coloured shapes on a background, and sentences about them that are true by rule.
+"""Drawn scenes: colored shapes on a background, and sentences about them that are true by rule.
 
 A `Scene` is a value from which everything else follows: the picture (`draw`), true captions (`captions`), and whether
 a caption is true (`holds`). Boxes keep a distance, so of two things one is always clearly above, below, left or right
-of the other. In what `compose` makes no two things share both shape and colour, so `the red circle` is one thing.
+of the other. In what `compose` makes no two things share both shape and color, so `the red circle` is one thing.
 
 Boxes are (left, top, right, bottom) in pixels from the upper left corner, right and bottom just outside, and fit the
 thing tightly. R rows, C columns of pixels, 3 for red, green, blue.
@@ -31,18 +31,18 @@ COLORS = {
     "white": (250, 250, 250),
 }
 GROUNDS = {"grey": (150, 150, 150), "brown": (130, 95, 65), "pink": (230, 160, 185), "cyan": (120, 205, 210)}
-CONTRAST = np.uint8(14)  # of 255, between a ground's colour and each of its texture's two tones
+CONTRAST = np.uint8(14)  # of 255, between a ground's color and each of its texture's two tones
 NUMBERS = ("no", "one", "two", "three", "four")  # also how many things a scene may have
 
 CELLS = 4  # along each side, of a scene whose things stand in cells
 
 Box = tuple[int, int, int, int]
-Kind = tuple[str, str]  # shape and colour
+Kind = tuple[str, str]  # shape and color
 
 
 class Thing(NamedTuple):
     shape: str
-    colour: str
+    colour: str  # spelled as in the manifests
     size: str
     box: Box
 
@@ -50,7 +50,7 @@ class Thing(NamedTuple):
 class Scene(NamedTuple):
     things: tuple[Thing, ...]
     texture: str  # of the background
-    ground: str  # its colour
+    ground: str  # its color
 
 
 # Which pixels of an N x N box a shape covers: x and y count from the box's middle, r is half its side.
@@ -62,7 +62,7 @@ SHAPES: dict[str, Callable[..., NDArray[np.bool_]]] = {
     "diamond": lambda x, y, r: abs(x) + abs(y) <= r,
     "cross": lambda x, y, r: (abs(x) <= 0.35 * r) | (abs(y) <= 0.35 * r),
 }
-KINDS: list[Kind] = [(shape, colour) for shape in SHAPES for colour in COLORS]
+KINDS: list[Kind] = [(shape, color) for shape in SHAPES for color in COLORS]
 SINGULARS = {noun + ("es" if noun.endswith("s") else "s"): noun for noun in ("shape", *SHAPES)}
 PLURALS = {singular: plural for plural, singular in SINGULARS.items()}
 # Where the background has its lighter tone.
@@ -103,11 +103,11 @@ def on_ground(rng: random.Random, things: tuple[Thing, ...]) -> Scene:
 def scattered(rng: random.Random, kinds: Sequence[Kind], sizes: Sequence[str] = ()) -> tuple[Thing, ...]:
     """Things anywhere, of any size where `sizes` does not say; none at all where there is no room for one of them."""
     things: list[Thing] = []
-    for i, (shape, colour) in enumerate(kinds):
+    for i, (shape, color) in enumerate(kinds):
         size = sizes[i] if sizes else rng.choice(list(SIZES))
         boxes = (_box(rng, size) for _ in range(20))
         free = (box for box in boxes if all(_apart(box, thing.box) for thing in things))
-        things += [Thing(shape, colour, size, box) for box in itertools.islice(free, 1)]
+        things += [Thing(shape, color, size, box) for box in itertools.islice(free, 1)]
     return tuple(things) if len(things) == len(kinds) else ()
 
 
@@ -131,10 +131,10 @@ def _apart(one: Box, other: Box) -> bool:
 
 
 def draw(scene: Scene, rng: random.Random) -> NDArray[np.uint8]:
-    """The picture (R, C, 3); `rng` moves the texture and varies every colour a little, within its name."""
+    """The picture (R, C, 3); `rng` moves the texture and varies every color a little, within its name."""
 
-    def tone(colour: tuple[int, int, int]) -> NDArray[np.uint8]:
-        return np.array([min(255, max(0, part + rng.randint(-10, 10))) for part in colour], np.uint8)
+    def tone(color: tuple[int, int, int]) -> NDArray[np.uint8]:
+        return np.array([min(255, max(0, part + rng.randint(-10, 10))) for part in color], np.uint8)
 
     places = np.arange(SIDE)
     mask_RC = TEXTURES[scene.texture](places[:, None] + rng.randrange(24), places + rng.randrange(24))
@@ -154,14 +154,14 @@ def captions(scene: Scene, rng: random.Random) -> tuple[str, ...]:
     relation = rng.choice([name for name, true in RELATIONS.items() if true(one.box, other.box)])
     *most, last = (describe(thing) for thing in sorted(scene.things, key=lambda thing: thing.box))
     placed, seen = rng.choice(scene.things), rng.choice(scene.things)
-    colour, noun = rng.choice([("", "shape"), ("", seen.shape), (f"{seen.colour} ", "shape")])
-    number = next(i for i in range(len(NUMBERS)) if _counted(scene, NUMBERS[i], colour, noun))
+    color, noun = rng.choice([("", "shape"), ("", seen.shape), (f"{seen.colour} ", "shape")])
+    number = next(i for i in range(len(NUMBERS)) if _counted(scene, NUMBERS[i], color, noun))
     return (
         f"{describe(one, size=True)} is {relation} {describe(other, size=True)}",
         f"{', '.join(most)} and {last}",
         f"{describe(placed)} is {rng.choice(list(places(placed)))} of the picture",
         f"{describe(rng.choice(scene.things))} on a {scene.texture} {scene.ground} background",
-        f"there is one {colour}{noun}" if number == 1 else f"there are {NUMBERS[number]} {colour}{PLURALS[noun]}",
+        f"there is one {color}{noun}" if number == 1 else f"there are {NUMBERS[number]} {color}{PLURALS[noun]}",
     )
 
 

@@ -1,9 +1,9 @@
-"""Talking mouths made by rule: sentences, the phonemes of their words, and one clock for lips and voice.
+"""Synthetic audio-visual speech: sentences, the phonemes of their words, and one clock for lips and voice.
 
     lipreading(folder, items, seed, words=6, size=100)
 
-A sentence has six slots, as in GRID: verb, colour, place, letter, digit, time; `words=3` keeps the last three. Eight
-talkers differ in pitch, length of the vocal tract, rate, skin, lips and size; light and place change from clip to
+A sentence has six slots, as in GRID: verb, color, place, letter, digit, time; `words=3` keeps the last three. Eight
+talkers differ in pitch, length of the vocal tract, rate, skin, lips and size; light and position change from clip to
 clip. Video has 25 frames a second, sound 16,000 samples, 640 for each frame.
 
 Lips show visemes, not phonemes. How long a phoneme lasts depends on its viseme alone, so nothing in the pictures
@@ -99,14 +99,15 @@ TALKERS = tuple(
 
 
 def visemes_of(word: str, slot: int) -> tuple[str, ...]:
-    """What lips show of a word."""
+    """The visemes of a word: what lips show of it."""
     return tuple(VISEME_OF[phoneme] for phoneme in SLOTS[slot][word].split())
 
 
 def speak(words: Sequence[str], talker: Talker, rng: random.Random) -> Speech:
-    """When each phoneme of the last slots' words is said; whole frames in all."""
+    """The times of every phoneme and word; `words` fill the last slots. The duration is a whole number of frames."""
     time = rng.uniform(0.16, 0.32)
-    phones, times = [("sil", 0.0, time)], []
+    phones = [("sil", 0.0, time)]
+    times: list[tuple[str, float, float]] = []
     for slot, word in enumerate(words, len(SLOTS) - len(words)):
         if times and rng.random() < 0.3:
             pause = rng.uniform(0.02, 0.08)
@@ -156,8 +157,8 @@ def _clips(
         name, speech = f"{split}-{number:05d}", speak(sentence, talker, rng)
         own = np.random.default_rng(rng.randrange(2**32))
         video, audio = folder / "video" / f"{name}.mp4", folder / "audio" / f"{name}.wav"
-        pictures_THW3 = draw_mouth(mouth_shapes(speech.phones, speech.frames), talker.face, own, size)
-        write_clip(video, pictures_THW3[..., ::-1], {"talker": talker.name})
+        frames_THW3 = draw_mouth(mouth_shapes(speech.phones, speech.frames), talker.face, own, size)
+        write_clip(video, frames_THW3[..., ::-1], {"talker": talker.name})
         write_wav(
             audio, [synthesize(speech.phones, speech.frames * SAMPLES_PER_FRAME, talker.voice, own)], speech.frames
         )

@@ -1,6 +1,6 @@
-"""Voices made by rule: a source of pulses and noise through the resonances of each phoneme.
+"""Synthetic speech by source and filter: pulses and noise through the formants of each phoneme.
 
-Voiced sound is a train of pulses through three formants whose places glide from phoneme to phoneme; hissing is noise
+Voiced sound is a train of pulses through three formants that glide from phoneme to phoneme; frication is noise
 in a band; a stop is a silence, in `b d g` with a murmur, and then a burst. Source and filter: Fant 1960; formants of
 vowels are near those of Peterson and Barney 1952. A talker's pitch and length of tract move all of them.
 
@@ -8,7 +8,7 @@ N samples at 16 kHz, P phonemes, S steps of 5 ms, K bins of the spectrum. Times 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,8 @@ WIDTHS = (70.0, 100.0, 160.0)  # of the formants
 class PhonemeSound(NamedTuple):
     formants: tuple[int, int, int]
     voiced: float = 1.0  # loudness of the pulses
-    hiss: float = 0.0  # loudness of the noise, whose band is `centre` and `width`
-    centre: int = 4000
+    noise: float = 0.0  # loudness of the noise, whose band is `center` and `width`
+    center: int = 4000
     width: int = 1500
     stop: bool = False  # closed for its first part
 
@@ -69,13 +69,13 @@ PHONEMES = {
 
 class Voice(NamedTuple):
     pitch: float
-    tract: float  # times as short as a man's: all formants are so much higher
+    tract: float  # factor on all formants, 1 for the length of a man's vocal tract
 
 
 def synthesize(phones: Sequence[Phone], samples: int, voice: Voice, rng: np.random.Generator) -> NDArray[np.int16]:
-    """The sound (N,) of the phonemes, with a faint noise beneath it."""
+    """The sound (N,) of the phonemes, with faint background noise."""
     steps = samples // STEP + 1
-    pulses_S, hiss_S, centre_S, width_S, formants_S3 = _tracks(phones, steps)
+    pulses_S, noise_S, center_S, width_S, formants_S3 = _tracks(phones, steps)
     frequency_K = np.fft.rfftfreq(WINDOW * 2, 1 / RATE)
     tract_SK = np.prod(
         [
@@ -85,20 +85,20 @@ def synthesize(phones: Sequence[Phone], samples: int, voice: Voice, rng: np.rand
         0,
     )
     tract_SK /= np.sqrt(np.mean(np.abs(tract_SK) ** 2, 1, keepdims=True))
-    band_SK = np.exp(-0.5 * ((frequency_K - centre_S[:, None]) / width_S[:, None]) ** 2)
+    band_SK = np.exp(-0.5 * ((frequency_K - center_S[:, None]) / width_S[:, None]) ** 2)
     band_SK /= np.sqrt(np.mean(band_SK**2, 1, keepdims=True))
     spoken_N = _filtered(_pulses(steps * STEP, voice, rng), tract_SK * pulses_S[:, None])
-    hissed_N = _filtered(rng.normal(0, 1, steps * STEP), band_SK * hiss_S[:, None])
-    made_N = LOUDNESS * (spoken_N + hissed_N)[:samples] + rng.normal(0, BACKGROUND, samples)
+    frication_N = _filtered(rng.normal(0, 1, steps * STEP), band_SK * noise_S[:, None])
+    made_N = LOUDNESS * (spoken_N + frication_N)[:samples] + rng.normal(0, BACKGROUND, samples)
     return np.clip(made_N, -32767, 32767).astype(np.int16)
 
 
 def _tracks(phones: Sequence[Phone], steps: int) -> tuple[NDArray[np.float64], ...]:
-    """What sounds at each step: pulses, hiss, the hiss's centre and width (S,), formants (S, 3), gliding."""
+    """Synthesis parameters of each step: pulses, noise, the noise's center and width (S,), formants (S, 3), gliding."""
     rows = np.zeros((steps, 7))
     for phoneme, start, end in phones:
         sound, first, last = PHONEMES[phoneme], round(start * RATE / STEP), round(end * RATE / STEP)
-        rows[first:last] = (sound.voiced, sound.hiss, sound.centre, sound.width, *sound.formants)
+        rows[first:last] = (sound.voiced, sound.noise, sound.center, sound.width, *sound.formants)
         if sound.stop:
             open_at = last - max(2, (last - first) * 2 // 5)
             rows[first:open_at, :2] = sound.voiced * 0.4, 0.0
@@ -114,16 +114,17 @@ def _smooth(track_S: NDArray[np.float64], wide: int) -> NDArray[np.float64]:
 
 
 def _pulses(samples: int, voice: Voice, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A train whose pitch falls by a fifth and wavers, each pulse softened as the glottis does."""
+    """A pulse train whose pitch falls by a fifth and wavers, low-passed as the glottis does."""
     knots = np.linspace(0, samples, 12)
     waver = 1 + 0.04 * np.interp(np.arange(samples), knots, rng.normal(0, 1, 12))
     phase_N = np.cumsum(voice.pitch * waver * np.linspace(1.1, 0.9, samples) / RATE)
     train_N = np.diff(np.floor(phase_N), prepend=0.0)
     soft_N = np.convolve(train_N, 0.8 ** np.arange(60))[:samples]
-    return soft_N / np.sqrt(np.mean(soft_N**2))
+    scaled_N: NDArray[np.float64] = soft_N / np.sqrt(np.mean(soft_N**2))
+    return scaled_N
 
 
-def _resonance(frequency_K: NDArray[np.float64], place_S1: NDArray[np.float64], width: float) -> NDArray[np.complex128]:
+def _resonance(frequency_K: NDArray[Any], place_S1: NDArray[Any], width: float) -> NDArray[np.complex128]:
     """The response (S, K) of a resonance, 1 at 0 Hz."""
     pole = np.exp(-np.pi * width / RATE + 2j * np.pi * place_S1 / RATE)
     back_K = np.exp(-2j * np.pi * frequency_K / RATE)
@@ -132,8 +133,8 @@ def _resonance(frequency_K: NDArray[np.float64], place_S1: NDArray[np.float64], 
     return response_SK
 
 
-def _filtered(source_N: NDArray[np.float64], response_SK: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """The source through a filter that changes at each step: windows, filtered, and laid over each other."""
+def _filtered(source_N: NDArray[np.float64], response_SK: NDArray[Any]) -> NDArray[np.float64]:
+    """The source through a filter that changes at each step: windowed, filtered, overlapped and added."""
     steps = len(response_SK)
     padded_N = np.pad(source_N, (WINDOW // 2, WINDOW))
     frames = np.lib.stride_tricks.sliding_window_view(padded_N, WINDOW)[::STEP][:steps]

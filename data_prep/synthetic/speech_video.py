@@ -1,14 +1,14 @@
-"""What lips show: visemes, and mouths drawn by them.
+"""Synthetic video of speech: visemes, and mouths drawn by them.
 
-A mouth's shape is six numbers a frame, blended from the visemes around it by how near and how firm each is, as lips
-on their way from one sound to the next (dominance functions: Cohen and Massaro 1993). Lips that must close do so; the
-back of the mouth takes whatever shape its neighbours have.
+A mouth's shape is six numbers a frame, blended from the visemes around it by their distance and dominance, which
+models coarticulation (Cohen and Massaro 1993). Lips that must close do so; the back of the mouth takes whatever shape
+its neighbors have.
 
 T frames, P phonemes, K = 6 numbers of a shape, H and W pixels, 3 for red, green, blue. Times are seconds.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ Phone = tuple[str, float, float]  # phoneme, start, end
 
 class Viseme(NamedTuple):
     phonemes: str
-    seconds: float  # that it lasts
-    firm: float
+    seconds: float  # its duration
+    dominance: float
     # Opening between the lips and half the width of the mouth, as parts of that width at rest; how full the lips are,
     # 1 at rest; how much of the upper teeth and of the tongue is seen; how far the lower lip is under the teeth.
     shape: tuple[float, float, float, float, float, float]
@@ -55,18 +55,18 @@ class Face(NamedTuple):
 
 
 def mouth_shapes(phones: Sequence[Phone], frames: int) -> Floats:
-    """The shape (T, K) in the middle of each frame."""
+    """The shape (T, K) at the center of each frame."""
     rules = [VISEMES[VISEME_OF[phoneme]] for phoneme, _, _ in phones]
     middle_P, length_P = (np.array(times) for times in zip(*(((a + b) / 2, b - a) for _, a, b in phones), strict=True))
     away_TP = np.abs((np.arange(frames)[:, None] + 0.5) / RATE - middle_P) / length_P
-    weight_TP = np.array([rule.firm for rule in rules]) * np.exp(-((1.6 * away_TP) ** 1.5))
+    weight_TP = np.array([rule.dominance for rule in rules]) * np.exp(-((1.6 * away_TP) ** 1.5))
     blend_TP = weight_TP / (weight_TP.sum(1, keepdims=True) + 1e-9)
     shape_TK: Floats = (blend_TP @ np.array([rule.shape for rule in rules])).astype(np.float32)
     return shape_TK
 
 
 def draw_mouth(shape_TK: Floats, face: Face, rng: np.random.Generator, size: int) -> Pixels:
-    """Pictures (T, H, W, 3) of a mouth; `rng` moves and lights it a little, the same way all through the clip."""
+    """Frames (T, H, W, 3) of a mouth; `rng` varies its position and light a little, constant through the clip."""
     unit = 0.24 * size * face.size * rng.uniform(0.95, 1.05)
     time_T = np.arange(len(shape_TK)) / RATE
     x_T, y_T = (
@@ -88,22 +88,23 @@ def draw_mouth(shape_TK: Floats, face: Face, rng: np.random.Generator, size: int
     made_THW3 = np.empty((len(shape_TK), size, size, 3), np.float32)
     for i in range(3):
         channel_THW = np.float32(face.skin[i]) * np.ones_like(lips_THW)
-        for cover_THW, colour in layers:
-            channel_THW += cover_THW * (np.float32(colour[i]) - channel_THW)
+        for cover_THW, color in layers:
+            channel_THW += cover_THW * (np.float32(color[i]) - channel_THW)
         made_THW3[..., i] = channel_THW * light_THW
     made_THW3 += grain_HW1
-    return np.clip(made_THW3 * np.float32(rng.uniform(0.9, 1.08)), 0, 255).astype(np.uint8)
+    pixels_THW3: Pixels = np.clip(made_THW3 * np.float32(rng.uniform(0.9, 1.08)), 0, 255).astype(np.uint8)
+    return pixels_THW3
 
 
 def _parts(shape_TK: Floats, u_T1W: Floats, v_TH1: Floats, unit: np.float32) -> tuple[Floats, ...]:
     """How much of each pixel, 0 to 1 (T, H, W), the lips cover, the mouth within them, the tongue, and the teeth.
 
-    u and v are places to the right of the mouth's middle and below it, in its half widths at rest: `unit` pixels.
+    u and v are positions to the right of the mouth's center and below it, in its half widths at rest: `unit` pixels.
     """
     opening, half, full, teeth, tongue, tuck = shape_TK.T[:, :, None, None]
     inner = 0.42 * opening  # half its height
 
-    def within(depth_THW: Floats) -> Floats:
+    def within(depth_THW: NDArray[Any]) -> Floats:
         covered_THW: Floats = np.clip(depth_THW * unit + np.float32(0.5), 0, 1)
         return covered_THW
 

@@ -1,28 +1,28 @@
-"""Multi30k task 1 (Elliott et al. 2016, arXiv:1605.00459): captions and their translations, as published, to manifests.
+"""Multi30k task 1 (Elliott et al. 2016, arXiv:1605.00459): captions of photographs and their translations.
 
-    python data_prep/multi30k.py --raw DIR --out DIR [--source en] [--target de] [--split NAME]
+    seqkit prepare multi30k --raw DIR --out DIR [--source en] [--target de] [--split NAME]
 
-Reads train, val and every test set (`test_2016_flickr.en.gz`, `test_2017_mscoco.de`, ...) wherever they lie under
---raw, plain or gzipped, and writes `train.jsonl`, `val.jsonl`, `test_2016_flickr.jsonl`, ... and `stats.json`.
-Text stays cased and untokenised.
+Reads train, val and every test set (`test_2016_flickr.en.gz`, `test_2017_mscoco.de`, ...) as published, wherever they
+lie under --raw, plain or gzipped. Writes `train.jsonl`, `val.jsonl`, `test_2016_flickr.jsonl`, ... and `stats.json`:
+`source`, `references`. Text stays cased and untokenized.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqkit.cli import Parser, parse
-from seqkit.data_prep.common.outputs import write_stats
-from seqkit.data_prep.translation.pairs import Corpus, empty, find, write_split
+from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
+from seqkit.data_prep.translation.pairs import Corpus, find_corpora, write_split
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
-NAMES = r"train|val|test\w*"  # whole names: tokenised copies and task 2 have dots in theirs
+NAMES = r"train|val|test\w*"  # whole names: tokenized copies and task 2 have dots in theirs
 
 
-def prepare(raw: Path, out: Path, source: str, target: str, split: str | None = None) -> dict[str, dict[str, object]]:
+def prepare(raw: Path, out: Path, source: str, target: str, split: str | None = None) -> Stats:
     """Writes what it finds; statistics by split. Raises InputError for nothing found or halves that do not match."""
     if source == target:
         raise InputError(f"--source and --target must be two languages, got {source} twice")
-    corpora, alone = find(raw, NAMES, source, target)
+    corpora, alone = find_corpora(raw, NAMES, source, target)
     if not corpora:
         raise InputError(
             f"{raw}: no pair of files train, val or test_* ending in .{source} and .{target} (or with .gz) in it or "
@@ -31,19 +31,18 @@ def prepare(raw: Path, out: Path, source: str, target: str, split: str | None = 
     splits: dict[str, list[Corpus]] = {}
     for corpus in corpora:
         splits.setdefault(split or corpus.name, []).append(corpus)
-    stats = {name: write_split(out / f"{name}.jsonl", found, empty) for name, found in splits.items()}
+    stats = {name: write_split(out / f"{name}.jsonl", found, drop_empty=True) for name, found in splits.items()}
     stats |= {name: {"pairs": 0, "left_out": "one language only"} for name in alone if name not in stats}
     write_stats(out, stats)
     return stats
 
 
 def main(argv: Sequence[str]) -> None:
-    parser = Parser("multi30k", "Multi30k task 1, raw text, to manifests.")
+    parser = Parser("seqkit prepare multi30k", __doc__ or "")
     parser.add_argument("--raw", type=Path, required=True, help="folder with the published files at any depth")
     parser.add_argument("--out", type=Path, required=True, help="folder for the manifests and stats.json")
     parser.add_argument("--source", default="en", help="language to translate from: en, de, fr or cs (default: en)")
     parser.add_argument("--target", default="de", help="language to translate into (default: de)")
-    parser.add_argument("--split", help="put everything found into one split of this name")
+    parser.add_argument("--split", metavar="NAME", help="put everything found into one split of this name")
     given = parse(parser, argv)
-    for name, counts in prepare(given.raw, given.out, given.source, given.target, given.split).items():
-        print(name, *(f"{key}={value}" for key, value in counts.items() if key != "files"))
+    print_stats(prepare(given.raw, given.out, given.source, given.target, given.split))

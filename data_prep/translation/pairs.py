@@ -1,94 +1,151 @@
-"""Parallel text as published, one sentence a line and one file a language, to manifests."""
+"""Parallel text to manifests: one file a language, one sentence a line or a segment of XML or SGM."""
 
 import itertools
-import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from seqkit.data.files import atomic_write, read_lines
+from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item, write_manifest
+from seqkit.data_prep.common.outputs import MAX_NAMED
+from seqkit.data_prep.translation.lengths import Cleaning, Writing, empty_side, writing_of
+from seqkit.data_prep.translation.markup import Sentence, read_sentences
 from seqkit.errors import InputError
-
-Reject = Callable[[str, str], str | None]  # source, target: why the pair is dropped, or None
 
 
 class Corpus(NamedTuple):
-    """Two files whose lines are translations of each other."""
+    """Two files whose sentences are translations of each other."""
 
     name: str  # the files' common name without language
     source: Path
     target: Path
+    copies: tuple[Path, ...] = ()  # left out, and not the same
 
 
-def find(raw: Path, pattern: str, source: str, target: str) -> tuple[list[Corpus], list[str]]:
+def find_corpora(raw: Path, pattern: str, source: str, target: str) -> tuple[list[Corpus], list[str]]:
     """Corpora anywhere under `raw` by a regular expression for the whole of their name, and names without a partner.
 
-    A name found several times is taken once, where possible from a folder that has both languages.
+    A name found several times is taken once, where possible from a folder that has both languages. Raises InputError
+    for two such folders whose files differ.
     """
     if not raw.is_dir():
         raise InputError(f"{raw}: must be a folder that holds the published files, got no folder")
     languages = "|".join(map(re.escape, (source, target)))
-    wanted = re.compile(rf"(?P<name>{pattern})\.(?P<language>{languages})(\.gz)?")
+    wanted = re.compile(rf"(?P<name>{pattern})(-src|-ref)?\.(?P<language>{languages})(\.(xml|sgml?))?(\.gz)?")
     files: dict[str, dict[str, list[Path]]] = {}
     for path in sorted(raw.rglob("*")):
         match = wanted.fullmatch(path.name)
         if match and path.is_file():
             files.setdefault(match["name"], {}).setdefault(match["language"], []).append(path)
-    corpora = []
-    for name, found in files.items():
-        if len(found) == 2:
-            both = itertools.product(found[source], found[target])
-            corpora.append(Corpus(name, *min(both, key=lambda pair: (pair[0].parent != pair[1].parent, pair))))
-    return corpora, [name for name, found in files.items() if len(found) < 2]
+    complete = {name: found for name, found in files.items() if len(found) == 2}
+    corpora = [_choose(name, found[source], found[target]) for name, found in complete.items()]
+    return corpora, [name for name in files if name not in complete]
 
 
-def pairs(corpus: Corpus) -> Iterator[tuple[int, str, str]]:
-    """(line number, source text, target text), stripped. Raises InputError for files of different length."""
-    for ours, theirs in itertools.zip_longest(read_lines(corpus.source), read_lines(corpus.target)):
+def _choose(name: str, sources: Sequence[Path], targets: Sequence[Path]) -> Corpus:
+    both = sorted(itertools.product(sources, targets), key=lambda pair: (pair[0].parent != pair[1].parent, pair))
+    chosen = both[0]
+    others = [path for path in (*sources, *targets) if path not in chosen]
+    twin = {path: chosen[path in targets] for path in others}
+    copies = tuple(path for path in others if not _same_lines(path, twin[path]))
+    together = {path for pair in both if pair[0].parent == pair[1].parent for path in pair} or {*sources, *targets}
+    for path in copies:
+        if path in together:
+            raise InputError(f"{path}: must be as {twin[path]}, its namesake, got other content; keep one of the two")
+    return Corpus(name, *chosen, copies)
+
+
+def _same_lines(one: Path, other: Path) -> bool:
+    pairs = itertools.zip_longest(read_lines(one), read_lines(other))
+    return all(first == second for first, second in pairs)
+
+
+class Pair(NamedTuple):
+    """A sentence and its translation, stripped."""
+
+    number: int  # in the corpus: of its line, or of its segment
+    source: str
+    target: str
+    place: str  # file and line of the source
+
+
+def read_pairs(corpus: Corpus, note: Callable[[str], object] = len) -> Iterator[Pair]:
+    """Reads both files side by side; `note` hears of every line of the source that is markup.
+
+    Raises InputError for files of different length, and for segments that are not of one document and number.
+    """
+
+    def sentences(path: Path) -> Iterator[Sentence]:
+        for sentence in read_sentences(path):
+            if not sentence.tag:
+                yield sentence
+            elif path == corpus.source:
+                note(f"{path.name}, line {sentence.line}: <{sentence.tag}>")
+
+    ours_of, theirs_of = sentences(corpus.source), sentences(corpus.target)
+    for count, (ours, theirs) in enumerate(itertools.zip_longest(ours_of, theirs_of)):
         if ours is None or theirs is None:
-            short, long, line = (
-                (corpus.source, corpus.target, theirs[0]) if ours is None else (corpus.target, corpus.source, ours[0])
-            )
+            short, long = (corpus.source, corpus.target) if ours is None else (corpus.target, corpus.source)
             raise InputError(
-                f"{short}: must have as many lines as {long}, got {line - 1} and more; take both from one publication"
+                f"{short}: must have as many lines as {long}, got {count} and more; take both from one publication"
             )
-        yield ours[0], ours[1].strip(), theirs[1].strip()
+        if ours.key != theirs.key:
+            raise InputError(
+                f"{corpus.target}, line {theirs.line}: must be the segment {ours.key!r} (document and `id`), as line "
+                f"{ours.line} of {corpus.source}, got {theirs.key!r}; take both from one publication"
+            )
+        place = f"{corpus.source.name}, line {ours.line}"
+        yield Pair(count + 1 if ours.key else ours.line, ours.text, theirs.text, place)
 
 
-def empty(source: str, target: str) -> str | None:
-    """A pair with an empty side can be neither translated nor scored."""
-    return "empty_source" if not source else "empty_target" if not target else None
+def write_split(
+    path: Path, corpora: Sequence[Corpus], *, clean: Cleaning | None = None, drop_empty: bool = False
+) -> dict[str, Any]:
+    """Writes the pairs of all corpora, one after the other, as one manifest; counts, and places of what was dropped.
 
-
-def write_split(path: Path, corpora: Sequence[Corpus], reject: Reject) -> dict[str, object]:
-    """The pairs of all corpora, one after the other, as one manifest; how many there were and why some were dropped."""
+    `clean` or `drop_empty` decide what is. Raises InputError where no pair is left.
+    """
     dropped: Counter[str] = Counter()
+    named: dict[str, list[str]] = defaultdict(list)
+    unspaced: list[str] = []
+    markup: list[str] = []
+
+    def reason_to_drop(pair: Pair, writing: Writing) -> str | None:
+        if clean:
+            return clean.reject(pair.source, pair.target, writing)
+        return empty_side(pair.source, pair.target) if drop_empty else None
 
     def kept() -> Iterator[Item]:
+        read = 0
         for corpus in corpora:
-            for number, source, target in tqdm(pairs(corpus), desc=corpus.name, unit=" pairs", disable=None):
-                reason = reject(source, target)
-                if reason:
-                    dropped[reason] += 1
-                else:
-                    yield Item(id=f"{corpus.name}-{number:05d}", source=source, references=(target,))
+            writing = writing_of((pair.source, pair.target) for pair in read_pairs(corpus)) if clean else Writing()
+            unspaced.extend(itertools.compress((corpus.source.name, corpus.target.name), writing.unspaced))
+            pairs = read_pairs(corpus, markup.append)
+            for pair in tqdm(pairs, desc=corpus.name, unit=" pairs", disable=None):
+                read += 1
+                reason = reason_to_drop(pair, writing)
+                if not reason:
+                    name = f"{corpus.name}-{pair.number:05d}"
+                    yield Item(id=name, source=pair.source, references=(pair.target,))
+                    continue
+                dropped[reason] += 1
+                if dropped[reason] <= MAX_NAMED:
+                    named[reason].append(pair.place)
+        if read == dropped.total():
+            places = ", ".join(str(corpus.source) for corpus in corpora)
+            raise InputError(f"{places}: must hold pairs to keep, got {read} pairs, all dropped: {dict(dropped)}")
 
     items = write_manifest(path, kept())
-    files = [[corpus.source.name, corpus.target.name] for corpus in corpora]
-    return {"pairs": items + dropped.total(), "items": items, "dropped": dict(dropped), "files": files}
-
-
-def write_stats(folder: Path, stats: Mapping[str, object]) -> None:
-    """`stats.json` by split; splits that an earlier run put in the same folder stay."""
-    path = folder / "stats.json"
-    try:
-        earlier = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        earlier = {}
-    with atomic_write(path) as file:
-        file.write(json.dumps({**earlier, **stats}, indent=2).encode() + b"\n")
+    counts: dict[str, Any] = {"pairs": items + dropped.total(), "items": items, "dropped": dict(dropped)}
+    if unspaced:
+        counts["lengths"] = f"in characters: hardly any spaces in {', '.join(unspaced)}"
+    if markup:
+        counts["markup"], named["markup"] = len(markup), markup[:MAX_NAMED]
+    copies = [str(copy) for corpus in corpora for copy in corpus.copies]
+    if copies:
+        counts["copies_left_out"] = copies
+    return {**counts, "named": dict(named), "files": [[c.source.name, c.target.name] for c in corpora]}

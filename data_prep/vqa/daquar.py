@@ -20,7 +20,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqkit.cli import Parser, parse
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item
 from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_out, holdout_size
@@ -29,6 +28,7 @@ from seqkit.data_prep.common.image_items import Split, check_disjoint, keep_read
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_splits
 from seqkit.data_prep.common.raw_files import Files, find_files, published_file
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
 FILE = re.compile(r"qa\.(?P<classes>\d+)\.raw\.(?P<split>train|test)\.txt")
 IMAGE = re.compile(r"image ?(\d+)", re.IGNORECASE)

@@ -7,10 +7,10 @@ Reads `OpenEnded_mscoco_{train2014,val2014,test2015,test-dev2015}_questions.json
 (`COCO_train2014_000000123456.jpg`) wherever under --raw they lie; those of 2017 serve where the longer names are not
 found. val2014 becomes `val.jsonl`. Abstract scenes and multiple choice are not read.
 
-Writes `train.jsonl`, `val.jsonl` and `stats.json`: `image`, `question`, `references`. These are all ten answers, the
-most frequent first and equal ones side by side, since the consensus accuracy counts them; `question_type` and
-`answer_type` are kept. The answers of test2015 were never published: its questions are left out, unless --split NAME
-asks for all that is found; they then have no references.
+Writes `train.jsonl`, `val.jsonl`, a manifest for each test set, and `stats.json`: `image`, `question`, `references`.
+These are all ten answers, the most frequent first and equal ones side by side, since the consensus accuracy counts
+them; `question_type` and `answer_type` are kept. The answers of test2015 were never published: `test2015.jsonl` and
+`test-dev2015.jsonl` have questions without references, to be answered for the evaluation server.
 """
 
 import json
@@ -21,18 +21,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqkit.cli import Parser, parse
 from seqkit.data.manifest import Item
 from seqkit.data_prep.captioning.coco import with_2017_names
 from seqkit.data_prep.common.image_check import add_arguments
 from seqkit.data_prep.common.image_items import Split, check_disjoint, image_names, keep_readable, merge
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_splits
-from seqkit.data_prep.common.raw_files import Files, entries_of, find_files, published_file, read_json, value_of
+from seqkit.data_prep.common.raw_files import (
+    Files,
+    UniqueKeys,
+    entries_of,
+    find_files,
+    published_file,
+    read_json,
+    value_of,
+)
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse
 
 SUBSETS = ("train2014", "val2014", "test2015", "test-dev2015")
 FILE = re.compile(rf"(?P<v2>v2_)?OpenEnded_mscoco_(?P<subset>{'|'.join(SUBSETS)})_questions\.json")
-SPLITS = {"train2014": "train", "val2014": "val"}  # the others have no answers
+SPLITS = {"train2014": "train", "val2014": "val"}  # the others have no published answers
 TYPES = ("question_type", "answer_type")
 
 
@@ -50,25 +58,29 @@ def _keep_text(entry: dict[str, Any]) -> Any:
 def read_answers(path: Path) -> dict[int, tuple[tuple[str, ...], dict[str, str]]]:
     """References and types of every question by its id. Raises InputError for a malformed entry."""
     found: dict[int, tuple[tuple[str, ...], dict[str, str]]] = {}
+    ids = UniqueKeys("question_id")
     for place, entry in entries_of(read_json(path, _keep_text), "annotations", str(path)):
         answers = value_of(entry, "answers", list, place)
-        for number, answer in enumerate(answers):
+        for i, answer in enumerate(answers):
             if not isinstance(answer, str):
                 got = json.dumps(answer)[:60]
-                raise InputError(f"{place}, answers[{number}]: must have a text `answer`, got {got}")
+                raise InputError(f"{place}, answers[{i}]: must have a text `answer`, got {got}")
         types = {key: sys.intern(value_of(entry, key, str, place)) for key in TYPES}
         first = value_of(entry, "multiple_choice_answer", str, place)
-        found[value_of(entry, "question_id", int, place)] = (by_frequency(answers, first), types)
+        number = value_of(entry, "question_id", int, place)
+        ids.add(number, place)
+        found[number] = (by_frequency(answers, first), types)
     return found
 
 
 def read_split(questions: Path, annotations: Path | None, subset: str) -> Split:
     """The questions of a file as items, `image` being COCO's name. Raises InputError for a malformed entry."""
     answers = read_answers(annotations) if annotations else {}
-    read = Split.empty()
+    read, ids = Split.empty(), UniqueKeys("question_id")
     folder = subset.replace("-dev", "")  # test-dev is a part of test
     for place, entry in entries_of(read_json(questions), "questions", str(questions)):
         number = value_of(entry, "question_id", int, place)
+        ids.add(number, place)
         image = f"{folder}/COCO_{folder}_{value_of(entry, 'image_id', int, place):012d}.jpg"
         text = value_of(entry, "question", str, place)
         references, types = answers.get(number, ((), {}))
@@ -77,6 +89,9 @@ def read_split(questions: Path, annotations: Path | None, subset: str) -> Split:
         else:
             item = Item(id=str(number), image=Path(image), question=text, references=references, extra=types)
             read.items.append(item)
+    asked = set(ids.places)
+    if unasked := [str(number) for number in answers if number not in asked]:
+        read.dropped["no_question"] = unasked
     return read
 
 
@@ -115,18 +130,16 @@ def prepare(raw: Path, out: Path, *, release: str | None = None, split: str | No
     """Writes what it finds; statistics by split. Raises InputError for published files that are missing or broken."""
     files = find_files(raw)
     paths = choose_files(files, release, raw)
-    found = read_splits(files, paths if split else {p: path for p, path in paths.items() if p in SPLITS}, raw)
-    more: Stats = {}
+    found = read_splits(files, paths, raw)
     if split:
         found.pop("test-dev2015" if "test2015" in found else "", None)  # its questions are among those of test
         splits = {split: merge(found.values())}
     else:
-        splits = {SPLITS[subset]: read for subset, read in found.items()}
-        more = {subset: {"left_out": "no answers were published"} for subset in paths if subset not in SPLITS}
+        splits = {SPLITS.get(subset, subset): read for subset, read in found.items()}
     check_disjoint(splits)
     files = with_2017_names(files, (name for one in splits.values() for name in image_names(one.items)))
     prepared = ((name, keep_readable(files, one, workers=workers, title=name)) for name, one in splits.items())
-    return write_splits(out, prepared, [path.name for path in paths.values()], more)
+    return write_splits(out, prepared, [path.name for path in paths.values()], {})
 
 
 def main(argv: Sequence[str]) -> None:

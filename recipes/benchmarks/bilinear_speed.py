@@ -27,7 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqkit.cli import Parser, guarded, parse, pick_device
+from seqkit.flags import Parser, parse, pick_device, run_cli
 from seqkit.nn.bilinear import CompactBilinear
 
 MIB = 2**20
@@ -187,4 +187,4 @@ def report(found: dict[str, object]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_cli(main))

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqkit.cli import Parser, guarded, parse, pick_device
 from seqkit.data.vocab import SPECIALS
 from seqkit.decode import Search, prefix_beam
 from seqkit.decode.search import Scorers
+from seqkit.flags import Parser, parse, pick_device, run_cli
 from seqkit.nn.ctc import ctc_loss
-from seqkit.recipes.language_model.recipe import load_scorer
+from seqkit.recipes.language_model.scorer import load_scorer
 
 NUMBERS = (
     ("beam", 200, "prefixes kept"),
@@ -127,4 +127,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_cli(main))

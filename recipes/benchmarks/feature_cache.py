@@ -3,15 +3,14 @@
     python recipes/benchmarks/feature_cache.py speed --images DIR [--number 320] [--threads 1]
     python recipes/benchmarks/feature_cache.py memory [--pictures 7000 1000000]
 
-speed: pictures a second of `seqkit.data.cache.build_cache`, reading and decoding included, and of the network alone on pixels
-that were read before, in turn. memory: the peak of a process that trains the captioning recipe for a few steps, from
-corpora of several sizes that are simulated: files of one byte, one caption each, and a cache whose index is whole and
-whose features are a sparse file of zeros.
+speed: images a second of `seqkit.data.cache.build_cache`, reading and decoding included, and of the network alone on
+pixels that were read before, in turn. memory: the peak of a process that trains the captioning recipe for a few steps,
+from corpora of several sizes that are simulated: files of one byte, one caption each, and a cache whose index is whole
+and whose features are a sparse file of zeros.
 
 N pictures, W numbers a picture.
 """
 
-import dataclasses
 import json
 import resource
 import subprocess
@@ -25,20 +24,21 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from seqkit.cli import Parser, guarded, parse
+from seqkit import recipe as recipes
+from seqkit.config import replace
 from seqkit.data.cache import build_cache, stamp_of
 from seqkit.data.feature_store import ENTRY, FORMAT, HEADER
 from seqkit.data.image import Square, to_pixels
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.errors import InputError
+from seqkit.flags import Parser, parse, run_cli
 from seqkit.nn.backbones import Backbone
-from seqkit.recipes.captioning import recipe as captioning
-from seqkit.recipes.captioning.data import Text
-from seqkit.recipes.common.image_encoder import Eye
+from seqkit.recipes.captioning.recipe import RECIPE
 from seqkit.train.allocator import keep_memory
+from seqkit.train.loop import RunFolder
 
 BATCH, STEPS, HELD_OUT, FOLDER = 32, 20, 20, 1000
-PROGRAM = "import sys, pathlib, recipes.benchmarks.feature_cache as f; f.train(*map(pathlib.Path, sys.argv[1:]))"
+PROGRAM = "import sys, pathlib, seqkit.recipes.benchmarks.feature_cache as f; f.train(*map(pathlib.Path, sys.argv[1:]))"
 WORDS = ["a", "dog", "cat", "man", "red", "blue", "runs", "sits", "on", "the", "grass", "street", "near", "ball"]
 
 
@@ -106,11 +106,10 @@ def simulate(folder: Path, pictures: int) -> Path:
 
 def train(folder: Path, cache: Path) -> None:
     """A few steps of the recipe's `small`, and the peak of this process on standard output."""
-    config = captioning.Config(text=Text(min_count=1), eye=Eye(cache=cache))
-    config = dataclasses.replace(config, training=dataclasses.replace(config.training, steps=STEPS))
+    config = replace(RECIPE.config(), {"min_count": 1, "cache": cache, "steps": STEPS})
     keep_memory()
     began = time.perf_counter()
-    captioning.train(config, folder, folder / "run", resume=False, init=None, device=torch.device("cpu"))
+    recipes.train(RECIPE, config, folder, RunFolder(folder / "run"), init=(), device=torch.device("cpu"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"peak_mb": peak / 1024, "seconds": time.perf_counter() - began}))
 
@@ -154,4 +153,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_cli(main))

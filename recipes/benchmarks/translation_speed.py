@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from seqkit.cli import Parser, guarded, parse
 from seqkit.config import load_config
+from seqkit.flags import Parser, parse, run_cli
 from seqkit.recipes.translation import recipe as translation
 from seqkit.recipes.translation.data import read_pairs, train_data, train_vocabs
 from seqkit.recipes.translation.model import Translator, make_model
@@ -95,7 +95,13 @@ def main(argv: Sequence[str]) -> None:
     batches = list(data.load(data.epoch(0)[: given.batches + 3], 0))
     optimizer = make_optimizer(model.parameters(), config.training)
     training = Training(
-        config.training, measure_horizon(data, config.training), model, optimizer, WeightAverage(model), StepMetrics()
+        config.training,
+        measure_horizon(data, config.training),
+        model,
+        optimizer,
+        WeightAverage(model),
+        StepMetrics(),
+        data,
     )
     peak = multiply_rate()
     for step, batch in enumerate(batches):
@@ -115,4 +121,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_cli(main))

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
-from seqkit.config import at_least_one
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
+from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.score.ptb import tokenize
 from seqkit.train.distributed import print0
@@ -19,17 +19,14 @@ from seqkit.train.distributed import print0
 class TextConfig:
     """Captions to ids, and to batches."""
 
-    min_count: int = 5
+    min_count: Annotated[int, Range(min=1)] = 5
     """occurrences in training captions that put a word into the vocabulary (Show and Tell: 5)"""
-    max_caption: int = 30
+    max_caption: Annotated[int, Range(min=1)] = 30
     """most words of a training caption; longer ones are left out and counted"""
-    batch_budget: int = 64
+    batch_budget: Annotated[int, Range(min=1)] = 64
     """captions of a training batch, at most (Show and Tell: 32)"""
-    workers: int = 0
+    workers: Annotated[int, Range(min=0)] = 0
     """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "min_count", "max_caption", "batch_budget")
 
 
 def normalize_caption(caption: str) -> str:
@@ -46,7 +43,8 @@ def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
     return WordVocab.train(captions, min_count=text.min_count)
 
 
-class Examples(NamedTuple):
+@dataclass(frozen=True)
+class Examples:
     """Loads a training example: the features of an image, and a caption; `index` is the item's number."""
 
     items: Sequence[Item]
@@ -63,7 +61,9 @@ class Examples(NamedTuple):
 
 def train_data(text: TextConfig, vocab: Vocab, items: Sequence[Item], reader: ImageReader, seed: int) -> Data:
     """Every caption with its image, in batches of captions of similar length."""
-    pairs = [(n, vocab.encode(normalize_caption(caption))) for n, item in enumerate(items) for caption in item.references]
+    pairs = [
+        (n, vocab.encode(normalize_caption(caption))) for n, item in enumerate(items) for caption in item.references
+    ]
     kept = [(number, ids) for number, ids in pairs if 0 < len(ids) <= text.max_caption]
     if not kept:
         raise InputError(f"training captions must have 1 to {text.max_caption} words, got none of {len(pairs)}")

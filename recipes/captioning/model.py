@@ -4,10 +4,12 @@ B batch, S grid cells, D width of a cell, W width of the image's pooled vector, 
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
 
+from seqkit.errors import InputError
 from seqkit.nn.attention import AttentionKind
 from seqkit.nn.backbones import Backbone
 from seqkit.nn.decoder import Wiring, build_decoder
@@ -15,6 +17,7 @@ from seqkit.nn.initialize import INITIALIZERS, Initializer
 from seqkit.nn.memory import Memory
 from seqkit.nn.readout import ReadoutKind
 from seqkit.nn.recurrent import CellKind
+from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageFeatures
 
 
@@ -24,19 +27,19 @@ class Network:
 
     cell: CellKind = "lstm"
     """recurrent cell (both papers: lstm)"""
-    embed_dim: int = 256
+    embed_dim: Annotated[int, Range(min=1)] = 256
     """embedding width (Show and Tell: 512)"""
-    decoder_dim: int = 512
+    decoder_dim: Annotated[int, Range(min=1)] = 512
     """decoder width (Show and Tell: 512; Show, Attend and Tell: 512 on Flickr8k)"""
-    decoder_layers: int = 1
+    decoder_layers: Annotated[int, Range(min=1)] = 1
     """decoder layers (both papers: 1)"""
     attention: AttentionKind | None = "additive"
     """score of a grid cell; null: no attention, the image is fed once, as the step before BOS (Show and Tell)"""
-    attention_dim: int = 256
+    attention_dim: Annotated[int, Range(min=1)] = 256
     """attention width (Show, Attend and Tell: 512)"""
-    heads: int = 8
+    heads: Annotated[int, Range(min=1)] = 8
     """heads of multi_head attention"""
-    proj_dim: int | None = 256
+    proj_dim: Annotated[int | None, Range(min=1)] = 256
     """width that the grid's features are projected to; null: no projection (Show, Attend and Tell)"""
     gate: bool = True
     """a gate on the context, one number a word (Show, Attend and Tell, section 4.2.1)"""
@@ -44,11 +47,11 @@ class Network:
     """attention before the cell (Show, Attend and Tell: bahdanau), after it (luong), or after it with input feeding"""
     readout: ReadoutKind = "tanh"
     """layer below the softmax (Show and Tell: linear)"""
-    readout_dim: int = 256
+    readout_dim: Annotated[int, Range(min=1)] = 256
     """width below the softmax, unused by linear"""
     tie_embeddings: bool = True
     """share the weights of embedding and softmax"""
-    dropout: float = 0.5
+    dropout: Annotated[float, Range(min=0, below=1)] = 0.5
     """rate on embeddings, on the image and below the softmax (Show and Tell: 0.3)"""
     initializer: Initializer = "xavier"
     """Glorot and orthogonal (xavier), U(-0.08, 0.08) (Show and Tell: uniform), or Bahdanau et al.'s"""
@@ -96,3 +99,11 @@ class Captioner(nn.Module):
         lengths_B = torch.full(values_BSM.shape[:1], values_BSM.shape[1], device=values_BSM.device)
         summary_BZ = values_BSM.mean(1) if len(self.decoder.attentions) else pooled_BW
         return self.decoder.make_memory((values_BSM, lengths_B, summary_BZ))
+
+
+def make_captioner(network: Network, image_encoder: Backbone, vocab_size: int) -> Captioner:
+    """Raises InputError for sizes that do not fit each other."""
+    try:
+        return Captioner(network, image_encoder, vocab_size)
+    except ValueError as error:
+        raise InputError(f"sizes of the network must fit each other: {error}") from error

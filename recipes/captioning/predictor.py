@@ -62,7 +62,8 @@ class CaptionPredictor:
 
     @torch.no_grad()
     def _batches(self, images: Sequence[Path], nbest: int) -> Iterator[list[list[Prediction]]]:
-        search = self.search.search(MAX_LEN, nbest, suppress_tokens=(*Search.suppress_tokens, UNK))
+        longest = self.search.max_len or MAX_LEN
+        search = self.search.search(longest, nbest, suppress_tokens=(*Search.suppress_tokens, UNK))
         decoders, size = Ensemble([member.model.decoder for member in self.members]), self.search.decode_batch_size
         for first in range(0, len(images), size):
             memories = tuple(member.make_memory(images[first : first + size]) for member in self.members)
@@ -73,7 +74,7 @@ class CaptionPredictor:
                         h.logprob,
                         h.score,
                         tokens=tuple(h.tokens),
-                        cut=len(h.tokens) >= search.max_len,
+                        cut=len(h.tokens) >= longest,
                     )
                     for h in hypotheses
                 ]
@@ -89,7 +90,7 @@ class CaptionPredictor:
         scored = score_targets(member.model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
         if not scored.weights:
             return []
-        weights_TRC = scored.weights[0][0].unflatten(-1, member.model.image_encoder.grid).cpu()
+        weights_TRC = scored.weights[0][0].reshape(-1, *member.model.image_encoder.grid).cpu()
         return [(self.vocab.token(i), weights_RC) for i, weights_RC in zip(tokens, weights_TRC, strict=False)]
 
     def plot(self, given: Path | str, found: Sequence[Prediction], path: Path) -> None:

@@ -1,92 +1,85 @@
-"""Captions for pictures: Show and Tell (Vinyals et al. 2016, arXiv:1609.06647), and Show, Attend and Tell (Xu et al.
-2015, arXiv:1502.03044).
+"""Captions of images: Show and Tell (Vinyals et al. 2016, arXiv:1609.06647), and Show, Attend and Tell (Xu et al. 2015,
+arXiv:1502.03044).
 
-    python recipes/captioning.py train --data DIR --out RUN --preset small
-    python recipes/captioning.py train --data DIR --out RUN2 --init RUN --reward cider --learning_rate 5e-5
-    python recipes/captioning.py evaluate --run RUN --data DIR --split test --beam 3
-    python recipes/captioning.py predict --run RUN photo.jpg --pictures DIR
+    seqkit captioning train --data DIR --out RUN --preset small
+    seqkit captioning train --data DIR --out RUN2 --init RUN --reward cider --learning_rate 5e-5
+    seqkit captioning evaluate --run RUN --data DIR --split test --beam 3
+    seqkit captioning predict --run RUN photo.jpg --plots DIR
 
-Items need `image` and `references`; every reference is a training target. A second stage begins with --init: rewarded
-by CIDEr (Rennie et al. 2017, arXiv:1612.00563), or with the eye learning too (--finetune STAGE).
+Items need `image` and `references`; every reference is a training target. A second stage starts with --init: reward by
+CIDEr (Rennie et al. 2017, arXiv:1612.00563), or training of the image encoder too (--unfreeze_from STAGE).
 
-B batch, T target tokens, F decoder features, N real target tokens, V vocabulary, S grid cells, K samples of a picture,
-P = B K captions.
+B batch, T target tokens, F decoder features, N real target tokens, V vocabulary, S grid cells, K samples of an image.
 """
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
-from seqkit.cli import Recipe, print_answers
-from seqkit.config import at_least_one
-from seqkit.data.batch import Batch, Example, collate
-from seqkit.data.image import read_image
+from seqkit.data.batch import Batch
 from seqkit.data.vocab import Vocab, load_vocab
-from seqkit.data_prep.synthetic import corpora as synthetic
-from seqkit.decode import Hypothesis, Sampling, Search, greedy, sample
-from seqkit.errors import InputError
-from seqkit.nn.backbones import Backbone
-from seqkit.nn.losses import cross_entropy, real_tokens
+from seqkit.data_prep.synthetic import corpora
+from seqkit.decode import Hypothesis, Sampling, Search, greedy, sample_with_gradient
+from seqkit.nn.losses import cross_entropy, real_tokens, sequence_risk
 from seqkit.nn.masks import mask_from_lengths
-from seqkit.nn.memory import repeat
-from seqkit.recipes.captioning.data import Text, picture_data, read_captions, train_data, train_words
-from seqkit.recipes.captioning.model import MAX_LEN, Captioner, Network, System
-from seqkit.recipes.common.image_encoder import Eye, Seen, Sight, direct, make_eye, sight_of
-from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary, members
+from seqkit.ranges import Range, check_ranges
+from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start
+from seqkit.recipes.captioning.data import TextConfig, image_data, read_captions, train_data, train_vocab
+from seqkit.recipes.captioning.model import Captioner, Network, make_captioner
+from seqkit.recipes.captioning.predictor import MAX_LEN, CaptionPredictor, Member
+from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
+from seqkit.recipes.common.image_reader import ImageFeatures
+from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
 from seqkit.score import meteor
 from seqkit.score.caption import cider, diversity, document_frequencies, weigh
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.ptb import tokenize
-from seqkit.score.report import Provenance, ScoredItem, format_table, write_report
 from seqkit.train import checkpoint
-from seqkit.train.distributed import print0, process_group
-from seqkit.train.loop import Loss, Outcome, RunFolder, fit
+from seqkit.train.distributed import print0
 from seqkit.train.optimizer import make_optimizer, parameter_groups
 from seqkit.train.schedule import linear_ramp
+from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
 
 COCO = TextOptions(lowercase=True, tokenizer="ptb")
-Rewards = Callable[[int, str], float]  # an item's number and a caption for it
-
 METRICS = ("cider", "bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "bleu")
+END = "<eos>"  # the end of a sentence, as a word of the reward
+
+Reward = Callable[[int, str, bool], float]  # an item's number, a caption of it, and whether the model ended it
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised."""
+    """What is minimized."""
 
-    reward: Literal["none", "cider"] = "none"
-    """none: the likelihood of the captions; cider: the model's own captions, rewarded by CIDEr-D (self-critical)"""
-    samples: int = 1
-    """of its own captions, those drawn for a picture: one is judged by the greedy one, several by each other"""
-    smoothing: float = 0.1
-    """label smoothing (both papers: 0)"""
-    coverage: float = 0.0
-    """weight of the doubly stochastic penalty, that every cell be looked at (Show, Attend and Tell: 1)"""
-    sampling: float = 0.0
-    """final share of inputs that are the model's own predictions (Show and Tell 2016: 0.25)"""
-    sampling_start: int = 0
-    """step at which the share begins to grow from 0"""
-    sampling_end: int = 5000
-    """step at which the share is reached"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "samples")
+    reward: Literal["cider"] | None = None
+    """null: likelihood of the captions; cider: self-critical training, sampled captions rewarded by CIDEr-D"""
+    samples: Annotated[int, Range(min=1)] = 1
+    """captions sampled an image; the baseline of one is the greedy caption, of several the mean of the others"""
+    label_smoothing: Annotated[float, Range(min=0, below=1)] = 0.1
+    """share of the target's probability that is spread over the vocabulary (both papers: 0)"""
+    coverage: Annotated[float, Range(min=0)] = 0.0
+    """weight of the doubly stochastic penalty: attention to every cell sums to 1 (Show, Attend and Tell: 1)"""
+    scheduled_sampling: Annotated[float, Range(min=0, max=1)] = 0.0
+    """final probability of feeding the model's own prediction instead of the true word (Show and Tell 2016: 0.25)"""
+    scheduled_sampling_start: Annotated[int, Range(min=0)] = 0
+    """step at which the probability begins to grow from 0"""
+    scheduled_sampling_end: Annotated[int, Range(min=0)] = 5000
+    """step at which it is reached"""
 
 
 @dataclass(frozen=True)
 class Config:
     """A captioning run."""
 
-    text: Text = field(default_factory=Text)
-    eye: Eye = field(default_factory=Eye)
+    text: TextConfig = field(default_factory=TextConfig)
+    image_encoder: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     network: Network = field(default_factory=Network)
     objective: Objective = field(default_factory=Objective)
     training: TrainingConfig = field(
@@ -105,252 +98,211 @@ class Config:
     )
     search: SearchOptions = field(default_factory=lambda: SearchOptions(beam=3))
 
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
-def pictures(batch: Batch) -> Seen:
+
+def image_features(batch: Batch) -> ImageFeatures:
     return tuple(stream.values for stream in batch.streams)
 
 
 def likelihood(model: Captioner, objective: Objective) -> Loss:
-    """Cross entropy of the captions' words, and what attention leaves unseen (Xu et al. 2015, equation 14)."""
+    """Cross entropy of the captions' words, and the doubly stochastic penalty (Xu et al. 2015, equation 14)."""
+    start, end = objective.scheduled_sampling_start, objective.scheduled_sampling_end
 
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
-        memories = model.make_memory(pictures(batch))
-        share = linear_ramp(step, start=objective.sampling_start, end=objective.sampling_end, high=objective.sampling)
-        features_BTF, weights = model.decoder.forward_features(batch.inputs_BT, memories, sampling=share)
+        memories = model.make_memory(image_features(batch))
+        probability = linear_ramp(step, start=start, end=end, high=objective.scheduled_sampling)
+        features_BTF, weights = model.decoder.forward_features(batch.inputs_BT, memories, sampling=probability)
         logits_NV = model.decoder.readout(real_tokens(features_BTF, batch.lengths_B))
         targets_N = real_tokens(batch.targets_BT, batch.lengths_B)
-        total = cross_entropy(logits_NV, targets_N, smoothing=objective.smoothing)
+        total = cross_entropy(logits_NV, targets_N, smoothing=objective.label_smoothing)
         for weights_BTS in weights if objective.coverage else ():
             real_BT1 = mask_from_lengths(batch.lengths_B, weights_BTS.shape[1])[..., None]
-            seen_BS = weights_BTS.masked_fill(~real_BT1, 0.0).sum(1)
-            total = total + objective.coverage * (1 - seen_BS).square().sum()
+            attended_BS = weights_BTS.masked_fill(~real_BT1, 0.0).sum(1)
+            total = total + objective.coverage * (1 - attended_BS).square().sum()
         return total, len(targets_N)
 
     return loss
 
 
-def cider_rewards(references: Sequence[Sequence[str]]) -> Rewards:
-    """CIDEr-D, 0 to 10, of a caption for the item of a number; document frequencies are those of these references."""
-    words = [[tokenize(text) for text in texts] for texts in references]
+def cider_reward(references: Sequence[Sequence[str]]) -> Reward:
+    """CIDEr-D, 0 to 10, with the end of the sentence as a word of caption and references (Rennie et al. 2017); document
+    frequencies are those of these references."""
+    words = [[[*tokenize(text), END] for text in texts] for texts in references]
     frequencies = document_frequencies(words)
     weighed = [[weigh(text, frequencies) for text in texts] for texts in words]
-    return lambda number, caption: cider(weigh(tokenize(caption), frequencies), weighed[number])
+
+    def reward(number: int, caption: str, ended: bool) -> float:
+        return cider(weigh([*tokenize(caption), *([END] if ended else [])], frequencies), weighed[number])
+
+    return reward
 
 
-def self_critical(model: Captioner, rewards: Rewards, vocab: Vocab, max_len: int, samples: int = 1) -> Loss:
-    """REINFORCE on sampled captions. The baseline of a picture's only sample is its greedy caption's reward (Rennie et
-    al. 2017, equation 9), of several samples the mean reward of the others (Kool et al. 2019)."""
+def self_critical(model: Captioner, reward: Reward, vocab: Vocab, max_len: int, samples: int = 1) -> Loss:
+    """Negative expected reward of the model's own captions: the value is that of the samples, so that the log shows it,
+    the gradient is REINFORCE's. The baseline of an image's only sample is its greedy caption's reward (Rennie et al.
+    2017, equation 9), of several samples the mean reward of the others (Kool et al. 2019).
+    """
     search = Search(max_len=max_len)
 
-    def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
-        def reward(found: list[list[Hypothesis]]) -> Tensor:
-            texts = [[vocab.decode(own.tokens) for own in hypotheses] for hypotheses in found]
-            return torch.tensor(
-                [[rewards(n, text) for text in own] for n, own in zip(batch.indices, texts, strict=True)]
-            )
+    def rewards(batch: Batch, found: list[list[Hypothesis]]) -> Tensor:
+        return torch.tensor(
+            [
+                [reward(number, vocab.decode(own.tokens), len(own.tokens) < max_len) for own in captions]
+                for number, captions in zip(batch.indices, found, strict=True)
+            ],
+            device=batch.lengths_B.device,
+        )
 
-        memories, device = model.make_memory(pictures(batch)), batch.lengths_B.device
-        drawn = sample(model.decoder, memories, search, Sampling(samples, seed=step))
-        reward_BK = reward(drawn)
-        if samples > 1:
-            usual_BK = (reward_BK.sum(1, keepdim=True) - reward_BK) / (samples - 1)
-        else:
+    def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
+        memories, items_B = model.make_memory(image_features(batch)), torch.tensor(batch.indices)
+        drawing = Sampling(samples, seed=step)
+        sampled, logprob_BK = sample_with_gradient(model.decoder, memories, search, drawing, items_B=items_B)
+        reward_BK, baseline_B = rewards(batch, sampled), None
+        if samples == 1:
             model.eval()
             with torch.no_grad():
-                usual_BK = reward(greedy(model.decoder, model.make_memory(pictures(batch)), search))
+                best = greedy(model.decoder, model.make_memory(image_features(batch)), search)
+            baseline_B = rewards(batch, best)[:, 0]
             model.train()
-        said = collate([Example(0, (), own.tokens) for hypotheses in drawn for own in hypotheses]).to(device)
-        chosen_P = said.lengths_B.clamp(max=max_len)  # a caption that was cut did not choose its end
-        features_PTF, _ = model.decoder.forward_features(said.inputs_BT, repeat(memories, samples))
-        logits_NV = model.decoder.readout(real_tokens(features_PTF, chosen_P))
-        targets_N = real_tokens(said.targets_BT, chosen_P)
-        gain_N = (reward_BK - usual_BK).flatten().to(device).repeat_interleave(chosen_P)
-        return cross_entropy(logits_NV, targets_N, weight_N=gain_N), len(targets_N)
+        risk = sequence_risk(logprob_BK, reward_BK, baseline_B)
+        return risk - risk.detach() - reward_BK.sum(), reward_BK.numel()
 
     return loss
 
 
-def train(
-    config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
-) -> Outcome:
-    with process_group(device) as device:
-        items, held_out = read_captions(data, "train"), read_captions(data, "val")
-        last = checkpoint.find_checkpoint(out / "last") if resume else None
-        begun = last or (init and checkpoint.best_checkpoint(init[0]))
-        vocab = load_vocab(begun, "words") if begun else train_words(config.text, items)
-        torch.manual_seed(config.training.seed)
-        model = Captioner(config.network, make_eye(config.eye), len(vocab)).to(device)
-        print0(f"{sum(p.numel() for p in model.decoder.parameters()):,} parameters below the eye, {len(vocab):,} words")
-        if init:
-            print0(checkpoint.init_from(model, init).text())
-        sight = sight_of(config.eye, model.eye, [item.image for item in [*items, *held_out]])
-        system, first = System((model,), (sight,), vocab), dataclasses.replace(config.search, beam=1)
+def training_job(config: Config, data: Path, start: Start) -> Job:
+    items, held_out = read_captions(data, "train"), read_captions(data, "val")
+    vocab = load_vocab(start.assets, "words") if start.assets else train_vocab(config.text, items)
+    torch.manual_seed(config.training.seed)
+    encoder = make_image_encoder(config.image_encoder)
+    model = make_captioner(config.network, encoder, len(vocab)).to(start.device)
+    print0(f"{len(vocab):,} words")
+    start.initialize(model)
+    reader = image_reader(config.image_encoder, encoder, [i.image for i in [*items, *held_out] if i.image])
+    greedy_search = dataclasses.replace(config.search, beam=1)
+    predictor = CaptionPredictor((Member(model, reader, config.image_encoder),), vocab, greedy_search)
 
-        def validate() -> dict[str, float]:
-            found = system.caption([item.image for item in held_out], first)
-            texts = [best.text for best, *_ in found]
-            return corpus_scores(statistics(["cider", "bleu4"], [item.references for item in held_out], texts, COCO))
+    def validate() -> dict[str, float]:
+        texts = [caption.text for caption in predictor.predict_items(held_out)]
+        return corpus_scores(statistics(["cider", "bleu4"], [item.references for item in held_out], texts, COCO))
 
-        seed = config.training.seed
-        if config.objective.reward == "cider":
-            order = picture_data(config.text, items, sight, seed)
-            rewards = cider_rewards([item.references for item in items])
-            longest = config.search.max_len or MAX_LEN
-            loss = self_critical(model, rewards, vocab, longest, config.objective.samples)
-        else:
-            order = train_data(config.text, vocab, items, sight, seed)
-            loss = likelihood(model, config.objective)
-        rate = config.eye.finetune_rate if config.eye.finetune else 0.0
-        optimizer = make_optimizer(parameter_groups(model, config.training, {"eye.": rate}), config.training)
-        run = RunFolder(out, resume, lambda part: vocab.save(part, "words"))
-        return fit(model, loss, order, validate, config.training, run, optimizer)
+    seed = config.training.seed
+    if config.objective.reward:
+        batches = image_data(config.text, items, reader, seed)
+        reward = cider_reward([item.references for item in items])
+        loss = self_critical(model, reward, vocab, config.search.max_len or MAX_LEN, config.objective.samples)
+    else:
+        batches = train_data(config.text, vocab, items, reader, seed)
+        loss = likelihood(model, config.objective)
+    groups = parameter_groups(model, config.training, config.image_encoder.learning_rates())
+    optimizer = make_optimizer(groups, config.training)
+    return Job(model, loss, batches, validate, lambda folder: vocab.save(folder, "words"), optimizer)
 
 
-def load_system(config: Config, run: Path, device: torch.device, show: Callable[[Eye, Backbone], Sight]) -> System:
-    """The best model of `run`, with those of the ensemble that the config names; `show` gives each what it sees."""
-    models, sights, vocabs = [], [], []
-    for own, folder in members(config, run, config.search):
-        vocabs.append(load_vocab(folder, "words"))
-        check_vocabulary(vocabs[0], vocabs[-1], folder)
-        model = Captioner(own.network, make_eye(own.eye, pretrained=False), len(vocabs[0])).to(device).eval()
+def load(runs: Sequence[SavedRun], device: torch.device) -> CaptionPredictor:
+    """One run, or several with the same vocabulary whose word probabilities are averaged."""
+    members, vocab = [], load_vocab(runs[0].checkpoint, "words")
+    for config, _, folder in runs:
+        check_vocabulary(vocab, load_vocab(folder, "words"), folder)
+        encoder = make_image_encoder(config.image_encoder, pretrained=False)
+        model = make_captioner(config.network, encoder, len(vocab)).to(device).eval()
         checkpoint.load_weights(model, folder)
-        models.append(model)
-        sights.append(show(own.eye, model.eye))
-    return System(tuple(models), tuple(sights), vocabs[0])
+        members.append(Member(model, pixel_reader(encoder), config.image_encoder))
+    return CaptionPredictor(tuple(members), vocab, runs[0].config.search)
 
 
-def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch.device) -> None:
+def evaluate(predictor: CaptionPredictor, data: Path, split: str, options: None) -> Evaluation:
     items = read_captions(data, split)
-    paths = [item.image for item in items]
-    system = load_system(config, run, device, lambda eye, backbone: sight_of(eye, backbone, paths))
-    began = time.monotonic()
-    found = system.caption(paths, config.search)
-    decode = {"beam": config.search.beam, "seconds": time.monotonic() - began}
-    texts = [best.text for best, *_ in found]
-    evaluated = [
-        ScoredItem(i.id, i.references, best.text, best.hypothesis.logprob, best.hypothesis.score, best.cut, i.image)
-        for i, (best, *_) in zip(items, found, strict=True)
-    ]
+    images = [item.image for item in items if item.image]
+    predictions = predictor.with_features(images).predict_items(items)
+    decode: dict[str, float] = {"beam": predictor.search.beam}
     if (data / "train.jsonl").is_file():
-        learnt = [caption for item in read_captions(data, "train") for caption in item.references]
-        decode |= diversity(texts, learnt)._asdict()
-    about = Provenance("captioning", split, data / f"{split}.jsonl", str(device), decode)
+        learned = [caption for item in read_captions(data, "train") for caption in item.references]
+        decode |= diversity([best.text for best in predictions], learned)._asdict()
     metrics = [*METRICS, *(["meteor"] if meteor.installed() else [])]
-    print(format_table(write_report(run / "evaluate" / split, evaluated, metrics, about, options=COCO)))
+    return Evaluation(items, predictions, metrics, decode=decode, options=COCO)
 
 
-def predict(
-    config: Config,
-    run: Path,
-    inputs: Sequence[str],
-    *,
-    as_json: bool,
-    nbest: int,
-    pictures: Path | None,
-    device: torch.device,
-) -> None:
-    system = load_system(config, run, device, lambda eye, backbone: direct(backbone))
-    paths = [Path(name) for name in inputs]
-    found = system.caption(paths, config.search, nbest)
-    print_answers(inputs, [[(c.text, c.hypothesis) for c in captions] for captions in found], as_json=as_json)
-    if pictures:
-        from seqkit.draw import heat_maps
-
-        for number, (path, (best, *_)) in enumerate(zip(paths, found, strict=True), 1):
-            steps = system.attention(path, best.hypothesis.tokens)
-            if not steps:
-                raise InputError(f"`--pictures` must be given for a model with attention, got {run}")
-            heat_maps(read_image(path, at_least=480), steps, pictures / f"{number:04}.png", title=best.text)
-
-
-def paper() -> Config:
-    """Show and Tell: Vinyals et al. 2016, section 4, and its authors' published settings."""
-    return Config(
-        text=Text(min_count=5, batch_captions=32),
-        eye=Eye(backbone="inception_v3"),
-        network=Network(
-            embed_dim=512,
-            decoder_dim=512,
-            attention=None,
-            readout="linear",
-            tie_embeddings=False,
-            dropout=0.3,
-            initializer="uniform",
-        ),
-        objective=Objective(smoothing=0.0),
-        training=TrainingConfig(
-            epochs=54,
-            optimizer="sgd",
-            learning_rate=2.0,
-            schedule="step",
-            step_after=8.0,
-            step_every=8.0,
-            max_grad_norm=5.0,
-            metric="cider",
-            mode="max",
-        ),
-        search=SearchOptions(beam=3, length_penalty=None, max_len=20),
-    )
-
-
-def attend() -> Config:
-    """Show, Attend and Tell with soft attention: Xu et al. 2015, sections 3 and 4.3."""
-    return Config(
-        text=Text(min_count=5, batch_captions=64),
-        eye=Eye(backbone="vgg16"),
-        network=Network(
-            embed_dim=512,
-            decoder_dim=512,
-            attention_dim=512,
-            proj_dim=None,
-            readout="tanh",
-            readout_dim=512,
-            dropout=0.5,
-        ),
-        objective=Objective(smoothing=0.0, coverage=1.0),
-        training=TrainingConfig(
-            epochs=50,
-            optimizer="rmsprop",
-            learning_rate=1e-3,
-            rho=0.95,
-            epsilon=1e-8,
-            max_grad_norm=5.0,
-            patience=10,
-            metric="bleu4",
-            mode="max",
-        ),
-    )
-
-
-def base() -> Config:
-    """One GPU."""
-    return dataclasses.replace(
-        Config(),
-        eye=Eye(backbone="resnet101"),
-        network=Network(embed_dim=512, decoder_dim=1024, proj_dim=1024, readout_dim=512),
-        training=dataclasses.replace(Config().training, epochs=25, precision="bf16"),
-    )
-
-
-def tiny() -> Config:
-    """Drawn scenes on a CPU."""
-    return dataclasses.replace(
-        Config(),
-        text=Text(min_count=1),
-        eye=Eye(pixels=128, last_stage="blocks4"),
-        network=Network(embed_dim=64, decoder_dim=128, attention_dim=64, proj_dim=96, readout_dim=64, dropout=0.1),
-        objective=Objective(smoothing=0.0),
-        training=dataclasses.replace(Config().training, epochs=3, learning_rate=4e-3, warmup=50, ema_decay=0.98),
-    )
-
+PAPER = {  # Show and Tell: Vinyals et al. 2016, section 4, and its authors' published settings
+    "batch_budget": 32,
+    "backbone": "inception_v3",
+    "embed_dim": 512,
+    "attention": None,
+    "readout": "linear",
+    "tie_embeddings": False,
+    "dropout": 0.3,
+    "initializer": "uniform",
+    "label_smoothing": 0.0,
+    "epochs": 54,
+    "optimizer": "sgd",
+    "learning_rate": 2.0,
+    "schedule": "step",
+    "step_after": 8.0,
+    "step_every": 8.0,
+    "warmup": 0,
+    "max_grad_norm": 5.0,
+    "ema_decay": 0.0,
+    "length_penalty": None,
+    "max_len": 20,
+}
+ATTEND = {  # Show, Attend and Tell with soft attention: Xu et al. 2015, sections 3 and 4.3
+    "backbone": "vgg16",
+    "embed_dim": 512,
+    "attention_dim": 512,
+    "proj_dim": None,
+    "readout_dim": 512,
+    "label_smoothing": 0.0,
+    "coverage": 1.0,
+    "epochs": 50,
+    "optimizer": "rmsprop",
+    "schedule": "constant",
+    "warmup": 0,
+    "max_grad_norm": 5.0,
+    "ema_decay": 0.0,
+    "patience": 10,
+    "metric": "bleu4",
+}
+BASE = {  # one GPU
+    "backbone": "resnet101",
+    "embed_dim": 512,
+    "decoder_dim": 1024,
+    "proj_dim": 1024,
+    "readout_dim": 512,
+    "epochs": 25,
+    "precision": "bf16",
+}
+TINY = {  # drawn scenes on a CPU
+    "min_count": 1,
+    "image_size": 128,
+    "output_stage": "blocks4",
+    "embed_dim": 64,
+    "decoder_dim": 128,
+    "attention_dim": 64,
+    "proj_dim": 96,
+    "readout_dim": 64,
+    "dropout": 0.1,
+    "label_smoothing": 0.0,
+    "epochs": 3,
+    "learning_rate": 4e-3,
+    "warmup": 50,
+    "ema_decay": 0.98,
+}
+COMMON = (
+    "backbone", "weights", "image_size", "unfreeze_from", "unfreeze_lr", "attention", "embed_dim", "decoder_dim",
+    "proj_dim", "dropout", "reward", "samples", "label_smoothing", "scheduled_sampling", "batch_budget", "workers",
+    "epochs", "steps", "max_minutes", "learning_rate", "precision", "patience", "beam", "max_len", "seed",
+)  # fmt: skip
 
 RECIPE = Recipe(
     "captioning",
     Config,
-    {"paper": paper, "attend": attend, "base": base, "small": Config, "tiny": tiny},
-    train,
-    evaluate,
-    predict,
-    synthetic=lambda: synthetic.cached("captioning", items=2000),
-    inputs="picture files",
+    presets={"small": {}, "tiny": TINY, "base": BASE, "paper": PAPER, "attend": ATTEND},
+    training_job=training_job,
+    load=load,
+    evaluate=evaluate,
+    common=COMMON,
+    synthetic=lambda: corpora.cached("captioning", items=2000),
+    inputs="an image file",
 )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seqkit.errors import InputError
 from seqkit.nn.bilinear import l2_normalize
-from seqkit.nn.fusion import Kind, make_fusion
+from seqkit.nn.fusion import FusionKind, make_fusion
 
 Norm = Literal["l2", "rms"] | None
 NORMALIZED = ("bilinear", "compact", "mfb")  # fusions that end with an L2 normalization
@@ -43,7 +43,7 @@ class ImageTextFusion(nn.Module):
 
     def __init__(
         self,
-        kind: Kind,
+        kind: FusionKind,
         image_dim: int,
         text_dim: int,
         dim: int,

@@ -1,4 +1,4 @@
-"""Image encoder of the recipes that take images: a CNN, frozen with its features in a cache, or trained from a stage on.
+"""Image encoder of the recipes that take images: a CNN, frozen with cached features, or trained from a stage on.
 
 A frozen encoder runs once over each image; training reads its features from the cache (`FeatureReader`). Where a stage
 is unfrozen, training decodes pixels (`PixelReader`).
@@ -10,11 +10,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from seqkit.data.cache import build_cache
 from seqkit.data.image import Square
 from seqkit.nn.backbones import PRETRAINED, Backbone
+from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import FeatureReader, ImageReader, PixelReader
 from seqkit.train import checkpoint
 
@@ -41,13 +42,13 @@ class ImageEncoderConfig:
     """network (Show and Tell: googlenet, later inception_v3; Show, Attend and Tell: vgg16)"""
     weights: str = "pretrained"
     """pretrained: published weights; or a file of weights, a run of any recipe with this network, or random"""
-    image_size: int | None = None
+    image_size: Annotated[int | None, Range(min=1)] = None
     """side of the square in pixels; null: the network's own, 224 or 299"""
     output_stage: str | None = None
     """stage whose feature map is the grid, such as blocks4 or layer3; null: the last one, best for photographs"""
     unfreeze_from: str | None = None
     """first stage that is trained too, such as blocks5 or layer4; null: none, and features are read from a cache"""
-    unfreeze_lr: float = 1e-5
+    unfreeze_lr: Annotated[float, Range(above=0)] = 1e-5
     """learning rate of the unfrozen stages"""
     cache: Path | None = None
     """folder of the feature cache; null: one below $XDG_CACHE_HOME or ~/.cache"""
@@ -70,7 +71,7 @@ def make_image_encoder(config: ImageEncoderConfig, *, pretrained: bool = True) -
         learn_statistics=config.weights == "random",
     )
     if run:
-        checkpoint.load_weights(backbone, checkpoint.best_checkpoint(run), part=PART)
+        checkpoint.load_weights(backbone, checkpoint.best_checkpoint(run), submodule=PART)
     return backbone
 
 

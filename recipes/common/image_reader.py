@@ -4,8 +4,8 @@ B images, P pixels a side, W width of the pooled vector, S grid cells, D width o
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ ImageFeatures = tuple[Tensor, ...]  # uint8 pixels (B, 3, P, P); or pooled (B, W
 ImageReader = Callable[[Sequence[Path]], ImageFeatures]
 
 
-class PixelReader(NamedTuple):
+@dataclass(frozen=True)
+class PixelReader:
     """Decodes images when they are asked for: pixels alone. InputError names the file that cannot be read."""
 
     square: Square
@@ -27,15 +28,16 @@ class PixelReader(NamedTuple):
         return (to_pixels([self.square.read(path) for path in paths]),)
 
 
-class FeatureReader(NamedTuple):
+@dataclass(frozen=True)
+class FeatureReader:
     """Looks features of a frozen encoder up in a cache: pooled and grid."""
 
     cache: FeatureCache
-    index: Mapping[Path, int]
-    """an image's number in the cache"""
+    numbers: Mapping[Path, int]
+    """an image's place in the cache"""
 
     def __call__(self, paths: Sequence[Path]) -> ImageFeatures:
-        rows = [self.cache[self.index[path]] for path in paths]
+        rows = [self.cache[self.numbers[path]] for path in paths]
         return tuple(torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True))
 
 

@@ -7,13 +7,14 @@ B batch, T words, V vocabulary, E embedding width, Q width of the text's vector.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import RecurrentEncoder
+from seqkit.ranges import Range
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,13 @@ class TextEncoderConfig:
 
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
     """recurrent cell (Fukui et al.: lstm)"""
-    embed_dim: int = 300
+    embed_dim: Annotated[int, Range(min=1)] = 300
     """embedding width (Fukui et al.: 300)"""
-    text_dim: int = 512
+    text_dim: Annotated[int, Range(min=1)] = 512
     """width of a layer (Fukui et al.: 1024)"""
-    text_layers: int = 1
+    text_layers: Annotated[int, Range(min=1)] = 1
     """layers, whose last states are concatenated (Fukui et al.: 2)"""
-    text_dropout: float = 0.5
+    text_dropout: Annotated[float, Range(min=0, below=1)] = 0.5
     """dropout on the embeddings and on every layer's output (Fukui et al.: 0.3)"""
 
 
@@ -56,4 +57,5 @@ class TextEncoder(nn.Module):
         """Ids (B, T) of texts of `lengths_B` words to vectors (B, Q)."""
         learned_BTE = self.dropout(self.embedding(tokens_BT).tanh())
         joined_BTE = torch.cat([learned_BTE, self.vectors_VE[tokens_BT]], -1)
-        return self.dropout(self.encoder(joined_BTE, lengths_B).h_BLD.flatten(1))
+        vectors_BQ: Tensor = self.dropout(self.encoder(joined_BTE, lengths_B).h_BLD.flatten(1))
+        return vectors_BQ

@@ -1,21 +1,24 @@
-"""Phrases and candidate boxes for the grounding recipe: items to examples and batches."""
+"""Data of grounding: phrases and candidate boxes to vocabulary, training examples and batches.
+
+K candidate boxes.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.config import at_least_one
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.image import read_size
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
-from seqkit.recipes.common.image_encoder import Sight
-from seqkit.recipes.vqa.data import plain_question
+from seqkit.ranges import Range
+from seqkit.recipes.common.image_reader import ImageReader
+from seqkit.recipes.common.image_text import normalize_text
 from seqkit.score.boxes import ENOUGH, iou, read_box
 from seqkit.train.distributed import print0
 
@@ -23,40 +26,41 @@ Boxes = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Text:
-    """From phrases to ids, and to batches."""
+class TextConfig:
+    """Phrases to ids, and to batches."""
 
-    min_count: int = 1
-    """uses in training that make a word part of the vocabulary"""
-    batch_phrases: int = 32
-    """phrases a batch"""
-    workers: int = 0
-    """processes that read pictures ahead of training, worth it where the eye learns; 0: training reads them itself"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "min_count", "batch_phrases")
+    min_count: Annotated[int, Range(min=1)] = 1
+    """occurrences in training phrases that put a word into the vocabulary"""
+    batch_budget: Annotated[int, Range(min=1)] = 32
+    """phrases of a training batch, at most"""
+    workers: Annotated[int, Range(min=0)] = 0
+    """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
 
 
-class Asked(NamedTuple):
-    """A phrase, its picture, and the boxes to choose from."""
+class Phrase(NamedTuple):
+    """A phrase, its image, and the candidate boxes."""
 
     image: Path
-    phrase: str
-    boxes: Sequence[Sequence[float]]  # left, top, right, bottom in pixels
-    extent: tuple[int, int]  # height and width of the picture in pixels
+    text: str
+    boxes: Sequence[Sequence[float]]
+    """left, top, right, bottom in pixels"""
+    size: tuple[int, int]
+    """height and width of the image in pixels"""
 
-    def shares(self) -> Boxes:
-        """The boxes (K, 4) as shares of the picture's sides."""
-        height, width = self.extent
-        return np.asarray(self.boxes, np.float32) / np.array([width, height, width, height], np.float32)
+    def relative_boxes(self) -> Boxes:
+        """The boxes (K, 4) as fractions of the image's sides."""
+        height, width = self.size
+        boxes_K4: Boxes = np.asarray(self.boxes, dtype=np.float32)
+        sides_4: Boxes = np.array([width, height, width, height], dtype=np.float32)
+        return boxes_K4 / sides_4
 
 
 def read_phrases(data: Path, split: str) -> list[Item]:
-    """Raises InputError for an item without picture, phrase, candidates or true box."""
+    """Raises InputError for an item without image, phrase, candidates or true box."""
     path = data / f"{split}.jsonl"
     items = read_manifest(path, needed=("image", "source", "boxes", "references"))
     for item in items:
-        if not plain_question(item.source or ""):
+        if not normalize_text(item.source or ""):
             raise InputError(f'{path}, id "{item.id}": `source` must have at least one word, got {item.source!r}')
         for text in item.references:
             if read_box(text) is None:
@@ -66,46 +70,58 @@ def read_phrases(data: Path, split: str) -> list[Item]:
     return items
 
 
-def asked(item: Item) -> Asked:
+def phrase_of(item: Item) -> Phrase:
     assert item.image is not None and item.source is not None
-    return Asked(item.image, item.source, item.boxes, tuple(item.extra.get("extent") or read_size(item.image)))
+    return Phrase(item.image, item.source, item.boxes, tuple(item.extra.get("extent") or read_size(item.image)))
 
 
-def overlap(item: Item) -> NDArray[np.float64]:
-    """(K,): how well each candidate fits the true box that it fits best."""
+def candidate_iou(item: Item) -> NDArray[np.float64]:
+    """(K,): the largest IoU of each candidate with a true box."""
     truth = np.array([read_box(text) for text in item.references], np.float64)
-    return iou(np.asarray(item.boxes, np.float64), truth).max(1)
+    overlap_K: NDArray[np.float64] = iou(np.asarray(item.boxes, np.float64), truth).max(1)
+    return overlap_K
 
 
-def reachable(items: Sequence[Item]) -> float:
-    """Share, in percent, of the items of which some candidate is right."""
-    return 100 * sum(bool(overlap(item).max() >= ENOUGH) for item in items) / len(items)
+def candidate_recall(items: Sequence[Item]) -> float:
+    """Percentage of the items with a candidate of enough IoU: no model can score more."""
+    return 100 * sum(bool(candidate_iou(item).max() >= ENOUGH) for item in items) / len(items)
 
 
-def train_words(text: Text, items: Sequence[Item]) -> Vocab:
-    return WordVocab.train((plain_question(item.source or "") for item in items), min_count=text.min_count)
+def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
+    return WordVocab.train((normalize_text(item.source or "") for item in items), min_count=text.min_count)
 
 
-def train_data(text: Text, vocab: Vocab, items: Sequence[Item], sight: Sight, seed: int) -> Data:
-    """Every phrase of which a candidate is right, with the best one as its target; streams are phrase, boxes and what
-    is seen."""
-    best = [int(overlap(item).argmax()) for item in items]
-    kept = [n for n, item in enumerate(items) if overlap(item)[best[n]] >= ENOUGH]
+@dataclass(frozen=True)
+class Examples:
+    """Loads a training example by its place among `kept`; streams: phrase, candidate boxes, the image's features."""
+
+    items: Sequence[Item]
+    reader: ImageReader
+    kept: Sequence[int]
+    """numbers of the items with a target"""
+    tokens: Sequence[Sequence[int]]
+    targets: Sequence[int]
+
+    def __call__(self, place: int, seed: int) -> Example:
+        number = self.kept[place]
+        phrase = phrase_of(self.items[number])
+        features = tuple(part[0] for part in self.reader([phrase.image]))
+        return Example(number, (self.tokens[number], phrase.relative_boxes(), *features), [self.targets[number]])
+
+
+def train_data(text: TextConfig, vocab: Vocab, items: Sequence[Item], reader: ImageReader, seed: int) -> Data:
+    """Every phrase with a candidate of enough IoU, the best one as its target."""
+    overlaps = [candidate_iou(item) for item in items]
+    kept = [number for number, iou_K in enumerate(overlaps) if iou_K.max() >= ENOUGH]
     if not kept:
         raise InputError(f"training phrases must have a candidate box of IoU {ENOUGH} or more, got none")
     print0(f"{len(kept):,} phrases, {len(items) - len(kept):,} left out: no candidate box of IoU {ENOUGH} or more")
-    phrases = [vocab.encode(plain_question(item.source or "")) for item in items]
-    sizes = [len(phrases[number]) for number in kept]
-    most = text.batch_phrases
-    batches = BucketBatchSampler(sizes, most * max(sizes), seed=seed, max_items=most)
+    tokens = [vocab.encode(normalize_text(item.source or "")) for item in items]
+    sizes = [len(tokens[number]) for number in kept]
+    batches = BucketBatchSampler(sizes, text.batch_budget * max(sizes), seed=seed, max_items=text.batch_budget)
+    examples = Examples(items, reader, kept, tokens, [int(iou_K.argmax()) for iou_K in overlaps])
 
-    def load(place: int, _: int) -> Example:
-        number = kept[place]
-        one = asked(items[number])
-        seen = tuple(part[0] for part in sight([one.image]))
-        return Example(number, (phrases[number], one.shares(), *seen), [best[number]])
+    def load(chosen: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
+        return loader(examples, collate, chosen, workers=text.workers, seed=seed, epoch=epoch)
 
-    def read(chosen: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
-        return loader(load, collate, chosen, workers=text.workers, seed=seed, epoch=epoch)
-
-    return Data(batches.epoch, read)
+    return Data(batches.epoch, load)

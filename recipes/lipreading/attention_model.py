@@ -1,99 +1,121 @@
-"""The speller: two senses, one decoder that attends to both, and the search that writes down what is said.
+"""The audio-visual model of watch, listen, attend and spell (WLAS): two encoders and one decoder that attends to both.
 
 Chung et al. 2017, arXiv:1611.05358, section 2. A stream that an item lacks is a memory without positions, whose context
 is zero.
 
-B batch, S positions of a memory, Z summary width, V vocabulary, T target tokens.
+B batch, S positions of a memory, D width of a memory, V vocabulary, T target tokens, F decoder features.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+import dataclasses
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from seqkit.data.batch import Batch, PaddedSequence
+from seqkit.data.batch import Batch, Example, PaddedSequence, collate
+from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
-from seqkit.decode import CtcPrefix, Search, beam
+from seqkit.decode import CtcPrefixScorer, Ensemble, Hypothesis, Search, beam, score_targets
 from seqkit.decode.search import Scorers
+from seqkit.errors import InputError
 from seqkit.nn.attention import AttentionKind
 from seqkit.nn.decoder import Wiring, build_decoder
 from seqkit.nn.encoders import Encoded
 from seqkit.nn.initialize import xavier
 from seqkit.nn.memory import Memory
 from seqkit.nn.recurrent import CellKind
-from seqkit.recipes.common.search_options import SearchOptions, Written
-from seqkit.recipes.lipreading.ctc_model import NONE
-from seqkit.recipes.lipreading.data import Inputs, Video
-from seqkit.recipes.lipreading.encoders import Listening, Sense, Watching, make_listen, make_watch
+from seqkit.ranges import Range
+from seqkit.recipes.common.search_options import SearchOptions
+from seqkit.recipes.lipreading.data import (
+    AudioCondition,
+    InputStatistics,
+    StreamReader,
+    count_frames,
+    has_stream,
+    make_noise,
+)
+from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, StreamEncoder, VideoEncoderConfig, make_encoders
+from seqkit.recipes.lipreading.input_config import STREAMS, Modality
+from seqkit.recipes.lipreading.plots import Panel, plot_attention, stream_image
+from seqkit.recipes.lipreading.raw_video import is_video, raw_item, write_subtitled_video
+from seqkit.recipes.lipreading.word_times import words_by_attention
+from seqkit.score.prediction import Prediction
+from seqkit.train.distributed import print0
 
-SENSES = {"video": ("watch",), "audio": ("listen",), "both": ("watch", "listen")}
-Modality = Literal["video", "audio", "both"]
+T = TypeVar("T")
+
+LONGER = 10  # an output has at most so many tokens more than its longest memory has positions
 
 
 @dataclass(frozen=True)
 class Network:
-    """The decoder that spells."""
+    """The decoder, and which encoders there are."""
 
     modality: Modality = "both"
     """video (WAS), audio (LAS), or both (WLAS)"""
-    embed_dim: int = 64
+    embed_dim: Annotated[int, Range(min=1)] = 64
     """width of a character's embedding"""
     decoder_cell: CellKind = "lstm"
     """recurrent cell (Chung et al.: lstm)"""
-    decoder_dim: int = 256
-    """width (Chung et al.: 512)"""
-    decoder_layers: int = 1
-    """layers (Chung et al.: 3)"""
+    decoder_dim: Annotated[int, Range(min=1)] = 256
+    """hidden width (Chung et al.: 512)"""
+    decoder_layers: Annotated[int, Range(min=1)] = 1
+    """recurrent layers (Chung et al.: 3)"""
     attention: AttentionKind = "additive"
     """score of an encoder step, one attention a stream (Chung et al.: additive)"""
-    attention_dim: int = 128
+    attention_dim: Annotated[int, Range(min=1)] = 128
     """attention width"""
     wiring: Wiring = "luong_input_feeding"
     """attention after the cell with the contexts fed to the next step (Chung et al.), after it without that (luong), or
     before the cell (bahdanau)"""
-    readout_dim: int = 256
+    readout_dim: Annotated[int, Range(min=1)] = 256
     """width below the softmax"""
-    dropout: float = 0.3
-    """rate on embeddings and below the softmax"""
+    dropout: Annotated[float, Range(min=0, below=1)] = 0.3
+    """dropout rate on embeddings and below the softmax"""
     ctc_head: bool = False
-    """a token or the blank for every step of each memory, too (Watanabe et al. 2017)"""
+    """a CTC output on each encoder, for a joint loss and joint decoding (Watanabe et al. 2017)"""
 
 
 @dataclass(frozen=True)
-class Spelling:
-    """Search and the conditions of evaluation."""
+class SearchConfig:
+    """Beam search, and what is added to its scores."""
 
-    decoding: SearchOptions = field(default_factory=lambda: SearchOptions(beam=4))
-    snr: tuple[str, ...] = ("clean", "10", "0")
-    """signal-to-noise ratios, in dB, at which `evaluate` scores what hears"""
-    ctc_weight: float = 0.0
-    """weight of the frames' log-probabilities of each text, for a run with `ctc_head` (Watanabe et al. 2017: 0.3)"""
-    lm: str = NONE
-    """language model: none, or a run of language_model.py, or a .ngram or .arpa file"""
-    lm_weight: float = 0.3
+    decoding: SearchOptions = SearchOptions(beam=4)
+    ctc_weight: Annotated[float, Range(min=0)] = 0.0
+    """weight of the CTC log-probability of each text; needs `ctc_head` (Watanabe et al. 2017: 0.3)"""
+    lm: Path | None = None
+    """language model: a run of language_model, or a .ngram or .arpa file"""
+    lm_weight: Annotated[float, Range(min=0)] = 0.3
     """weight of its log-probabilities"""
 
 
-class Speller(nn.Module):
-    """Streams to the memories that `decoder` attends to."""
+class Outputs(NamedTuple):
+    """What a training batch gives."""
+
+    features_BTF: Tensor  # of the decoder, for its readout
+    ctc: list[tuple[Tensor, Tensor]]  # logits (B, S, V) and lengths (B,) of each CTC head
+
+
+class AudioVisualModel(nn.Module):
+    """Encodes streams to the memories that `decoder` attends to."""
 
     def __init__(
         self,
         n: Network,
-        watching: Watching,
-        listening: Listening,
-        video: Video,
-        inputs: Mapping[str, Inputs],
+        video: VideoEncoderConfig,
+        audio: AudioEncoderConfig,
+        frame_size: tuple[int, int],
+        statistics: Mapping[str, InputStatistics],
         vocab_size: int,
     ) -> None:
         super().__init__()
-        self.senses = SENSES[n.modality]
-        self.watch = make_watch(watching, video, inputs["watch"]) if "watch" in self.senses else None
-        self.listen = make_listen(listening, inputs["listen"]) if "listen" in self.senses else None
-        there = [self.sense(name) for name in self.senses]
-        widths = [sense.output_dim for sense in there]
+        made = make_encoders(video, audio, frame_size, statistics)
+        self.video_encoder, self.audio_encoder = made.get("video"), made.get("audio")
+        widths = [encoder.output_dim for encoder in made.values()]
         self.decoder = build_decoder(
             vocab_size,
             n.embed_dim,
@@ -110,52 +132,169 @@ class Speller(nn.Module):
         )
         xavier(self.decoder)
         heads = [nn.Linear(width, vocab_size) for width in widths] if n.ctc_head else []
-        self.heads = nn.ModuleDict(dict(zip(self.senses, heads, strict=False)))
+        self.ctc_heads = nn.ModuleDict(dict(zip(made, heads, strict=False)))
 
-    def sense(self, name: str) -> Sense:
-        found = self.watch if name == "watch" else self.listen
-        assert found is not None
-        return found
+    @property
+    def encoders(self) -> list[StreamEncoder]:
+        """In the order of the streams."""
+        return [encoder for encoder in (self.video_encoder, self.audio_encoder) if encoder is not None]
 
     def encode(self, streams: Sequence[PaddedSequence]) -> list[Encoded]:
-        """What each sense makes of its stream."""
-        return [self.sense(name)(*stream) for name, stream in zip(self.senses, streams, strict=True)]
+        """Each stream by its encoder."""
+        return [encoder(*stream) for encoder, stream in zip(self.encoders, streams, strict=True)]
 
     def make_memory(self, encoded: Sequence[Encoded]) -> tuple[Memory, ...]:
-        """The memories; their summaries are the senses' last states, from which the decoder begins."""
+        """The decoder's memories; its initial state is made from the encoders' last states."""
         return self.decoder.make_memory(*((e.values_BSD, e.lengths_B, e.h_BLD[:, -1]) for e in encoded))
 
-    def frames(self, encoded: Sequence[Encoded]) -> list[tuple[Tensor, Tensor]]:
-        """Logits (B, S, V) of the heads, and lengths; none without `ctc_head`."""
-        return [
-            (self.heads[name](e.values_BSD), e.lengths_B)
-            for name, e in zip(self.senses, encoded, strict=True)
-            if name in self.heads
-        ]
+    def ctc_logits(self, encoded: Sequence[Encoded]) -> list[tuple[Tensor, Tensor]]:
+        """Logits (B, S, V) of the CTC heads, and lengths; an empty list without `ctc_head`."""
+        heads = self.ctc_heads.values()
+        return [(head(e.values_BSD), e.lengths_B) for head, e in zip(heads, encoded, strict=False)]
+
+    def forward(self, batch: Batch, scheduled_sampling: float = 0.0) -> Outputs:
+        """Teacher forcing, with a share of inputs that are the model's own predictions."""
+        encoded = self.encode(batch.streams)
+        memories = self.make_memory(encoded)
+        features_BTF, _ = self.decoder.forward_features(batch.inputs_BT, memories, sampling=scheduled_sampling)
+        return Outputs(features_BTF, self.ctc_logits(encoded))
 
 
-class System(NamedTuple):
-    """What turns streams into text."""
+@dataclass(frozen=True)
+class SpeechPredictor:
+    """Transcribes video, audio, or both, by one model or by several whose probabilities are averaged."""
 
-    model: Speller
+    models: tuple[AudioVisualModel, ...]
+    readers: tuple[StreamReader, ...]  # one a model
     vocab: Vocab
-    scorers: Scorers
+    modality: Modality
+    search: SearchConfig
+    scorers: Scorers = ()
 
     @property
     def device(self) -> torch.device:
-        return self.model.decoder.embedding.weight.device
+        """Where the models are."""
+        return self.models[0].decoder.embedding.weight.device
+
+    def with_noise(self, items: Sequence[Item]) -> "SpeechPredictor":
+        """The same with the noise of the readers' configs, where it is babble made of `items`."""
+        readers = tuple(reader._replace(noise=make_noise(reader.audio, items)) for reader in self.readers)
+        return dataclasses.replace(self, readers=readers)
+
+    def parse(self, words: Sequence[str]) -> list[Path]:
+        """Words of the command line to files."""
+        return [Path(word) for word in words]
+
+    def predict(self, inputs: Sequence[str | Path], nbest: int = 1) -> list[list[Prediction]]:
+        """The `nbest` transcriptions of video or audio files, best first, with word times by attention."""
+        return self.with_items(inputs, lambda items: self.predict_with_times(items, nbest))
+
+    def predict_with_times(self, items: Sequence[Item], nbest: int) -> list[list[Prediction]]:
+        """The same for items."""
+        for item in items:
+            if self.modality == "both" and not item.audio:
+                print0(f"{item.id}: no audio, so that the video alone is read")
+        found = self.predict_items(items, nbest=nbest)
+        return [[self.timed(item, one) for one in own] for item, own in zip(items, found, strict=True)]
+
+    def timed(self, item: Item, found: Prediction) -> Prediction:
+        """A prediction with word times, by the attention over the first stream that the item has."""
+        if not found.tokens:
+            return found
+        first = self.panels(item, found)[0]
+        return found._replace(words=words_by_attention(first.weights_TS, first.seconds, self.tokens(found)))
+
+    def plot(self, given: str | Path, found: Sequence[Prediction], path: Path) -> None:
+        """Both attentions over time; of a video also an .mp4 beside it, a copy with the words as they are said."""
+        best = found[0]
+        if not best.tokens:
+            return
+        panels = self.with_items([given], lambda items: self.panels(items[0], best))
+        plot_attention(panels, self.tokens(best), path, best.text)
+        if is_video(Path(given)):
+            write_subtitled_video(Path(given), best.words, path.with_suffix(".mp4"))
+
+    def with_items(self, inputs: Sequence[str | Path], use: Callable[[list[Item]], T]) -> T:
+        """What `use` makes of the files as items, whose clips are kept for so long. InputError for a file that lacks
+        what the model needs."""
+        with tempfile.TemporaryDirectory() as folder:
+            items = [raw_item(Path(given), Path(folder), video=self.modality != "audio") for given in inputs]
+            for item in items:
+                if not any(has_stream(item, name) for name in STREAMS[self.modality]):
+                    needed = " or ".join(STREAMS[self.modality])
+                    raise InputError(f"{item.id}: must have {needed}, which the run was trained on, got a file without")
+            return use(items)
+
+    def predict_items(
+        self,
+        items: Sequence[Item],
+        modality: Modality | None = None,
+        *,
+        snr: float | None = None,
+        nbest: int = 1,
+        greedy: bool = False,
+    ) -> list[list[Prediction]]:
+        """The `nbest` transcriptions of items under one condition; items of like length are decoded together."""
+        frames = [count_frames(item) for item in items]
+        order = sorted(range(len(items)), key=lambda number: frames[number])
+        found: dict[int, list[Prediction]] = {}
+        size = self.search.decoding.decode_batch_size
+        for first in range(0, len(order), size):
+            numbers = order[first : first + size]
+            together = [self.read([items[n] for n in numbers], reader, modality, snr) for reader in self.readers]
+            found |= zip(numbers, self.transcribe(together, nbest, greedy=greedy), strict=True)
+        return [found[number] for number in range(len(items))]
+
+    def read(
+        self, items: Sequence[Item], reader: StreamReader, modality: Modality | None = None, snr: float | None = None
+    ) -> Batch:
+        """Items as a model's batch on its device."""
+        condition, modality = AudioCondition(snr), modality or self.modality
+        streams = [reader.streams(item, modality, condition=condition) for item in items]
+        return collate([Example(n, own, ()) for n, own in enumerate(streams)]).to(self.device)
 
     @torch.no_grad()
-    def spell(self, batch: Batch, spelling: Spelling, nbest: int = 1) -> list[list[Written]]:
-        """The `nbest` texts of every item, best first; at most ten tokens more than its longest memory has steps."""
-        encoded = self.model.encode(batch.to(self.device).streams)
-        longest_B = torch.stack([e.lengths_B for e in encoded]).amax(0) + 10
-        search = spelling.decoding.search(longest_B, nbest, suppress_tokens=(*Search.suppress_tokens, UNK))
-        joint = [(CtcPrefix(*frames), spelling.ctc_weight) for frames in self.model.frames(encoded)]
-        scorers = (*self.scorers, *joint) if spelling.ctc_weight else self.scorers
-        found = beam(self.model.decoder, self.model.make_memory(encoded), search, scorers=scorers)
+    def transcribe(self, batches: Sequence[Batch], nbest: int = 1, *, greedy: bool = False) -> list[list[Prediction]]:
+        """Decodes the same items as each model reads them."""
+        encoded = [model.encode(batch.streams) for model, batch in zip(self.models, batches, strict=True)]
+        longest_B = torch.stack([e.lengths_B for own in encoded for e in own]).amax(0) + LONGER
+        search = self.search.decoding.search(longest_B, nbest, suppress_tokens=(*Search.suppress_tokens, UNK))
+        search = dataclasses.replace(search, beam=1) if greedy else search
+        scorers = list(self.scorers)
+        if self.search.ctc_weight:
+            weight = self.search.ctc_weight / len(self.models)
+            for model, own in zip(self.models, encoded, strict=True):
+                scorers += [(CtcPrefixScorer(*frames), weight) for frames in model.ctc_logits(own)]
+        memories = tuple(model.make_memory(own) for model, own in zip(self.models, encoded, strict=True))
+        decoder = Ensemble([model.decoder for model in self.models])
+        found = beam(decoder, memories, search, scorers=tuple(scorers))
         limit_B = torch.as_tensor(search.max_len).expand(len(found)).tolist()
+        return [[self.prediction(h, limit) for h in some] for some, limit in zip(found, limit_B, strict=True)]
+
+    def prediction(self, found: Hypothesis, limit: int) -> Prediction:
+        """A hypothesis as text."""
+        text, cut = self.vocab.decode(found.tokens), len(found.tokens) >= limit
+        return Prediction(text, found.logprob, found.score, tokens=tuple(found.tokens), cut=cut)
+
+    def tokens(self, found: Prediction) -> list[str]:
+        """The characters of a prediction."""
+        return [self.vocab.token(token) for token in found.tokens]
+
+    @torch.no_grad()
+    def panels(self, item: Item, found: Prediction) -> list[Panel]:
+        """Each stream that the item has, with the first model's attention over it while it says the prediction."""
+        model, reader = self.models[0], self.readers[0]
+        streams = reader.streams(item, self.modality)
+        batch = collate([Example(0, streams, found.tokens)]).to(self.device)
+        memories = model.make_memory(model.encode(batch.streams))
+        forced = score_targets(model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
         return [
-            [Written(self.vocab.decode(h.tokens), h, len(h.tokens) >= limit) for h in some]
-            for some, limit in zip(found, limit_B, strict=True)
+            Panel(
+                name,
+                stream_image(stream),
+                weights_BTS[0, : len(found.tokens)].cpu().numpy(),
+                reader.seconds(name, stream),
+            )
+            for name, stream, weights_BTS in zip(reader.statistics, streams, forced.weights, strict=True)
+            if len(stream)
         ]

@@ -1,168 +1,135 @@
-"""What a model of lips and sound is shown of an item: its streams, as they are or as training changes them.
+"""Training examples of the audio-visual model, with modality dropout, noise and speed perturbation; and what LipNet
+leaves out of silence.
 
-T steps in time, C channels, H and W pixels, F features.
+T time steps.
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqkit.data.audio import SPEEDS, stretch
+from seqkit.data.audio import SPEEDS
+from seqkit.data.batch import Batch, BucketBatchSampler, Example, collate, loader
 from seqkit.data.manifest import Item
-from seqkit.data.noise import Noise
+from seqkit.data.vocab import Vocab
 from seqkit.errors import InputError
-from seqkit.recipes.lipreading.attention_model import SENSES, Modality
+from seqkit.ranges import Range
+from seqkit.recipes.lipreading.curriculum import Curriculum, Segment, segments
 from seqkit.recipes.lipreading.data import (
-    UTTERANCES,
-    Inputs,
-    Rows,
-    Sound,
-    Video,
-    finish_rows,
-    look,
-    place,
-    read_items,
-    read_rows,
-    read_sound,
-    row_inputs,
-    spread,
-    watched,
+    AudioCondition,
+    Split,
+    StreamReader,
+    duration,
+    has_stream,
+    has_word_times,
+    shift_times,
 )
+from seqkit.recipes.lipreading.input_config import Modality
+from seqkit.train.distributed import print0
 
 
 @dataclass(frozen=True)
-class Mixing:
-    """Which senses an example of training has, and the noise over its sound."""
+class ModalityDropout:
+    """How often a training example has one modality only, and noise on its audio."""
 
-    only_audio: float = 1 / 3
-    """share of examples of a model of both senses that are heard alone (Chung et al.: a third)"""
-    only_video: float = 1 / 3
-    """share of examples that are seen alone (Chung et al.: a third)"""
-    noise_snr: tuple[float, ...] = (10.0, 0.0)
-    """ratios, in dB, at which sound is mixed with noise, each as often as clean; none: always clean (Chung et al.)"""
-    noise_from: int = 12
-    """first epoch with noise, after clean training has settled"""
+    audio_only: Annotated[float, Range(min=0, max=1)] = 1 / 3
+    """probability that an example of an audio-visual model has no video (Chung et al.: a third)"""
+    video_only: Annotated[float, Range(min=0, max=1)] = 1 / 3
+    """probability that it has no audio (Chung et al.: a third)"""
+    noise_snr: Annotated[tuple[float, ...], Range()] = (10.0, 0.0)
+    """signal-to-noise ratios in dB of noisy training audio, each as frequent as clean audio; []: no noise"""
+    noise_start_epoch: Annotated[int, Range(min=0)] = 12
+    """first epoch with noise, once training on clean audio has settled"""
 
     def __post_init__(self) -> None:
-        if min(self.only_audio, self.only_video) < 0 or self.only_audio + self.only_video > 1:
+        if self.audio_only + self.video_only > 1:
             raise InputError(
-                "`only_audio`, `only_video` must be shares that sum to at most 1, "
-                f"got {self.only_audio} and {self.only_video}"
+                "`audio_only`, `video_only` must be probabilities of sum at most 1, "
+                f"got {self.audio_only} and {self.video_only}"
             )
 
 
-class Show(NamedTuple):
-    """From an item to streams. `inputs` say what each sense is used to."""
+@dataclass(frozen=True)
+class TrainingExamples:
+    """Segments of a split's items, each with modality, noise and speed drawn for it; a pure function of the seed."""
 
-    video: Video
-    rows: Rows
-    sound: Sound
-    inputs: Mapping[str, Inputs]
-    noise: Noise
-
-    def hear(
-        self,
-        item: Item,
-        rng: np.random.Generator | None = None,
-        *,
-        whole: Item | None = None,
-        speed: float = 1.0,
-        **how: Any,
-    ) -> Tensor:
-        """(T, F) of the item's sound, `how` as in `read_sound`, or of the features in its place; times divide by
-        `speed`. A part of `whole` is cut from what is made of that, so that noise and statistics are those of all."""
-        of = whole or item
-        if of.audio:
-            rows_TF = read_sound(self.sound, of, speed=speed, others=self.noise, **how)
-        else:
-            rows_TF = stretch(read_rows(of), speed)
-        keep = place(item, whole, len(rows_TF), 100 / speed if of.audio else None)
-        return torch.from_numpy(finish_rows(self.rows, self.inputs["listen"], rows_TF, rng, keep=keep))
-
-    def nothing(self, sense: str) -> Tensor:
-        """A stream without a step."""
-        own = self.inputs[sense]
-        if own.kind == "pixels":
-            return torch.zeros(0, own.width, *self.video.pixels, dtype=torch.uint8)
-        return torch.zeros(0, own.width)
-
-    def streams(
-        self,
-        item: Item,
-        modality: Modality,
-        rng: np.random.Generator | None = None,
-        *,
-        whole: Item | None = None,
-        **how: Any,
-    ) -> tuple[Tensor, ...]:
-        """One for each sense that the model has; those not of `modality`, and that the item lacks, without a step.
-
-        With `rng` as training changes them; what is seen keeps its length beside sound. `whole`: what the item is a
-        part of. `how` is heard: see `hear`.
-        """
-        found = []
-        for name in self.inputs:
-            if name not in SENSES[modality] or not has(item, name):
-                found.append(self.nothing(name))
-            elif name == "watch":
-                still = modality == "both"
-                found.append(look(self.video, self.rows, self.inputs[name], item, rng, whole=whole, still=still))
-            else:
-                found.append(self.hear(item, rng, whole=whole, **how))
-        return tuple(found)
-
-
-class Exercise(NamedTuple):
-    """Examples of training, each with senses and noise drawn for it."""
-
-    show: Show
+    split: Split
+    reader: StreamReader
+    vocab: Vocab
     modality: Modality
-    mixing: Mixing
+    dropout: ModalityDropout
+    curriculum: Curriculum
+    batch_budget: int
+    seed: int
+    workers: int = 0
 
-    def streams(self, item: Item, epoch: int, draw: int, whole: Item | None = None) -> tuple[Tensor, ...]:
-        """Of an item, a part of `whole`, in an epoch; everything random comes from `draw`."""
-        rng = np.random.default_rng(draw)
-        drawn, noisy = rng.random(), rng.integers(len(self.mixing.noise_snr) + 1)
-        wanted: Modality = self.modality
-        if wanted == "both" and has(item, "watch") and has(item, "listen"):
-            only_audio, either = self.mixing.only_audio, self.mixing.only_audio + self.mixing.only_video
-            wanted = "audio" if drawn < only_audio else "video" if drawn < either else "both"
-        snr = None if epoch < self.mixing.noise_from or not noisy else self.mixing.noise_snr[noisy - 1]
-        speed = float(rng.choice(SPEEDS)) if self.show.sound.speeds and wanted == "audio" else 1.0
-        return self.show.streams(item, wanted, rng, whole=whole, snr=snr, key=f"{item.id} {draw}", speed=speed)
+    def of_epoch(self, epoch: int) -> list[Segment]:
+        """The examples of an epoch."""
+        return segments(self.curriculum, self.split.items, self.split.timed, epoch, self.seed)
+
+    def epoch(self, number: int) -> list[list[int]]:
+        """Batches of numbers of segments."""
+        sizes = [max(1, round(own.share * self.split.frames[own.item])) for own in self.of_epoch(number)]
+        return BucketBatchSampler(sizes, self.batch_budget, seed=self.seed).epoch(number)
+
+    def batches(self, chosen: Sequence[Sequence[int]], number: int) -> Iterable[Batch]:
+        """Reads batches of an epoch."""
+        words = self.curriculum.words(number) if self.split.timed else 0
+        if number == 0 or words != self.curriculum.words(number - 1):
+            print0(f"epoch {number}: " + (f"segments of up to {words} words" if words else "whole sentences"))
+        examples = EpochExamples(self, number, self.of_epoch(number))
+        return loader(examples, collate, chosen, workers=self.workers, seed=self.seed, epoch=number)
+
+    def streams(self, own: Segment, epoch: int, draw: int) -> tuple[Tensor, ...]:
+        """The streams of one example; everything random comes from `draw`."""
+        rng, item = np.random.default_rng(draw), self.split.items[own.item]
+        drawn, noisy = rng.random(), int(rng.integers(len(self.dropout.noise_snr) + 1))
+        modality: Modality = self.modality
+        if modality == "both" and has_stream(item, "video") and has_stream(item, "audio"):
+            only_audio, only_one = self.dropout.audio_only, self.dropout.audio_only + self.dropout.video_only
+            modality = "audio" if drawn < only_audio else "video" if drawn < only_one else "both"
+        snr = None if epoch < self.dropout.noise_start_epoch or not noisy else self.dropout.noise_snr[noisy - 1]
+        speed = float(rng.choice(SPEEDS)) if self.reader.audio.speed_perturb and modality == "audio" else 1.0
+        words = (own.first, own.words) if own.words else None
+        return self.reader.streams(item, modality, rng, words=words, condition=AudioCondition(snr, speed, draw))
 
 
-def has(item: Item, sense: str) -> bool:
-    """Whether the item has something for the sense; features stand for what is missing."""
-    return (item.video if sense == "watch" else item.audio) is not None or item.features is not None
+@dataclass(frozen=True)
+class EpochExamples:
+    """The examples of one epoch by number, as `loader` asks for them; picklable, so that any worker may hold it."""
+
+    examples: TrainingExamples
+    epoch: int
+    segments: Sequence[Segment]
+
+    def __call__(self, number: int, draw: int) -> Example:
+        """One example; `draw` seeds all that is random about it."""
+        own = self.segments[number]
+        streams = self.examples.streams(own, self.epoch, draw)
+        return Example(number, streams, self.examples.vocab.encode(own.text))
 
 
-def read_split(data: Path, split: str, modality: Modality) -> list[Item]:
-    """Raises InputError for an item that has nothing for the senses of `modality`."""
-    items = read_items(data, split)
-    for item in items:
-        if not any(has(item, name) for name in SENSES[modality]):
-            need = {"video": "`video`", "audio": "`audio`", "both": "`video`, `audio`"}[modality]
-            raise InputError(
-                f'{data / split}.jsonl, id "{item.id}": {need} or `features` must be given for modality '
-                f"{modality}, got none"
-            )
-    return items
+def trim_silence(item: Item, rng: np.random.Generator, most: float = 0.4) -> Item:
+    """The item cut to its words, with up to `most` seconds on either side; as it is where words have no times."""
+    if not has_word_times(item):
+        return item
+    begin, whole = item.start or 0.0, duration(item)
+    before, after = rng.uniform(0, most, 2).tolist()
+    start, end = max(0.0, item.words[0][1] - before), min(whole, item.words[-1][2] + after)
+    return dataclasses.replace(
+        item, start=begin + start, end=begin + end, seconds=end - start, words=shift_times(item.words, -start)
+    )
 
 
-def find_inputs(video: Video, sound: Sound, items: Sequence[Item], senses: Sequence[str]) -> dict[str, Inputs]:
-    """What the items have for each sense, and its statistics."""
-    found = {}
-    for name in senses:
-        if not any(has(item, name) for item in items):
-            raise InputError(f"training items must have something to {name}{' to' * (name == 'listen')}, got none")
-    for name in senses:
-        own = [item for item in items if has(item, name)]
-        heard = (read_sound(sound, item) if item.audio else read_rows(item) for item in spread(own, UTTERANCES))
-        found[name] = watched(video, own) if name == "watch" else row_inputs(heard)
-    return found
+def frames_outside_words(item: Item, frames: int, margin: float) -> Tensor:
+    """Which of so many frames (T,), evenly spaced over the item, are more than `margin` seconds from all words; none
+    where words have no times or `margin` is 0."""
+    if not margin or not has_word_times(item):
+        return torch.zeros(frames, dtype=torch.bool)
+    seconds_T = (torch.arange(frames) + 0.5) * duration(item) / frames
+    return (seconds_T < item.words[0][1] - margin) | (seconds_T > item.words[-1][2] + margin)

@@ -1,164 +1,205 @@
-"""The reader itself: a sense, a token or the blank for every frame, and the search that makes text of them.
+"""The CTC model: a video encoder, a token or the blank for every frame, and the search that makes text of them.
 
 B batch, T frames, V vocabulary.
 """
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from seqkit.config import at_least_one
 from seqkit.data.batch import Example, collate
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import BOS, UNK, Vocab
-from seqkit.decode import (
-    Grammar,
-    Hypothesis,
-    LengthBonus,
-    Scorer,
-    Search,
-    greedy_ctc,
-    lexicon,
-    prefix_beam,
-    slots,
-    token_spans,
-)
+from seqkit.decode import Grammar, Hypothesis, LengthBonus, Scorer, Search, greedy_ctc, lexicon, prefix_beam, slots
 from seqkit.decode.ctc import SPECIAL_TOKENS
 from seqkit.decode.search import Scorers
 from seqkit.errors import InputError
-from seqkit.recipes.language_model.recipe import load_scorer
-from seqkit.recipes.lipreading.data import spelt_words
-from seqkit.recipes.lipreading.encoders import Sense
+from seqkit.ranges import Range
+from seqkit.recipes.lipreading.data import StreamReader, count_frames
+from seqkit.recipes.lipreading.encoders import StreamEncoder
+from seqkit.recipes.lipreading.plots import plot_posteriors, plot_saliency
+from seqkit.recipes.lipreading.raw_video import raw_item
+from seqkit.recipes.lipreading.word_times import word_separator, words_by_ctc
+from seqkit.score.prediction import Prediction, Word
 from seqkit.train.distributed import print0
 
-LM = "lm.ngram"  # the file of the run's own model
-OWN, NONE = "own", "none"
-Words = list[tuple[str, float, float]]  # word, start and end in seconds
+OWN_LM = "lm.ngram"  # the run's own language model in its checkpoint's folder
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Search, when evaluating and predicting; validation during training takes the best path."""
+class SearchConfig:
+    """Prefix beam search, when evaluating and predicting; validation during training is greedy."""
 
-    beam: int = 100
-    """prefixes kept open; 1: the best path, without language model or grammar"""
-    lm: str = OWN
-    """language model: own, the n-grams of the run's training text (LipNet: of five characters); none; or a run of
-    language_model.py, or a .ngram or .arpa file"""
-    lm_weight: float = 0.5
-    """weight of its log-probabilities beside the frames'"""
-    length_bonus: float = 0.0
-    """added to a text's score for each of its tokens"""
-    grammar: Path = Path()
-    """file of what may be said: words in one line, of which any may follow any, or a line for each place; empty: all"""
-    batch: int = 32
-    """items read together"""
-    subtitles: Path = Path()
-    """folder for an .srt and a .vtt file of every input of predict; empty: none"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "beam", "batch")
+    beam: Annotated[int, Range(min=1)] = 100
+    """beam size; 1: the likeliest path, without language model or grammar (LipNet: 200)"""
+    lm: str | None = "own"
+    """language model: own, the n-grams of the run's training text (LipNet: characters, n = 5); null; or a run of
+    language_model, or a .ngram or .arpa file"""
+    lm_weight: Annotated[float, Range(min=0)] = 0.5
+    """weight of its log-probabilities"""
+    length_bonus: Annotated[float, Range()] = 0.0
+    """added to the score for each token"""
+    grammar: Path | None = None
+    """file of the words that may occur: one line of words that may follow each other, or a line for each word position;
+    null: all texts"""
+    decode_batch_size: Annotated[int, Range(min=1)] = 32
+    """items decoded together"""
 
 
-class LipReader(nn.Module):
-    """Frames to logits (B, T, V); token 0 is the blank."""
+class CtcModel(nn.Module):
+    """Frames to logits over the vocabulary; token 0 is the blank."""
 
-    def __init__(self, watch: Sense, vocab_size: int) -> None:
+    def __init__(self, video_encoder: StreamEncoder, vocab_size: int) -> None:
         super().__init__()
-        self.watch, self.output = watch, nn.Linear(watch.output_dim, vocab_size)
-        self.dropout = nn.Dropout(watch.dropout.p)
+        self.video_encoder, self.output = video_encoder, nn.Linear(video_encoder.output_dim, vocab_size)
+        self.dropout = nn.Dropout(video_encoder.dropout.p)
 
     def forward(self, values: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-        encoded = self.watch(values, lengths_B)
+        """Logits (B, T, V) and lengths of padded frames or features."""
+        encoded = self.video_encoder(values, lengths_B)
         return self.output(self.dropout(encoded.values_BSD)), encoded.lengths_B
 
 
-class System(NamedTuple):
-    """What turns frames into text."""
+@dataclass(frozen=True)
+class CtcPredictor:
+    """Reads lips by one model, or by several whose log-probabilities are averaged frame by frame."""
 
-    model: LipReader
+    models: tuple[CtcModel, ...]
+    readers: tuple[StreamReader, ...]  # one a model
     vocab: Vocab
-    scorers: Scorers
+    search: SearchConfig
+    scorers: Scorers = ()
 
     @property
     def device(self) -> torch.device:
-        return self.model.output.weight.device
+        """Where the models are."""
+        return self.models[0].output.weight.device
+
+    def parse(self, words: Sequence[str]) -> list[Path]:
+        """Words of the command line to files."""
+        return [Path(word) for word in words]
+
+    def predict(self, inputs: Sequence[str | Path], nbest: int = 1) -> list[list[Prediction]]:
+        """The `nbest` transcriptions of video files, best first, with the times of their words."""
+        frames, logits = self.frames_and_logits(inputs)
+        return [
+            [p._replace(words=self.word_times(own, p, self.seconds(clip[0]))) for p in some]
+            for clip, own, some in zip(frames, logits, self.decode(logits, nbest), strict=True)
+        ]
+
+    def plot(self, given: str | Path, found: Sequence[Prediction], path: Path) -> None:
+        """Posteriors over time, and where frames are pixels a saliency map for every word in *_saliency.png."""
+        read, logits = self.frames_and_logits([given])
+        frames, logits_TV = read[0][0], logits[0]
+        tokens = ["blank" if i == 0 else self.vocab.token(i) for i in range(len(self.vocab))]
+        words, seconds = found[0].words, self.seconds(frames)
+        plot_posteriors(logits_TV, tokens, words, path, seconds=seconds)
+        if frames.ndim == 4 and words:
+            place = path.with_name(f"{path.stem}_saliency.png")
+            plot_saliency(self.models[0], frames, logits_TV, words, place, rate=len(frames) / seconds)
+
+    def frames_and_logits(self, inputs: Sequence[str | Path]) -> tuple[list[tuple[Tensor, ...]], list[Tensor]]:
+        """What each model reads of video files, and their logits."""
+        with tempfile.TemporaryDirectory() as folder:
+            items = [raw_item(Path(given), Path(folder)) for given in inputs]
+            frames = [self.read(item) for item in items]
+        return frames, self.logits([len(own[0]) for own in frames], lambda number: frames[number])
+
+    def read(self, item: Item) -> tuple[Tensor, ...]:
+        """An item as each model reads it."""
+        return tuple(reader.read_video_stream(item) for reader in self.readers)
+
+    def seconds(self, frames: Tensor) -> float:
+        """Duration of frames or features."""
+        return self.readers[0].seconds("video", frames)
+
+    def predict_items(self, items: Sequence[Item]) -> list[Prediction]:
+        """The best transcription of every item."""
+        return [best for best, *_ in self.decode(self.item_logits(items))]
+
+    def item_logits(self, items: Sequence[Item]) -> list[Tensor]:
+        """Logits (T, V) of every item, on the CPU."""
+        return self.logits([count_frames(item) for item in items], lambda number: self.read(items[number]))
 
     @torch.no_grad()
-    def logits(self, sizes: Sequence[int], show: Callable[[int], Tensor], batch: int) -> list[Tensor]:
-        """(T, V) of every item, on the CPU. `show` gives the frames of an item by its number, `sizes` how many they
-        are, about; items of like size are read and computed together.
-        """
-        order = sorted(range(len(sizes)), key=lambda n: sizes[n])
-        found: dict[int, Tensor] = {}
-        for first in range(0, len(order), batch):
-            numbers = order[first : first + batch]
-            stream = collate([Example(n, (show(n),), ()) for n in numbers]).to(self.device).streams[0]
-            logits_BTV, lengths_B = self.model(*stream)
-            rows = zip(numbers, logits_BTV.cpu(), lengths_B.tolist(), strict=True)
-            found |= {n: logits_TV[:length].clone() for n, logits_TV, length in rows}
-        return [found[n] for n in range(len(sizes))]
+    def logits(self, sizes: Sequence[int], read: Callable[[int], tuple[Tensor, ...]]) -> list[Tensor]:
+        """Logits (T, V), on the CPU; of several models the mean log-probability.
 
-    def read(self, logits: Sequence[Tensor], reading: Reading, nbest: int = 1) -> list[list[Hypothesis]]:
-        """The `nbest` texts of every item, best first, by the best path where `beam` is 1."""
+        `read`: an item's number to what each model reads. Items of like size are read and computed together.
+        """
+        order = sorted(range(len(sizes)), key=lambda number: sizes[number])
+        found: dict[int, Tensor] = {}
+        for first in range(0, len(order), self.search.decode_batch_size):
+            numbers = order[first : first + self.search.decode_batch_size]
+            members = []
+            for model, own in zip(self.models, zip(*map(read, numbers), strict=True), strict=True):
+                examples = [Example(n, (frames,), ()) for n, frames in zip(numbers, own, strict=True)]
+                logits_BTV, lengths_B = model(*collate(examples).to(self.device).streams[0])
+                rows = zip(logits_BTV.cpu(), lengths_B.tolist(), strict=True)
+                members.append([logits_TV[:length].clone() for logits_TV, length in rows])
+            found |= zip(numbers, map(mean_log_probability, zip(*members, strict=True)), strict=True)
+        return [found[number] for number in range(len(sizes))]
+
+    def decode(self, logits: Sequence[Tensor], nbest: int = 1) -> list[list[Prediction]]:
+        """The `nbest` texts of every item, best first; the likeliest path's where the beam is 1."""
         found: list[list[Hypothesis]] = []
-        for first in range(0, len(logits), reading.batch):
-            own = logits[first : first + reading.batch]
+        for first in range(0, len(logits), self.search.decode_batch_size):
+            own = logits[first : first + self.search.decode_batch_size]
             lengths_B = torch.tensor([len(logits_TV) for logits_TV in own], device=self.device)
             padded_BTV = nn.utils.rnn.pad_sequence(list(own), batch_first=True).to(self.device)
-            if reading.beam == 1 and nbest == 1:
-                found += [
-                    [timed.hypothesis]
-                    for timed in greedy_ctc(padded_BTV, lengths_B, suppress_tokens=(*SPECIAL_TOKENS, UNK))
-                ]
-                continue
-            search = Search(beam=max(reading.beam, nbest), nbest=nbest, suppress_tokens=(BOS, UNK))
-            found += prefix_beam(padded_BTV, lengths_B, search, scorers=self.scorers)
-        return found
+            if self.search.beam == 1 and nbest == 1:
+                paths = greedy_ctc(padded_BTV, lengths_B, suppress_tokens=(*SPECIAL_TOKENS, UNK))
+                found += [[path.hypothesis] for path in paths]
+            else:
+                search = Search(beam=max(self.search.beam, nbest), nbest=nbest, suppress_tokens=(BOS, UNK))
+                found += prefix_beam(padded_BTV, lengths_B, search, scorers=self.scorers)
+        return [
+            [Prediction(self.vocab.decode(h.tokens), h.logprob, h.score, tokens=tuple(h.tokens)) for h in some]
+            for some in found
+        ]
 
-    def text(self, hypothesis: Hypothesis) -> str:
-        return self.vocab.decode(hypothesis.tokens)
-
-    def words(self, logits_TV: Tensor, hypothesis: Hypothesis, seconds_a_frame: float) -> Words:
-        """The words of a text and when they are said, by the best path that says it."""
-        if not hypothesis.tokens:
-            return []
-        found = token_spans(logits_TV[None], torch.tensor([len(logits_TV)]), [hypothesis.tokens])[0]
-        timed = (
-            (self.vocab.token(token), first * seconds_a_frame, (last + 1) * seconds_a_frame)
-            for token, (first, last) in zip(hypothesis.tokens, found, strict=True)
-        )
-        return spelt_words(timed, spelt=space_of(self.vocab) is not None)
+    def word_times(self, logits_TV: Tensor, found: Prediction, seconds: float) -> tuple[Word, ...]:
+        """The words of a prediction and when they are said, by the likeliest path."""
+        return words_by_ctc(logits_TV, found.tokens, self.vocab, seconds)
 
 
-def space_of(vocab: Vocab) -> int | None:
-    """The token between words where they are spelt."""
-    return next((i for i in range(len(vocab)) if vocab.token(i) == " "), None)
+def mean_log_probability(logits: Sequence[Tensor]) -> Tensor:
+    """The mean of the models' log-probabilities (T, V), one model's logits as they are. Raises InputError for models
+    that have different numbers of frames."""
+    if len(logits) == 1:
+        return logits[0]
+    lengths = sorted({len(logits_TV) for logits_TV in logits})
+    if len(lengths) > 1:
+        raise InputError(f"an ensemble must have as many frames in every model, got {lengths}")
+    return torch.stack([logits_TV.log_softmax(-1) for logits_TV in logits]).mean(0)
 
 
-def make_scorers(reading: Reading, vocab: Vocab, folder: Path, device: torch.device) -> Scorers:
-    """What the search adds to the frames' log-probability. `folder` is that of the run's checkpoint."""
+def make_scorers(config: SearchConfig, vocab: Vocab, folder: Path, device: torch.device) -> Scorers:
+    """What the search adds to CTC log-probabilities. `folder` is the run's checkpoint."""
     tokens = [vocab.token(i) for i in range(len(vocab))]
     scorers: list[tuple[Scorer, float]] = []
-    if reading.lm != NONE:
-        path = folder / LM if reading.lm == OWN else Path(reading.lm)
+    if config.lm:
+        from seqkit.recipes.language_model.scorer import load_scorer
+
+        path = folder / OWN_LM if config.lm == "own" else Path(config.lm)
         if not path.exists():
-            raise InputError(f"`lm` must be own, none, or a language model's run or file, got {reading.lm!r}")
-        scorers.append((load_scorer(path, tokens, device), reading.lm_weight))
-    if reading.length_bonus:
-        scorers.append((LengthBonus(), reading.length_bonus))
-    if reading.grammar != Path():
-        scorers.append((read_grammar(reading.grammar, vocab, device), 1.0))
+            raise InputError(f"`lm` must be own, null, or a language model's run or file, got {config.lm!r}")
+        scorers.append((load_scorer(path, tokens, device), config.lm_weight))
+    if config.length_bonus:
+        scorers.append((LengthBonus(), config.length_bonus))
+    if config.grammar:
+        scorers.append((read_grammar(config.grammar, vocab, device), 1.0))
     return tuple(scorers)
 
 
 def read_grammar(path: Path, vocab: Vocab, device: torch.device) -> Grammar:
-    """The words of a file as a closed set: one line a lexicon, several the places of a sentence.
+    """The words of a file as a closed set: one line is a lexicon, several are the positions of a sentence.
 
     Raises InputError for a file that is missing, empty or has a symbol outside the vocabulary.
     """
@@ -173,12 +214,12 @@ def read_grammar(path: Path, vocab: Vocab, device: torch.device) -> Grammar:
     if not sets:
         raise InputError(f"{path}: must hold at least one word, got none")
     if len(sets) == 1:
-        return lexicon(sets[0], len(vocab), space_of(vocab), device)
-    return slots(sets, len(vocab), space_of(vocab), device)
+        return lexicon(sets[0], len(vocab), word_separator(vocab), device)
+    return slots(sets, len(vocab), word_separator(vocab), device)
 
 
-def note_unknown(vocab: Vocab, items: Sequence[Item]) -> None:
-    """Say which symbols no output of the run can have."""
+def warn_unknown(vocab: Vocab, items: Sequence[Item]) -> None:
+    """Prints which symbols of the references no output can have."""
     texts = (text for item in items for text in item.references)
     unknown = sorted({symbol for text in texts for symbol in vocab.tokens(text) if UNK in vocab.encode(symbol)})
     if unknown:

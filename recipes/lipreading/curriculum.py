@@ -1,82 +1,71 @@
-"""The order in which sentences are learnt: single words first, by their times, then growing phrases, then the whole.
+"""Curriculum: single words, then phrases of up to k words, then whole sentences (needs word timings).
 
 Chung et al. 2017, arXiv:1611.05358, section 3.1. In a stage of k words every sentence is cut anew each epoch into
-pieces of 1 to k words, so that an epoch sees every word once. Stages last a given number of epochs; what an epoch holds
-depends on its number and the seed alone.
+segments of 1 to k words, so that an epoch has every word once. What an epoch holds depends on its number and the seed
+alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from seqkit.data.manifest import Item
 from seqkit.errors import InputError
-from seqkit.recipes.lipreading.data import length, part, spoken
+from seqkit.ranges import Range
 
 
 @dataclass(frozen=True)
-class Course:
-    """The curriculum."""
+class Curriculum:
+    """The stages before whole sentences."""
 
-    stages: tuple[int, ...] = (1, 2, 3)
-    """most words of a piece in each stage before whole sentences; none: whole sentences from the start"""
-    stage_epochs: tuple[int, ...] = (4, 2, 2)
-    """epochs that each stage lasts, passes over all its words"""
+    curriculum_words: Annotated[tuple[int, ...], Range(min=1)] = (1, 2, 3)
+    """most words of a segment in each stage; []: whole sentences from the start"""
+    curriculum_epochs: Annotated[tuple[int, ...], Range(min=1)] = (4, 2, 2)
+    """epochs of each stage; an epoch has every word once"""
 
     def __post_init__(self) -> None:
-        if len(self.stages) != len(self.stage_epochs) or min((*self.stages, *self.stage_epochs), default=1) < 1:
+        if len(self.curriculum_words) != len(self.curriculum_epochs):
             raise InputError(
-                "`stages` and `stage_epochs` must be as many, each at least 1, "
-                f"got {self.stages} and {self.stage_epochs}"
+                "`curriculum_words` and `curriculum_epochs` must have the same length, "
+                f"got {self.curriculum_words} and {self.curriculum_epochs}"
             )
 
     def words(self, epoch: int) -> int:
-        """Most words of a piece in an epoch; 0: whole sentences."""
-        for words, last in zip(self.stages, np.cumsum(self.stage_epochs).tolist(), strict=True):
-            if epoch < last:
+        """Most words of a segment in an epoch; 0: whole sentences."""
+        for words, end in zip(self.curriculum_words, np.cumsum(self.curriculum_epochs).tolist(), strict=True):
+            if epoch < end:
                 return words
         return 0
 
-    @property
-    def epochs(self) -> int:
-        return sum(self.stage_epochs)
 
-    def through(self, items: Sequence[Item]) -> "Course":
-        """The course that can be taken with these sentences: whole ones from the start where no word has times."""
-        return self if any(spoken(item) for item in items) else Course((), ())
-
-
-class Piece(NamedTuple):
-    """`count` words of the item of a number, from `first` on; all of it where `count` is 0."""
+class Segment(NamedTuple):
+    """`words` words of item number `item`, from word `first` on; the whole item where `words` is 0."""
 
     item: int
+    text: str
     first: int = 0
-    count: int = 0
-
-    def of(self, items: Sequence[Item]) -> Item:
-        return part(items[self.item], self.first, self.count) if self.count else items[self.item]
-
-    def share(self, items: Sequence[Item]) -> float:
-        """Of the item's length, about."""
-        if not self.count:
-            return 1.0
-        words = items[self.item].words
-        return (words[self.first + self.count - 1][2] - words[self.first][1]) / length(items[self.item])
+    words: int = 0
+    share: float = 1.0  # of the item's duration
 
 
-def pieces(course: Course, items: Sequence[Item], epoch: int, seed: int) -> list[Piece]:
-    """What an epoch is made of. Sentences whose words have no times are left to the epochs of whole sentences."""
-    most = course.words(epoch)
+def segments(
+    curriculum: Curriculum, items: Sequence[Item], timed: Mapping[int, float], epoch: int, seed: int
+) -> list[Segment]:
+    """The training examples of an epoch. `timed`: numbers of the items whose words have times, with their durations;
+    the other items are left to the epochs of whole sentences."""
+    most = curriculum.words(epoch) if timed else 0
     if not most:
-        return [Piece(n) for n in range(len(items))]
+        return [Segment(number, item.references[0]) for number, item in enumerate(items)]
     rng = np.random.default_rng((seed, epoch))
     found = []
-    for n in (n for n, item in enumerate(items) if spoken(item)):
-        first, words = 0, len(items[n].words)
-        while first < words:
-            count = min(int(rng.integers(1, most + 1)), words - first)
-            found.append(Piece(n, first, count))
+    for number, seconds in timed.items():
+        first, words = 0, items[number].words
+        while first < len(words):
+            count = min(int(rng.integers(1, most + 1)), len(words) - first)
+            chosen = words[first : first + count]
+            share = (chosen[-1][2] - chosen[0][1]) / seconds
+            found.append(Segment(number, " ".join(word for word, _, _ in chosen), first, count, share))
             first += count
     return found

@@ -1,17 +1,15 @@
-"""Utterances for the recipes that read lips and listen: an item's video, sound or rows of features to arrays, as they
-are or as training changes them.
+"""Reads utterances: manifest items to video frames, audio features or precomputed features, augmented in training.
 
-An item is cut to its `start` and `end`, so a word or a phrase of a sentence is an item too (`part`). What training
-changes at random is drawn from a generator of the item's own.
+An item is cut to its `start` and `end`, so a word or a phrase of a sentence is an item too (`segment`). All random
+choices come from the generator that is passed in.
 
-T steps in time, C channels, H and W pixels, F features a step, N samples.
+T time steps, C channels, H and W pixels, F features of a step, N samples.
 """
 
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,95 +18,212 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqkit.config import at_least_one
-from seqkit.data import audio, noise, video
+from seqkit.data import audio, video
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, read_manifest
+from seqkit.data.noise import Noise, add_noise, babble, recording, white
 from seqkit.data.video_file import read_clip
+from seqkit.data.vocab import Vocab
 from seqkit.errors import InputError
+from seqkit.recipes.lipreading.input_config import STREAMS, AudioConfig, FeatureConfig, Modality, VideoConfig
 
 Floats = NDArray[np.float32]
 Words = tuple[tuple[str, float, float], ...]  # word, start and end in seconds
-TALKERS = 6  # that babble at once
-CLIPS, UTTERANCES = 100, 1000  # of which the statistics of pixels and of features are taken
+BABBLE_TALKERS = 6
+STATISTICS_CLIPS, STATISTICS_UTTERANCES = 100, 1000  # how many items the input statistics are computed from
+AUDIO_RATE = 100  # feature vectors a second
+STATISTICS = "inputs.json"  # the input statistics in a checkpoint's folder
 
 
-@dataclass(frozen=True)
-class Video:
-    """The mouth, cut from the middle of a clip's frames."""
-
-    cut: tuple[int, int] = (50, 100)
-    """height and width of the cut in pixels (LipNet: 50, 100; Chung et al.: 120, 120)"""
-    pixels: tuple[int, int] = (50, 100)
-    """height and width that the cut is scaled to (LipNet: 50, 100; Chung et al.: 120, 120)"""
-    grayscale: bool = False
-    """without colour (Chung et al.: true)"""
-    mirror: float = 0.5
-    """share of training clips in which left and right change places (LipNet: every clip is there both ways)"""
-    move: int = 0
-    """pixels by which a training clip's cut is moved each way, at most"""
-    frame_jitter: float = 0.05
-    """probability that a frame of training is left out, and that it stands twice; not beside sound (LipNet: 0.05)"""
-    erase: float = 0.0
-    """share of training clips in which a box is erased for a while"""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Features: those of a manifest, and those made of sound."""
-
-    normalize: Literal["utterance", "corpus", "none"] = "utterance"
-    """mean 0 and deviation 1 of each feature, over the utterance or over all of training"""
-    mask_steps: int = 0
-    """longest span of steps set to 0, the mean of normalised features, in training, twice an utterance (Park et al.
-    2019: 40)"""
-    mask_features: int = 0
-    """most neighbouring features set to 0 in training, twice an utterance"""
-    shake: float = 0.0
-    """deviation of white noise on each normalised feature in training"""
-
-
-@dataclass(frozen=True)
-class Sound:
-    """From samples to features every 10 ms, and the noise over them."""
-
-    features: Literal["mfcc", "log_mel"] = "mfcc"
-    """what is computed of sound (Chung et al.: mfcc)"""
-    coefficients: int = 13
-    """of MFCC, or mel triangles (Chung et al.: 13)"""
-    speeds: bool = False
-    """a third of training each at 0.9 and 1.1 of the speed; for what is heard alone"""
-    noise: str = "white"
-    """what is mixed to sound: white (Chung et al.), babble (six other utterances), or a file"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "coefficients")
-
-
-class Inputs(NamedTuple):
-    """What a stream's steps are: pictures, or rows of features with the corpus' statistics."""
+class InputStatistics(NamedTuple):
+    """What a stream consists of, with mean and standard deviation over the training set."""
 
     kind: Literal["pixels", "features"]
     mean: tuple[float, ...]  # of each channel on the scale from 0 to 1, or of each feature
     std: tuple[float, ...]
 
-    @property
-    def width(self) -> int:
-        return len(self.mean)
+
+class Split(NamedTuple):
+    """The items of one manifest."""
+
+    items: list[Item]
+    frames: list[int]  # about how many each item has
+    timed: dict[int, float]  # numbers of the items whose words have times, with the items' durations in seconds
 
 
-def save_inputs(folder: Path, inputs: dict[str, Inputs]) -> None:
-    with atomic_write(folder / "inputs.json") as file:
-        file.write(json.dumps({name: own._asdict() for name, own in inputs.items()}).encode())
+class AudioCondition(NamedTuple):
+    """How audio is changed before its features are computed."""
+
+    snr: float | None = None  # signal-to-noise ratio in dB; None: no noise
+    speed: float = 1.0  # durations are divided by it
+    draw: int | None = None  # picks the noise, beside the item's id
 
 
-def load_inputs(folder: Path) -> dict[str, Inputs]:
-    values = json.loads((folder / "inputs.json").read_bytes())
-    return {name: Inputs(own["kind"], tuple(own["mean"]), tuple(own["std"])) for name, own in values.items()}
+CLEAN, DEFAULT_AUDIO = AudioCondition(), AudioConfig()
 
 
-def part(item: Item, first: int, count: int) -> Item:
-    """So many words of a sentence whose words have times, as an item."""
+class StreamReader(NamedTuple):
+    """Reads an item's video and audio streams, with augmentation in training.
+
+    `statistics` has an entry for each stream of the model, in the model's order.
+    """
+
+    video: VideoConfig
+    feature: FeatureConfig
+    audio: AudioConfig
+    statistics: Mapping[str, InputStatistics]
+    noise: Noise = white
+
+    def streams(
+        self,
+        item: Item,
+        modality: Modality,
+        rng: np.random.Generator | None = None,
+        *,
+        words: tuple[int, int] | None = None,
+        condition: AudioCondition = CLEAN,
+    ) -> tuple[Tensor, ...]:
+        """One tensor for each stream of the model: (T, C, H, W) or (T, F); empty (T = 0) where `modality` or the item
+        lacks it.
+
+        `words`: first word and number of words of a segment, None for the whole item. `rng`: augments as in training;
+        video keeps its length beside audio.
+        """
+        part = segment(item, *words) if words else item
+        whole = item if words else None
+        found = []
+        for name in self.statistics:
+            if name not in STREAMS[modality] or not has_stream(part, name):
+                found.append(self.empty_stream(name))
+            elif name == "video":
+                found.append(self.read_video_stream(part, rng, whole=whole, keep_length=modality == "both"))
+            else:
+                found.append(self.read_audio_stream(part, rng, whole=whole, condition=condition))
+        return tuple(found)
+
+    def read_video_stream(
+        self,
+        item: Item,
+        rng: np.random.Generator | None = None,
+        *,
+        whole: Item | None = None,
+        keep_length: bool = False,
+    ) -> Tensor:
+        """Frames (T, C, H, W) or precomputed features (T, F) of an item, which may be a segment of `whole`.
+
+        `rng`: augments, the length too unless `keep_length`. Raises InputError, naming the item, where it lacks what
+        the model was trained on.
+        """
+        inputs = self.statistics["video"]
+        if inputs.kind == "pixels":
+            if not item.video:
+                raise InputError(f'id "{item.id}": `video` must be given to a run that was trained on it, got none')
+            return read_frames(self.video, item, rng, keep_length=keep_length)
+        values_TF = read_features(whole or item)
+        kept = segment_slice(item, whole, len(values_TF))
+        values_TF = normalize_and_augment(self.feature, inputs, values_TF, rng, keep=kept)
+        if rng is not None and not keep_length:
+            values_TF = values_TF[drop_frames(len(values_TF), self.video.frame_drop, rng).numpy()]
+        return torch.from_numpy(values_TF)
+
+    def read_audio_stream(
+        self,
+        item: Item,
+        rng: np.random.Generator | None = None,
+        *,
+        whole: Item | None = None,
+        condition: AudioCondition = CLEAN,
+    ) -> Tensor:
+        """Acoustic features (T, F), or precomputed ones where the item has no audio.
+
+        A segment of `whole` is cut from the features of all of it, so that it shares noise and statistics.
+        """
+        source = whole or item
+        if source.audio:
+            key = source.id if condition.draw is None else f"{item.id} {condition.draw}"
+            values_TF = read_audio_features(self.audio, source, condition, key=key, sounds=self.noise)
+        else:
+            values_TF = audio.stretch(read_features(source), condition.speed)
+        rate = AUDIO_RATE / condition.speed if source.audio else None
+        kept = segment_slice(item, whole, len(values_TF), rate)
+        return torch.from_numpy(
+            normalize_and_augment(self.feature, self.statistics["audio"], values_TF, rng, keep=kept)
+        )
+
+    def empty_stream(self, name: str) -> Tensor:
+        """A stream without time steps."""
+        inputs = self.statistics[name]
+        if inputs.kind == "pixels":
+            return torch.zeros(0, len(inputs.mean), *self.video.frame_size, dtype=torch.uint8)
+        return torch.zeros(0, len(inputs.mean))
+
+    def seconds(self, name: str, stream: Tensor) -> float:
+        """Duration of a stream in seconds."""
+        return len(stream) / (video.FRAME_RATE if name == "video" else AUDIO_RATE)
+
+    def save(self, folder: Path, vocab: Vocab) -> None:
+        """Writes input statistics and vocabulary to a checkpoint's folder."""
+        vocab.save(folder, "target")
+        with atomic_write(folder / STATISTICS) as file:
+            file.write(json.dumps({name: own._asdict() for name, own in self.statistics.items()}).encode())
+
+
+def make_reader(
+    video: VideoConfig,
+    feature: FeatureConfig,
+    audio: AudioConfig = DEFAULT_AUDIO,
+    *,
+    streams: Sequence[str],
+    items: Sequence[Item] = (),
+    assets: Path | None = None,
+) -> StreamReader:
+    """A reader with the input statistics in folder `assets`, computed from the training `items` where those lack a
+    stream. Noise is white without `items`, of which babble is made."""
+    known = {}
+    if assets:
+        values = json.loads((assets / STATISTICS).read_bytes())
+        known = {n: InputStatistics(v["kind"], tuple(v["mean"]), tuple(v["std"])) for n, v in values.items()}
+    for name in streams:
+        if name not in known and not any(has_stream(item, name) for item in items):
+            raise InputError(f"training items must have `{name}` or `features`, got none that has")
+    statistics = {n: known[n] if n in known else input_statistics(video, audio, items, n) for n in streams}
+    return StreamReader(video, feature, audio, statistics, make_noise(audio, items) if items else white)
+
+
+def input_statistics(frames: VideoConfig, sound: AudioConfig, items: Sequence[Item], name: str) -> InputStatistics:
+    """Statistics of one stream: of pixels where any item has video, else of features."""
+    if name == "video" and (seen := [item for item in items if item.video]):
+        mean, std = video.statistics(read_frames(frames, item) for item in evenly_spaced(seen, STATISTICS_CLIPS))
+        return InputStatistics("pixels", tuple(mean), tuple(max(value, 1e-3) for value in std))
+    chosen = evenly_spaced([item for item in items if has_stream(item, name)], STATISTICS_UTTERANCES)
+    from_audio = name == "audio"
+    mean_F, std_F = audio.statistics(
+        read_audio_features(sound, item) if from_audio and item.audio else read_features(item) for item in chosen
+    )
+    return InputStatistics("features", tuple(mean_F.tolist()), tuple(std_F.tolist()))
+
+
+def evenly_spaced(items: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of the items, evenly spaced over them."""
+    return [items[n] for n in np.linspace(0, len(items) - 1, min(most, len(items))).astype(int)]
+
+
+def make_noise(config: AudioConfig, items: Sequence[Item]) -> Noise:
+    """The additive noise that `config` names. Raises InputError where the items are too few for babble."""
+    if config.noise == "white":
+        return white
+    if config.noise != "babble":
+        return recording(audio.read_audio(Path(config.noise)))
+    voices = {item.id: item for item in items if item.audio}
+    if len(voices) <= BABBLE_TALKERS:
+        raise InputError(
+            f"`noise` must not be babble where fewer than {BABBLE_TALKERS + 1} items have audio, got {len(voices)}"
+        )
+    return babble(list(voices), lambda name: read_samples(voices[name]), talkers=BABBLE_TALKERS)
+
+
+def segment(item: Item, first: int, count: int) -> Item:
+    """`count` words from number `first` of an item whose words have times, as an item."""
     words = item.words[first : first + count]
     start, end, begin = words[0][1], words[-1][2], item.start or 0.0
     cut = dataclasses.replace(
@@ -118,90 +233,72 @@ def part(item: Item, first: int, count: int) -> Item:
         start=begin + start,
         end=begin + end,
         references=(" ".join(word for word, _, _ in words),),
-        words=later(words, -start),
+        words=shift_times(words, -start),
     )
     if not item.features:
         return cut
     row, last = item.rows or (0, len(np.load(item.features, mmap_mode="r")))
-    own = place(cut, item, last - row)
+    own = segment_slice(cut, item, last - row)
     return dataclasses.replace(cut, rows=(row + own.start, row + own.stop))
 
 
-def place(item: Item, whole: Item | None, rows: int, rate: float | None = None) -> slice:
-    """Where the part `item` of `whole` lies in the rows of that: so many, `rate` a second, or evenly over it. All where
-    there is no whole."""
+def segment_slice(item: Item, whole: Item | None, steps: int, rate: float | None = None) -> slice:
+    """The place of segment `item` among the time steps of `whole`: so many, `rate` a second, or evenly spaced over it;
+    everything without `whole`."""
     if whole is None:
         return slice(None)
-    rate = rate or rows / length(whole)
     begin = whole.start or 0.0
-    return slice(*video.span((item.start or 0.0) - begin, (item.end or 0.0) - begin, rows, rate))
+    own = (item.start or 0.0) - begin, (item.end or 0.0) - begin
+    return slice(*video.span(*own, steps, rate or steps / duration(whole)))
 
 
-def length(item: Item) -> float:
+def duration(item: Item) -> float:
     """Seconds, as far as is known."""
     return item.seconds or item.words[-1][2]
 
 
-def later(words: Words, seconds: float) -> Words:
+def shift_times(words: Words, seconds: float) -> Words:
     """The words, each so much later."""
     return tuple((word, start + seconds, end + seconds) for word, start, end in words)
 
 
-def trimmed(item: Item, rng: np.random.Generator, most: float = 0.4) -> Item:
-    """The item cut to what is said, with up to `most` seconds on either side; as it is where words have no times."""
-    if not spoken(item):
-        return item
-    begin, whole = item.start or 0.0, length(item)
-    before, after = rng.uniform(0, most, 2).tolist()
-    start, end = max(0.0, item.words[0][1] - before), min(whole, item.words[-1][2] + after)
-    return dataclasses.replace(
-        item, start=begin + start, end=begin + end, seconds=end - start, words=later(item.words, -start)
-    )
-
-
-def silence(item: Item, frames: int, around: float) -> Tensor:
-    """Which of so many frames (T,), spread evenly over the item, are further from all that is said than `around`
-    seconds; none where words have no times or `around` is 0."""
-    if not around or not spoken(item):
-        return torch.zeros(frames, dtype=torch.bool)
-    seconds_T = (torch.arange(frames) + 0.5) * length(item) / frames
-    return (seconds_T < item.words[0][1] - around) | (seconds_T > item.words[-1][2] + around)
-
-
-def spoken(item: Item) -> bool:
+def has_word_times(item: Item) -> bool:
     """Whether the item's words have times, each of some length."""
     return len(item.words) > 0 and all(start < end for _, start, end in item.words)
 
 
-def read_frames(options: Video, item: Item, rng: np.random.Generator | None = None, *, still: bool = False) -> Tensor:
-    """The item's video (T, C, H, W), uint8; with `rng` changed for training, its length too unless `still`.
+def read_frames(
+    config: VideoConfig, item: Item, rng: np.random.Generator | None = None, *, keep_length: bool = False
+) -> Tensor:
+    """The item's video (T, C, H, W), uint8; with `rng` augmented, its length too unless `keep_length`.
 
-    Raises InputError, naming the file, for one that cannot be read or is smaller than the cut.
+    Raises InputError, naming the file, for one that cannot be read or is smaller than the crop.
     """
     assert item.video is not None
-    clip = video.to_clip(read_clip(item.video, start=item.start or 0.0, end=item.end, grayscale=options.grayscale))
+    clip = video.to_clip(read_clip(item.video, start=item.start or 0.0, end=item.end, grayscale=config.grayscale))
     try:
-        clip = video.crop(clip, *options.cut, jitter=options.move, rng=rng)
+        clip = video.crop(clip, *config.crop_size, jitter=config.crop_jitter, rng=rng)
     except ValueError as error:
-        raise InputError(f"{item.video}: {error}; prepare it again, or set `cut`") from None
+        raise InputError(f"{item.video}: {error}; prepare it again, or set `crop_size`") from None
     if rng is not None:
-        if rng.random() < options.mirror:
+        if rng.random() < config.horizontal_flip:
             clip = video.mirror(clip)
-        if not still:
-            clip = clip[jittered(len(clip), options.frame_jitter, rng)]
-        if rng.random() < options.erase:
+        if not keep_length:
+            clip = clip[drop_frames(len(clip), config.frame_drop, rng)]
+        if rng.random() < config.random_erasing:
             clip = video.erase(clip, rng)
-    return video.resize(clip, *options.pixels)
+    return video.resize(clip, *config.frame_size)
 
 
-def jittered(frames: int, rate: float, rng: np.random.Generator) -> Tensor:
-    """Places of frames, some left out and some there twice."""
+def drop_frames(frames: int, rate: float, rng: np.random.Generator) -> Tensor:
+    """Numbers of frames, some dropped and some repeated."""
     return video.jitter_frames(frames, rng, delete=rate, duplicate=rate)
 
 
-def read_rows(item: Item) -> Floats:
-    """The item's own features (T, F). Raises InputError, naming file and item, for what is none."""
-    assert item.features is not None
+def read_features(item: Item) -> Floats:
+    """The item's precomputed features (T, F). Raises InputError, naming file and item, for anything else."""
+    if not item.features:
+        raise InputError(f'id "{item.id}": `features` must be given to a run that was trained on them, got none')
     place = f'{item.features}, id "{item.id}"'
     try:
         table = np.load(item.features, mmap_mode="r", allow_pickle=False)
@@ -212,133 +309,61 @@ def read_rows(item: Item) -> Floats:
     first, end = item.rows or (0, len(table))
     if end > len(table):
         raise InputError(f"{place}: `rows` must end within the file's {len(table)}, got {end}; correct the item")
-    rows_TF = np.asarray(table[first:end], np.float32)
-    if not len(rows_TF) or not np.isfinite(rows_TF).all():
+    values_TF = np.asarray(table[first:end], np.float32)
+    if not len(values_TF) or not np.isfinite(values_TF).all():
         raise InputError(f"{place}: must hold finite numbers, at least one row, got others; make it again")
-    return rows_TF
+    return values_TF
 
 
-def look(
-    options: Video,
-    rows: Rows,
-    inputs: Inputs,
-    item: Item,
+def read_samples(item: Item) -> Floats:
+    """The item's audio (N,)."""
+    assert item.audio is not None
+    return audio.read_audio(item.audio, start=item.start, end=item.end)
+
+
+def read_audio_features(
+    config: AudioConfig, item: Item, condition: AudioCondition = CLEAN, *, key: str = "", sounds: Noise = white
+) -> Floats:
+    """Acoustic features (T, F) of the item's audio under a condition; `key` picks the noise out of `sounds`."""
+    samples_N = add_noise(read_samples(item), condition.snr, key=key, noise=sounds, words=item.words)
+    if condition.speed != 1.0:
+        samples_N = audio.change_speed(samples_N, condition.speed)
+    made = audio.mfcc if config.features == "mfcc" else audio.log_mel
+    return made(samples_N, config.num_features)
+
+
+def normalize_and_augment(
+    config: FeatureConfig,
+    inputs: InputStatistics,
+    values_TF: Floats,
     rng: np.random.Generator | None = None,
     *,
-    whole: Item | None = None,
-    still: bool = False,
-) -> Tensor:
-    """What a watcher that is used to `inputs` is shown of an item, of `whole` where it is a part: (T, C, H, W) or
-    (T, F); with `rng` changed as training does, its length too unless `still`. Raises InputError, naming the item,
-    where it lacks that.
-    """
-    if inputs.kind == "pixels":
-        if not item.video:
-            raise InputError(f'id "{item.id}": `video` must be given to a run that was trained on it, got none')
-        return read_frames(options, item, rng, still=still)
-    if not item.features:
-        raise InputError(f'id "{item.id}": `features` must be given to a run that was trained on them, got none')
-    rows_TF = read_rows(whole or item)
-    rows_TF = finish_rows(rows, inputs, rows_TF, rng, keep=place(item, whole, len(rows_TF)))
-    if rng is not None and not still:
-        rows_TF = rows_TF[jittered(len(rows_TF), options.frame_jitter, rng).numpy()]
-    return torch.from_numpy(rows_TF)
-
-
-def watched(options: Video, items: Sequence[Item]) -> Inputs:
-    """What the items give to watch: pixels where any has video, else their features."""
-    seen = [item for item in items if item.video]
-    if seen:
-        mean, std = video.statistics(read_frames(options, item) for item in spread(seen, CLIPS))
-        return Inputs("pixels", tuple(mean), tuple(max(value, 1e-3) for value in std))
-    return row_inputs(map(read_rows, spread(items, UTTERANCES)))
-
-
-def spread(items: Sequence[Item], most: int) -> list[Item]:
-    """So many of the items, evenly over them."""
-    return [items[n] for n in np.linspace(0, len(items) - 1, min(most, len(items))).astype(int)]
-
-
-def read_sound(
-    options: Sound,
-    item: Item,
-    *,
-    snr: float | None = None,
-    key: str = "",
-    speed: float = 1.0,
-    others: noise.Noise = noise.white,
+    keep: slice = slice(None),
 ) -> Floats:
-    """Features (T, F) of the item's sound, with noise at `snr` dB for `key`; times divide by `speed`."""
-    assert item.audio is not None
-    samples_N = audio.read_audio(item.audio, start=item.start, end=item.end)
-    samples_N = noise.add_noise(samples_N, snr, key=key or item.id, noise=others, words=item.words)
-    if speed != 1.0:
-        samples_N = audio.change_speed(samples_N, speed)
-    made = audio.mfcc if options.features == "mfcc" else audio.log_mel
-    return made(samples_N, options.coefficients)
+    """Features normalized and cut to those to `keep`; with `rng`, noise and masks. Raises InputError for features of
+    another width than in training."""
+    if values_TF.shape[1] != len(inputs.mean):
+        raise InputError(
+            f"features must have the width that training had, {len(inputs.mean)}, got {values_TF.shape[1]}"
+        )
+    if config.normalize:
+        known = (np.array(inputs.mean), np.array(inputs.std)) if config.normalize == "corpus" else (None, None)
+        values_TF = audio.normalize(values_TF, *known)
+    values_TF = values_TF[keep]
+    if rng is not None and config.feature_noise:
+        values_TF = values_TF + np.float32(config.feature_noise) * rng.standard_normal(values_TF.shape, np.float32)
+    if rng is not None and config.time_mask + config.freq_mask:
+        values_TF = audio.spec_augment(values_TF, rng, time_width=config.time_mask, frequency_width=config.freq_mask)
+    return values_TF
 
 
-def finish_rows(
-    options: Rows, inputs: Inputs, rows_TF: Floats, rng: np.random.Generator | None = None, *, keep: slice = slice(None)
-) -> Floats:
-    """Normalised, and cut to those to `keep`; with `rng` masked and shaken. Raises InputError for features of another
-    width."""
-    if rows_TF.shape[1] != inputs.width:
-        raise InputError(f"features must have the width that training had, {inputs.width}, got {rows_TF.shape[1]}")
-    if options.normalize != "none":
-        known = (np.array(inputs.mean), np.array(inputs.std)) if options.normalize == "corpus" else (None, None)
-        rows_TF = audio.normalize(rows_TF, *known)
-    rows_TF = rows_TF[keep]
-    if rng is not None and options.shake:
-        rows_TF = rows_TF + np.float32(options.shake) * rng.standard_normal(rows_TF.shape, np.float32)
-    if rng is not None and options.mask_steps + options.mask_features:
-        rows_TF = audio.spec_augment(rows_TF, rng, time_width=options.mask_steps, frequency_width=options.mask_features)
-    return rows_TF
+def has_stream(item: Item, name: str) -> bool:
+    """Whether the item has the stream, or features in its place."""
+    return (item.video if name == "video" else item.audio) is not None or item.features is not None
 
 
-def noise_of(options: Sound, items: Sequence[Item]) -> noise.Noise:
-    """The noise that `options` name; babble is of `items`. Raises InputError where they are too few."""
-    if options.noise == "white":
-        return noise.white
-    if options.noise == "babble":
-        heard = {item.id: item for item in items if item.audio}
-        if len(heard) <= TALKERS:
-            raise InputError(
-                f"`noise` must not be babble where fewer than {TALKERS + 1} items have sound, got {len(heard)}"
-            )
-
-        def read(name: str) -> Floats:
-            path = heard[name].audio
-            assert path is not None
-            return audio.read_audio(path, start=heard[name].start, end=heard[name].end)
-
-        return noise.babble(list(heard), read, talkers=TALKERS)
-    return noise.recording(audio.read_audio(Path(options.noise)))
-
-
-def row_inputs(rows: Iterable[Floats]) -> Inputs:
-    mean_F, std_F = audio.statistics(rows)
-    return Inputs("features", tuple(mean_F.tolist()), tuple(std_F.tolist()))
-
-
-def spelt_words(tokens: Iterable[tuple[str, float, float]], *, spelt: bool) -> list[tuple[str, float, float]]:
-    """Words and their times from tokens and theirs: characters with spaces between the words where they are `spelt`."""
-    words: list[tuple[str, float, float]] = []
-    fresh = True
-    for token, start, end in tokens:
-        if token == " ":
-            fresh = True
-        elif fresh or not spelt:
-            words.append((token, start, end))
-            fresh = False
-        else:
-            said, begin, until = words[-1]
-            words[-1] = said + token, begin, max(until, end)
-    return words
-
-
-def read_items(data: Path, split: str) -> list[Item]:
-    """Raises InputError, naming the item, where one's text is empty."""
+def read_split(data: Path, split: str, modality: Modality) -> Split:
+    """Reads a manifest. Raises InputError, naming the item, for one without text or without a stream of `modality`."""
     path = data / f"{split}.jsonl"
     items = read_manifest(path, needed=("references",))
     for item in items:
@@ -347,11 +372,15 @@ def read_items(data: Path, split: str) -> list[Item]:
                 f'{path}, id "{item.id}": `references` must hold text, got an empty one; '
                 "write what is said, or take the item out"
             )
-    return items
+        if not any(has_stream(item, name) for name in STREAMS[modality]):
+            needed = ", ".join(f"`{name}`" for name in STREAMS[modality])
+            raise InputError(f'{path}, id "{item.id}": {needed} or `features` must be given, got none')
+    timed = {number: duration(item) for number, item in enumerate(items) if has_word_times(item)}
+    return Split(items, [count_frames(item) for item in items], timed)
 
 
-def steps(item: Item) -> int:
-    """How many rows, or frames of video, or hundredths of a second of sound the item has, about."""
+def count_frames(item: Item) -> int:
+    """About how many time steps the item has: rows of features, frames of video, or 10 ms of audio."""
     if item.rows:
         return item.rows[1] - item.rows[0]
     if item.features:
@@ -359,6 +388,6 @@ def steps(item: Item) -> int:
     if item.video and item.end is not None:
         return max(1, round(item.end * video.FRAME_RATE) - round((item.start or 0.0) * video.FRAME_RATE))
     if item.seconds is not None:
-        return max(1, math.ceil(item.seconds * (video.FRAME_RATE if item.video else 100)))
+        return max(1, math.ceil(item.seconds * (video.FRAME_RATE if item.video else AUDIO_RATE)))
     assert item.video is not None
     return len(read_clip(item.video, start=item.start or 0.0, end=item.end, grayscale=True))

@@ -1,50 +1,78 @@
-"""What a lip reader looks at and what it believes, for one clip: pictures of predict.
+"""Plots over a clip: attention of the audio-visual model, CTC posteriors and saliency maps of LipNet.
 
-B batch, T frames, V vocabulary, K frames shown, H and W pixels.
+B batch, T time steps or tokens, S positions of a memory, V vocabulary, H and W pixels, C channels.
 """
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqkit.draw_time import posteriors, saliency
-from seqkit.recipes.lipreading.ctc_model import LipReader, System, Words
+from seqkit.draw_time import double_attention, posteriors, saliency
+from seqkit.score.prediction import Word
 
-SHOWN = 8  # frames of one picture
-
-
-def draw(system: System, frames: Tensor, logits_TV: Tensor, words: Words, stem: Path, *, rate: float) -> None:
-    """STEM.png, the posteriors over time, and where frames are pixels STEM_saliency.png, a frame for every word."""
-    title = " ".join(word for word, _, _ in words)
-    tokens = ["blank" if i == 0 else system.vocab.token(i) for i in range(len(system.vocab))]
-    seconds = len(frames) / rate / max(1, len(logits_TV))
-    posteriors(logits_TV.softmax(-1), tokens, words, stem.with_name(stem.name + ".png"), seconds=seconds, title=title)
-    if frames.ndim == 4 and words:
-        chosen = [words[n] for n in np.linspace(0, len(words) - 1, min(SHOWN, len(words))).astype(int)]
-        places = [min(len(frames) - 1, int((start + end) / 2 * rate)) for _, start, end in chosen]
-        maps_THW = guided(system.model, frames, logits_TV)
-        shown = frames[places].expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
-        saliency(
-            shown,
-            maps_THW[places],
-            [word for word, _, _ in chosen],
-            stem.with_name(stem.name + "_saliency.png"),
-            title=title,
-        )
+SHOWN = 8  # frames of a saliency plot
 
 
-def guided(model: LipReader, frames: Tensor, logits_TV: Tensor) -> Tensor:
-    """How much each pixel (T, H, W) raises what the likeliest path says, by guided back-propagation.
+class Panel(NamedTuple):
+    """A stream and the attention over it."""
 
-    Springenberg et al. 2015, arXiv:1412.6806, section 3.4: only what speaks for it passes a ReLU on the way back.
+    name: str
+    stream: NDArray[Any]  # frames (T, H, W, 3) or features (T, F)
+    weights_TS: NDArray[np.float32]  # a row a token
+    seconds: float
+
+
+def stream_image(stream: Tensor) -> NDArray[Any]:
+    """A stream as it is drawn: frames (T, H, W, 3), features as they are."""
+    pixels: NDArray[Any] = (stream.expand(-1, 3, -1, -1).permute(0, 2, 3, 1) if stream.ndim == 4 else stream).numpy()
+    return pixels
+
+
+def plot_attention(panels: Sequence[Panel], tokens: Sequence[str], path: Path, title: str) -> None:
+    """Attention over every stream, on one axis of seconds."""
+    double_attention(panels, tokens, path, title=title)
+
+
+def plot_posteriors(
+    logits_TV: Tensor, tokens: Sequence[str], words: Sequence[Word], path: Path, *, seconds: float
+) -> None:
+    """Posteriors of every frame over `seconds` in all, with the words above their times."""
+    title, frame = " ".join(word.text for word in words), seconds / max(1, len(logits_TV))
+    posteriors(logits_TV.softmax(-1), tokens, spans(words), path, seconds=frame, title=title)
+
+
+def spans(words: Sequence[Word]) -> list[tuple[str, float, float]]:
+    """Text, start and end of words with times."""
+    return [(word.text, word.start or 0.0, word.end or 0.0) for word in words]
+
+
+def plot_saliency(
+    model: nn.Module, frames: Tensor, logits_TV: Tensor, words: Sequence[Word], path: Path, *, rate: float
+) -> None:
+    """A frame for every word, at most SHOWN, and below it the saliency of its pixels; `rate` is in frames a second."""
+    timed = spans(words)
+    chosen = [timed[n] for n in np.linspace(0, len(timed) - 1, min(SHOWN, len(timed))).astype(int)]
+    places = [min(len(frames) - 1, int((start + end) / 2 * rate)) for _, start, end in chosen]
+    maps_THW = guided_backpropagation(model, frames, logits_TV)
+    title = " ".join(word.text for word in words)
+    saliency(stream_image(frames[places]), maps_THW[places], [text for text, _, _ in chosen], path, title=title)
+
+
+def guided_backpropagation(model: nn.Module, frames: Tensor, logits_TV: Tensor) -> Tensor:
+    """How much each pixel (T, H, W) raises the logits of the likeliest path, by guided back-propagation.
+
+    Springenberg et al. 2015, arXiv:1412.6806, section 3.4: only positive gradients pass a ReLU on the way back.
     """
     own = copy.deepcopy(model).cpu()
     for part in own.modules():
         if isinstance(part, nn.ReLU):
-            part.register_full_backward_hook(lambda _, grad_in, __: tuple(g.clamp(min=0) for g in grad_in))
+            part.register_full_backward_hook(keep_positive)
     pixels_BTCHW = (frames.float() / 255)[None].requires_grad_()
     found_BTV, _ = own(pixels_BTCHW, torch.tensor([len(frames)]))
     token_T = logits_TV.argmax(-1)
@@ -52,3 +80,10 @@ def guided(model: LipReader, frames: Tensor, logits_TV: Tensor) -> Tensor:
     found_BTV[0, said_T, token_T[said_T]].sum().backward()
     assert pixels_BTCHW.grad is not None
     return pixels_BTCHW.grad[0].clamp(min=0).amax(1)
+
+
+def keep_positive(
+    _: nn.Module, grad_in: tuple[Tensor, ...] | Tensor, __: tuple[Tensor, ...] | Tensor
+) -> tuple[Tensor, ...]:
+    """A backward hook that passes on what is positive of the gradients."""
+    return tuple(gradient.clamp(min=0) for gradient in grad_in)

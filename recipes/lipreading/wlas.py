@@ -1,8 +1,8 @@
 """Watch, Listen, Attend and Spell (Chung et al. 2017, arXiv:1611.05358): lips, sound, or both to text.
 
-    python recipes/wlas.py train --data DIR --out RUN --preset small --modality both
-    python recipes/wlas.py evaluate --run RUN --data DIR --split val --snr clean,10,0
-    python recipes/wlas.py predict --run RUN face.mp4 --pictures DIR
+    seqkit wlas train --data DIR --out RUN --preset small --modality both
+    seqkit wlas evaluate --run RUN --data DIR --split val --snr clean,10,0
+    seqkit wlas predict --run RUN face.mp4 --plots DIR
 
 Items need `references`, of which the first is the target, and `video` (a clip of the mouth, as data preparation makes
 it), `audio`, or `features` in the place of either; the curriculum needs `words` with their times.
@@ -10,42 +10,41 @@ it), `audio`, or `features` in the place of either; the curriculum needs `words`
 B batch, T target tokens, F decoder features, N real target tokens, V vocabulary, S positions of a memory.
 """
 
-import dataclasses
-import tempfile
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from seqkit.cli import Recipe, print_answers
-from seqkit.config import at_least_one
-from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
+from seqkit.data.batch import Batch, Data
 from seqkit.data.files import atomic_write
-from seqkit.data.manifest import Item
-from seqkit.data.vocab import Vocab, load_vocab, train_vocab
-from seqkit.data_prep.synthetic import corpora as synthetic
+from seqkit.data.vocab import CharVocab, Vocab, load_vocab, train_vocab
+from seqkit.data_prep.synthetic import corpora
+from seqkit.decode.search import Scorers
 from seqkit.errors import InputError
-from seqkit.nn.ctc import ctc_loss, frames_needed
-from seqkit.nn.losses import cross_entropy, real_tokens
-from seqkit.recipes.common.search_options import Written
-from seqkit.recipes.language_model.recipe import load_scorer
-from seqkit.recipes.lipreading.attention_model import SENSES, Modality, Network, Speller, Spelling, System
-from seqkit.recipes.lipreading.augmentation import Exercise, Mixing, Show, find_inputs, has, read_split
-from seqkit.recipes.lipreading.ctc_model import NONE
-from seqkit.recipes.lipreading.curriculum import Course, Piece, pieces
-from seqkit.recipes.lipreading.data import Inputs, Rows, Sound, Video, load_inputs, noise_of, save_inputs, steps
-from seqkit.recipes.lipreading.encoders import Listening, Watching
-from seqkit.recipes.lipreading.evaluation import conditions, disagreements, slots, table
-from seqkit.recipes.lipreading.raw_video import as_item
+from seqkit.nn import cross_entropy, ctc_loss, frames_needed
+from seqkit.nn.losses import real_tokens
+from seqkit.ranges import Range, check_ranges
+from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start, scored_items
+from seqkit.recipes.common.search_options import check_vocabulary
+from seqkit.recipes.lipreading.attention_model import AudioVisualModel, Network, Outputs, SearchConfig, SpeechPredictor
+from seqkit.recipes.lipreading.augmentation import ModalityDropout, TrainingExamples
+from seqkit.recipes.lipreading.curriculum import Curriculum
+from seqkit.recipes.lipreading.data import StreamReader, make_reader, read_split
+from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, VideoEncoderConfig
+from seqkit.recipes.lipreading.evaluation import conditions, disagreements, word_positions
+from seqkit.recipes.lipreading.input_config import STREAMS, AudioConfig, FeatureConfig, Modality, VideoConfig
+from seqkit.recipes.lipreading.raw_video import PredictionOptions, write_all_subtitles
 from seqkit.score.evaluate import corpus_scores, statistics
-from seqkit.score.report import Provenance, ScoredItem, format_table, write_hypotheses, write_report
+from seqkit.score.prediction import Prediction
+from seqkit.score.report import write_hypotheses
 from seqkit.train import checkpoint
-from seqkit.train.distributed import print0, process_group
-from seqkit.train.loop import Loss, Outcome, RunFolder, fit
+from seqkit.train.distributed import print0
 from seqkit.train.schedule import linear_ramp
+from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
 
 METRICS = ("wer", "cer", "bleu1", "bleu")
@@ -53,333 +52,241 @@ METRICS = ("wer", "cer", "bleu1", "bleu")
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised."""
+    """What is minimized."""
 
-    smoothing: float = 0.1
-    """label smoothing"""
-    ctc: float = 0.3
-    """share of the loss of frames, where the network has `ctc_head` (Watanabe et al. 2017: 0.2)"""
-    sampling: float = 0.25
-    """final share of inputs that are the model's own predictions (Chung et al.: 0.25)"""
-    sampling_epochs: float = 5.0
-    """epochs of whole sentences over which that share grows from 0"""
+    label_smoothing: Annotated[float, Range(min=0, below=1)] = 0.1
+    """share of the target's probability that is spread over the vocabulary"""
+    ctc_loss_weight: Annotated[float, Range(min=0, max=1)] = 0.3
+    """weight of the CTC loss; needs `ctc_head` (Watanabe et al. 2017: 0.2)"""
+    scheduled_sampling: Annotated[float, Range(min=0, max=1)] = 0.25
+    """final probability of feeding the model's own prediction instead of the true token (Chung et al.: 0.25)"""
+    scheduled_sampling_epochs: Annotated[float, Range(min=0)] = 5.0
+    """epochs of whole sentences over which that probability grows from 0"""
 
 
 @dataclass(frozen=True)
-class Text:
-    """From text to ids, and to batches."""
+class BatchConfig:
+    """Batches, and how they are loaded."""
 
-    batch_steps: int = 900
-    """a batch's examples times the longest, in frames of video or hundredths of a second of sound, at most"""
-    workers: int = 0
-    """processes that read ahead of training; 0: training reads by itself"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "batch_steps")
+    batch_budget: Annotated[int, Range(min=1)] = 900
+    """most frames of a batch, padding included: of video, or of audio (100 a second) where items have no video"""
+    workers: Annotated[int, Range(min=0)] = 1
+    """processes that load training batches; 0: the training process loads them"""
 
 
 @dataclass(frozen=True)
 class Config:
-    """A run of watching, listening, or both."""
+    """A WLAS, WAS or LAS run."""
 
-    text: Text = field(default_factory=lambda: Text(workers=1))
-    video: Video = field(default_factory=lambda: Video(cut=(56, 80), pixels=(42, 60), move=3))
-    rows: Rows = field(default_factory=lambda: Rows(mask_steps=6, mask_features=8))
-    sound: Sound = field(default_factory=lambda: Sound(features="log_mel", coefficients=40, speeds=True))
-    watch: Watching = field(
-        default_factory=lambda: Watching(channels=0.5, frontend_norm=True, frontend_dropout=0.1, watch_dropout=0.3)
+    batch: BatchConfig = BatchConfig()
+    video: VideoConfig = VideoConfig(crop_size=(56, 80), frame_size=(42, 60), crop_jitter=3)
+    feature: FeatureConfig = FeatureConfig(time_mask=6, freq_mask=8)
+    audio: AudioConfig = AudioConfig(features="log_mel", num_features=40, speed_perturb=True)
+    video_encoder: VideoEncoderConfig = VideoEncoderConfig(
+        channels=0.5, frontend_norm=True, frontend_dropout=0.1, video_dropout=0.3
     )
-    listen: Listening = field(default_factory=lambda: Listening(listen_strides=(1, 2, 2), listen_cell="gru"))
-    network: Network = field(default_factory=lambda: Network(ctc_head=True))
-    course: Course = field(default_factory=Course)
-    mixing: Mixing = field(default_factory=Mixing)
-    objective: Objective = field(default_factory=Objective)
-    training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(
-            epochs=36,
-            optimizer="adam",
-            learning_rate=1e-3,
-            betas=(0.9, 0.98),
-            schedule="cosine",
-            warmup=200,
-            max_grad_norm=1.0,
-            ema_decay=0.998,
-            metric="wer",
-        )
+    audio_encoder: AudioEncoderConfig = AudioEncoderConfig(audio_strides=(1, 2, 2), audio_cell="gru")
+    network: Network = Network(ctc_head=True)
+    curriculum: Curriculum = Curriculum()
+    modality_dropout: ModalityDropout = ModalityDropout()
+    objective: Objective = Objective()
+    training: TrainingConfig = TrainingConfig(
+        epochs=36,
+        optimizer="adam",
+        learning_rate=1e-3,
+        betas=(0.9, 0.98),
+        schedule="cosine",
+        warmup=200,
+        max_grad_norm=1.0,
+        ema_decay=0.998,
+        metric="wer",
     )
-    search: Spelling = field(default_factory=Spelling)
+    search: SearchConfig = SearchConfig()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
-def make_loss(model: Speller, objective: Objective, sampling: tuple[int, int]) -> Loss:
-    """Cross entropy of the text, and of the frames their share. `sampling`: first and last step of its ramp."""
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Conditions of evaluation."""
+
+    snr: tuple[str, ...] | None = None
+    """signal-to-noise ratios of the audio, `clean` or in dB, to score; null: clean, 10 and 0 where there is audio"""
+
+
+def make_loss(model: AudioVisualModel, objective: Objective, ramp: tuple[int, int]) -> Loss:
+    """Cross entropy of the text, and CTC. `ramp`: first and last step over which scheduled sampling grows."""
 
     def loss(batch: Batch, step: int) -> tuple[Tensor, int]:
-        encoded = model.encode(batch.streams)
-        share = linear_ramp(step, start=sampling[0], end=sampling[1], high=objective.sampling)
-        features_BTF, _ = model.decoder.forward_features(batch.inputs_BT, model.make_memory(encoded), sampling=share)
+        probability = linear_ramp(step, start=ramp[0], end=ramp[1], high=objective.scheduled_sampling)
+        outputs: Outputs = model(batch, probability)
         targets_N = real_tokens(batch.targets_BT, batch.lengths_B)
-        logits_NV = model.decoder.readout(real_tokens(features_BTF, batch.lengths_B))
-        total = cross_entropy(logits_NV, targets_N, smoothing=objective.smoothing)
-        if objective.ctc and model.heads:
-            heads = [frame_loss(*frames, batch) for frames in model.frames(encoded)]
-            total = (1 - objective.ctc) * total + objective.ctc * torch.stack(heads).mean()
+        logits_NV = model.decoder.readout(real_tokens(outputs.features_BTF, batch.lengths_B))
+        total = cross_entropy(logits_NV, targets_N, smoothing=objective.label_smoothing)
+        if objective.ctc_loss_weight and outputs.ctc:
+            mean = torch.stack([ctc_head_loss(*frames, batch) for frames in outputs.ctc]).mean()
+            total = (1 - objective.ctc_loss_weight) * total + objective.ctc_loss_weight * mean
         return total, len(targets_N)
 
     return loss
 
 
-def frame_loss(logits_BSV: Tensor, lengths_B: Tensor, batch: Batch) -> Tensor:
-    """-log p by the frames of the texts that they can say, summed."""
+def ctc_head_loss(logits_BSV: Tensor, lengths_B: Tensor, batch: Batch) -> Tensor:
+    """CTC loss, summed over the texts that fit into their frames."""
     counts_B = batch.lengths_B - 1
     rows_N = (frames_needed(batch.targets_BT, counts_B) <= lengths_B).nonzero()[:, 0]
     return ctc_loss(logits_BSV[rows_N], lengths_B[rows_N], batch.targets_BT[rows_N], counts_B[rows_N]).sum()
 
 
-def train_data(config: Config, vocab: Vocab, show: Show, items: Sequence[Item]) -> Data:
-    """The course's pieces; each epoch anew, with modalities and noise drawn for every example."""
-    seed, course = config.training.seed, config.course
-    exercise = Exercise(show, config.network.modality, config.mixing)
-    whole = [steps(item) for item in items]
-
-    def examples(number: int) -> list[Piece]:
-        return pieces(course, items, number, seed)
-
-    def epoch(number: int) -> list[list[int]]:
-        sizes = [piece.share(items) * whole[piece.item] for piece in examples(number)]
-        return BucketBatchSampler([max(1, round(size)) for size in sizes], config.text.batch_steps, seed=seed).epoch(
-            number
-        )
-
-    def read(chosen: Sequence[Sequence[int]], number: int) -> Iterable[Batch]:
-        found = examples(number)
-        words = course.words(number)
-        if number == 0 or words != course.words(number - 1):
-            print0(f"epoch {number}: " + (f"pieces of up to {words} words" if words else "whole sentences"))
-
-        def load(place: int, draw: int) -> Example:
-            piece, whole = found[place], items[found[place].item]
-            item = piece.of(items)
-            streams = exercise.streams(item, number, draw, whole if piece.count else None)
-            return Example(place, streams, vocab.encode(item.references[0]))
-
-        return loader(load, collate, chosen, workers=config.text.workers, seed=seed, epoch=number)
-
-    return Data(epoch, read)
-
-
-def train(
-    config: Config, data: Path, out: Path, *, resume: bool, init: Sequence[Path], device: torch.device
-) -> Outcome:
-    with process_group(device) as device:
-        modality = config.network.modality
-        items, held_out = read_split(data, "train", modality), read_split(data, "val", modality)
-        config = dataclasses.replace(config, course=config.course.through(items))
-        last = checkpoint.find_checkpoint(out / "last") if resume else None
-        vocab = (
-            load_vocab(last, "target")
-            if last
-            else train_vocab("characters", [item.references[0] for item in items], 1 << 20)
-        )
-        inputs = load_inputs(last) if last else find_inputs(config.video, config.sound, items, SENSES[modality])
-        torch.manual_seed(config.training.seed)
-        model = make_model(config, inputs, vocab).to(device)
-        print0(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(vocab):,} characters, {modality}")
-        if init:
-            print0(checkpoint.init_from(model, init).text())
-        show = Show(config.video, config.rows, config.sound, inputs, noise_of(config.sound, items))
-        system = System(model, vocab, ())
-        greedy = Spelling(dataclasses.replace(config.search.decoding, beam=1))
-
-        def validate() -> dict[str, float]:
-            found = spell(system, show, held_out, modality, greedy)
-            texts = [best.text for best, *_ in found]
-            return corpus_scores(statistics(["wer", "cer"], [item.references for item in held_out], texts))
-
-        def assets(folder: Path) -> None:
-            vocab.save(folder, "target")
-            save_inputs(folder, inputs)
-
-        order = train_data(config, vocab, show, items)
-        begin = sum(len(order.epoch(n)) for n in range(config.course.epochs))
-        ramp = begin, begin + round(config.objective.sampling_epochs * len(order.epoch(config.course.epochs)))
-        loss = make_loss(model, config.objective, ramp)
-        return fit(model, loss, order, validate, config.training, RunFolder(out, resume, assets))
-
-
-def make_model(config: Config, inputs: Mapping[str, Inputs], vocab: Vocab) -> Speller:
-    return Speller(config.network, config.watch, config.listen, config.video, inputs, len(vocab))
-
-
-def spell(
-    system: System,
-    show: Show,
-    items: Sequence[Item],
-    modality: Modality,
-    spelling: Spelling,
-    *,
-    snr: float | None = None,
-    nbest: int = 1,
-) -> list[list[Written]]:
-    """The texts of every item under one condition; items of like length are read together."""
-    order = sorted(range(len(items)), key=lambda n: steps(items[n]))
-    found: dict[int, list[Written]] = {}
-    for first in range(0, len(order), spelling.decoding.batch):
-        numbers = order[first : first + spelling.decoding.batch]
-        batch = collate([Example(n, show.streams(items[n], modality, snr=snr), ()) for n in numbers])
-        found |= zip(numbers, system.spell(batch, spelling, nbest), strict=True)
-    return [found[n] for n in range(len(items))]
-
-
-def load_system(config: Config, run: Path, device: torch.device, items: Sequence[Item] = ()) -> tuple[System, Show]:
-    """The best model of `run` and what it is shown; noise of babble is made of `items`."""
-    folder = checkpoint.best_checkpoint(run)
-    vocab, inputs, scorers = load_vocab(folder, "target"), load_inputs(folder), ()
-    model = make_model(config, inputs, vocab).to(device).eval()
-    checkpoint.load_weights(model, folder)
-    if config.search.ctc_weight and not model.heads:
-        raise InputError(f"`ctc_weight` must be 0 for a run without `ctc_head`, got {config.search.ctc_weight}")
-    if config.search.lm != NONE:
-        tokens = [vocab.token(i) for i in range(len(vocab))]
-        scorers = ((load_scorer(Path(config.search.lm), tokens, device), config.search.lm_weight),)
-    show = Show(config.video, config.rows, config.sound, inputs, noise_of(config.sound, items))
-    return System(model, vocab, scorers), show
-
-
-def evaluate(config: Config, run: Path, data: Path, split: str, *, device: torch.device) -> None:
-    own = config.network.modality
-    items = read_split(data, split, own)
-    system, show = load_system(config, run, device, items)
-    began = time.monotonic()
-    found: dict[tuple[Modality, str], list[ScoredItem]] = {}
-    for modality, snr in conditions(own, config.search.snr, items):
-        texts = spell(system, show, items, modality, config.search, snr=None if snr == "clean" else float(snr))
-        found[modality, snr] = [
-            ScoredItem(item.id, item.references, best.text, best.hypothesis.logprob, best.hypothesis.score, best.cut)
-            for item, (best, *_) in zip(items, texts, strict=True)
-        ]
-    decode = {"beam": config.search.decoding.beam, "seconds": time.monotonic() - began, "conditions": len(found)}
-    evaluated = found[own, "clean"]
-    by = {"speaker": [item.speaker for item in items], "length": [str(len(i.references[0].split())) for i in items]}
-    groups = {
-        "snr": {snr: some for (modality, snr), some in found.items() if modality == own},
-        "modality": {modality: some for (modality, snr), some in found.items() if snr == "clean"},
-        "modality_snr": {f"{modality}/{snr}": some for (modality, snr), some in found.items()},
-        "slot": slots(evaluated),
-    }
-    folder = run / "evaluate" / split
-    report = write_report(
-        folder,
-        evaluated,
-        METRICS,
-        Provenance("wlas", split, data / f"{split}.jsonl", str(device), decode),
-        by=by,
-        conditions=groups,
+def make_model(config: Config, reader: StreamReader, vocab: Vocab) -> AudioVisualModel:
+    return AudioVisualModel(
+        config.network,
+        config.video_encoder,
+        config.audio_encoder,
+        config.video.frame_size,
+        reader.statistics,
+        len(vocab),
     )
-    for (modality, snr), some in found.items():
-        write_hypotheses(folder / f"hypotheses.{modality}.{snr}.jsonl", some)
-    crossing = report["by"].pop("modality_snr")  # shown as the paper shows it
-    print(format_table(report))
-    print("\n" + table(crossing))
-    if len(groups["modality"]) > 1:
-        differing = disagreements(groups["modality"])
-        with atomic_write(folder / "disagreements.txt") as file:
-            file.write(differing.encode() + b"\n")
-        print("\n" + differing)
 
 
-def predict(
-    config: Config,
-    run: Path,
-    inputs: Sequence[str],
-    *,
-    as_json: bool,
-    nbest: int,
-    pictures: Path | None,
-    device: torch.device,
-) -> None:
-    system, show = load_system(config, run, device)
+def make_vocab(texts: Sequence[str], assets: Path | None) -> Vocab:
+    """The characters of the checkpoint `assets` where it has characters, else those of the texts."""
+    if assets and isinstance(vocab := load_vocab(assets, "target"), CharVocab):
+        return vocab
+    return train_vocab("characters", texts, 1 << 20)
+
+
+def training_job(config: Config, data: Path, start: Start) -> Job:
     modality = config.network.modality
-    with tempfile.TemporaryDirectory() as folder:
-        items = [as_item(Path(text), Path(folder), watch=modality != "audio") for text in inputs]
-        for item in items:
-            if not any(has(item, name) for name in SENSES[modality]):
-                raise InputError(f"{item.id}: must have what the run needs for {modality}, got a file without it")
-            if modality == "both" and not item.audio:
-                print0(f"{item.id}: no sound, so that the lips alone are read")
-        found = spell(system, show, items, modality, config.search, nbest=nbest)
-        if pictures:
-            from seqkit.recipes.lipreading.attention_plots import draw
+    split, held_out = read_split(data, "train", modality), read_split(data, "val", modality)
+    vocab = make_vocab([item.references[0] for item in split.items], start.assets)
+    reader = make_reader(
+        config.video, config.feature, config.audio, streams=STREAMS[modality], items=split.items, assets=start.assets
+    )
+    print0(f"vocabulary of {len(vocab):,} characters, modality {modality}")
+    torch.manual_seed(config.training.seed)
+    model = make_model(config, reader, vocab).to(start.device)
+    start.initialize(model)
+    predictor = SpeechPredictor((model,), (reader,), vocab, modality, SearchConfig(config.search.decoding))
 
-            for number, (item, (best, *_), given) in enumerate(zip(items, found, inputs, strict=True), 1):
-                draw(system, show, item, best, Path(given), pictures / f"{number:04}")
-    print_answers(inputs, [[(own.text, own.hypothesis) for own in some] for some in found], as_json=as_json)
+    def validate() -> dict[str, float]:
+        texts = [best.text for best, *_ in predictor.predict_items(held_out.items, greedy=True)]
+        return corpus_scores(statistics(["wer", "cer"], [item.references for item in held_out.items], texts))
 
-
-def paper() -> Config:
-    """Chung et al. 2017, sections 2 and 3."""
-    return Config(
-        text=Text(batch_steps=64 * 300),
-        video=Video(cut=(120, 120), pixels=(120, 120), grayscale=True),
-        rows=Rows(normalize="corpus"),
-        sound=Sound(),
-        watch=Watching(
-            frontend="vgg_m",
-            span=5,
-            watch_cell="lstm",
-            watch_layers=3,
-            watch_both=False,
-            watch_reverse=True,
-            watch_dropout=0.3,
-        ),
-        listen=Listening(stack=1, listen_layers=3, listen_both=False, listen_reverse=True),
-        network=Network(embed_dim=256, decoder_dim=512, decoder_layers=3, attention_dim=512, readout_dim=512),
-        course=Course(stages=(1, 2, 3, 4), stage_epochs=(10, 5, 5, 5)),
-        training=TrainingConfig(
-            epochs=100,
-            optimizer="sgd",
-            learning_rate=0.1,
-            schedule="plateau",
-            gamma=0.9,
-            max_grad_norm=5.0,
-            metric="wer",
-        ),
+    examples = TrainingExamples(
+        split,
+        reader,
+        vocab,
+        modality,
+        config.modality_dropout,
+        config.curriculum,
+        config.batch.batch_budget,
+        config.training.seed,
+        config.batch.workers,
+    )
+    segmented = sum(config.curriculum.curriculum_epochs) if split.timed else 0  # epochs before whole sentences
+    begin = sum(len(examples.epoch(number)) for number in range(segmented))
+    ramp = round(config.objective.scheduled_sampling_epochs * len(examples.epoch(segmented)))
+    loss = make_loss(model, config.objective, (begin, begin + ramp))
+    return Job(
+        model, loss, Data(examples.epoch, examples.batches), validate, functools.partial(reader.save, vocab=vocab)
     )
 
 
-def base() -> Config:
-    """One GPU."""
-    return dataclasses.replace(
-        Config(),
-        text=Text(batch_steps=9600, workers=8),
-        video=Video(move=6, erase=0.3),
-        watch=Watching(frontend="resnet", span=5),
-        listen=Listening(listen_strides=(1, 2, 2), listen_layers=3),
-        network=Network(decoder_dim=512, attention_dim=256, readout_dim=512, ctc_head=True),
-        training=dataclasses.replace(Config().training, epochs=100, precision="bf16", ema_decay=0.999),
+def load(runs: Sequence[SavedRun], device: torch.device) -> SpeechPredictor:
+    """The predictor of saved runs. Raises InputError where their vocabularies or modalities differ."""
+    first: Config = runs[0].config
+    vocab, modality, search = load_vocab(runs[0].checkpoint, "target"), first.network.modality, first.search
+    models, readers = [], []
+    for run in runs:
+        check_vocabulary(vocab, load_vocab(run.checkpoint, "target"), run.folder)
+        config: Config = run.config
+        if config.network.modality != modality:
+            raise InputError(f"an ensemble must have one modality, got {run.folder}, which is not of {modality}")
+        if search.ctc_weight and not config.network.ctc_head:
+            raise InputError(f"`ctc_weight` must be 0 for a run without `ctc_head`, got {search.ctc_weight}")
+        inputs = config.video, config.feature, config.audio
+        readers.append(make_reader(*inputs, streams=STREAMS[modality], assets=run.checkpoint))
+        models.append(make_model(config, readers[-1], vocab).to(device).eval())
+        checkpoint.load_weights(models[-1], run.checkpoint)
+    scorers: Scorers = ()
+    if search.lm:
+        from seqkit.recipes.language_model.scorer import load_scorer
+
+        tokens = [vocab.token(number) for number in range(len(vocab))]
+        scorers = ((load_scorer(search.lm, tokens, device), search.lm_weight),)
+    return SpeechPredictor(tuple(models), tuple(readers), vocab, modality, search, scorers)
+
+
+def evaluate(predictor: SpeechPredictor, data: Path, split: str, options: EvaluationOptions) -> Evaluation:
+    """Every modality and signal-to-noise ratio, by speaker, length and word position."""
+    own, items = predictor.modality, read_split(data, split, predictor.modality).items
+    predictor = predictor.with_noise(items)
+    found: dict[tuple[Modality, str], list[Prediction]] = {}
+    for modality, ratio in conditions(own, options.snr, items):
+        snr = None if ratio == "clean" else float(ratio)
+        found[modality, ratio] = [best for best, *_ in predictor.predict_items(items, modality, snr=snr)]
+    clean: dict[str, list[Prediction]] = {
+        modality: some for (modality, ratio), some in found.items() if ratio == "clean"
+    }
+
+    def finish(folder: Path, report: Mapping[str, Any]) -> str:
+        for (modality, ratio), some in found.items():
+            write_hypotheses(folder / f"hypotheses.{modality}.{ratio}.jsonl", scored_items(items, some))
+        if len(clean) == 1:
+            return ""
+        text = disagreements(items, clean)
+        with atomic_write(folder / "disagreements.txt") as file:
+            file.write(text.encode() + b"\n")
+        return text
+
+    return Evaluation(
+        items,
+        clean[own],
+        METRICS,
+        by={
+            "speaker": [item.speaker for item in items],
+            "length": [str(len(item.references[0].split())) for item in items],
+        },
+        conditions={
+            "snr": {ratio: some for (modality, ratio), some in found.items() if modality == own},
+            "modality": clean,
+            "modality_snr": {f"{modality}/{ratio}": some for (modality, ratio), some in found.items()},
+        },
+        parts={"word_position": word_positions(items, clean[own])},
+        decode={"beam": predictor.search.decoding.beam, "conditions": len(found)},
+        finish=finish,
     )
 
 
-def tiny() -> Config:
-    """Mouths drawn by rule, and their sound, on a CPU."""
-    return dataclasses.replace(
-        Config(),
-        text=Text(batch_steps=900),
-        video=Video(cut=(40, 60), pixels=(20, 30), grayscale=True),
-        rows=Rows(),
-        course=Course(stages=(1, 2), stage_epochs=(1, 1)),
-        mixing=Mixing(noise_from=4),
-        watch=Watching(channels=0.25, frontend_norm=True, frontend_dropout=0.0, watch_dim=64, watch_dropout=0.1),
-        listen=Listening(listen_dim=64, listen_layers=1, listen_dropout=0.1),
-        network=Network(decoder_dim=128, attention_dim=64, readout_dim=128, dropout=0.1),
-        training=dataclasses.replace(Config().training, epochs=10, learning_rate=3e-3, warmup=50, ema_decay=0.98),
-    )
+PAPER = dict(  # Chung et al. 2017, sections 2 and 3
+    batch_budget=64 * 300, crop_size=(120, 120), frame_size=(120, 120), grayscale=True, crop_jitter=0,
+    normalize="corpus", time_mask=0, freq_mask=0, features="mfcc", num_features=13, speed_perturb=False,
+    frontend="vgg_m", channels=1.0, temporal_kernel=5, video_cell="lstm", video_layers=3, video_bidirectional=False,
+    video_reverse=True, frame_stacking=1, audio_strides=(), audio_cell="lstm", audio_layers=3,
+    audio_bidirectional=False, audio_reverse=True, embed_dim=256, decoder_dim=512, decoder_layers=3,
+    attention_dim=512, readout_dim=512, ctc_head=False, curriculum_words=(1, 2, 3, 4),
+    curriculum_epochs=(10, 5, 5, 5), epochs=100, optimizer="sgd", learning_rate=0.1, schedule="plateau", gamma=0.9,
+    warmup=0, max_grad_norm=5.0, ema_decay=0.0,
+)  # fmt: skip
+BASE = dict(  # one GPU
+    batch_budget=9600, workers=8, crop_size=(50, 100), frame_size=(50, 100), crop_jitter=6, random_erasing=0.3,
+    frontend="resnet", channels=1.0, temporal_kernel=5, audio_layers=3, decoder_dim=512, attention_dim=256,
+    readout_dim=512, epochs=100, precision="bf16", ema_decay=0.999,
+)  # fmt: skip
+TINY = dict(  # synthetic mouths and their sound, on a CPU
+    workers=0, crop_size=(40, 60), frame_size=(20, 30), grayscale=True, time_mask=0, freq_mask=0, channels=0.25,
+    frontend_dropout=0.0, video_dim=64, video_dropout=0.1, audio_dim=64, audio_layers=1, audio_dropout=0.1,
+    decoder_dim=128, attention_dim=64, readout_dim=128, dropout=0.1, curriculum_words=(1, 2),
+    curriculum_epochs=(1, 1), noise_start_epoch=4, epochs=10, learning_rate=3e-3, warmup=50, ema_decay=0.98,
+)  # fmt: skip
 
-
-WHOLE = {"stages": "[]", "stage_epochs": "[]"}  # no curriculum
-ROWS = {
-    "was": {"modality": "video", **WHOLE, "sampling": "0", "beam": "1"},
-    "was+cl": {"modality": "video", "sampling": "0", "beam": "1"},
-    "was+cl+ss": {"modality": "video", "beam": "1"},
+WHOLE_SENTENCES: Mapping[str, Any] = {"curriculum_words": [], "curriculum_epochs": []}
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "was": {"modality": "video", **WHOLE_SENTENCES, "scheduled_sampling": 0.0, "beam": 1},
+    "was+cl": {"modality": "video", "scheduled_sampling": 0.0, "beam": 1},
+    "was+cl+ss": {"modality": "video", "beam": 1},
     "was+cl+ss+bs": {"modality": "video"},
     "las": {"modality": "audio"},
     "wlas": {"modality": "both"},
@@ -388,11 +295,20 @@ ROWS = {
 RECIPE = Recipe(
     "wlas",
     Config,
-    {"paper": paper, "base": base, "small": Config, "tiny": tiny},
-    train,
-    evaluate,
-    predict,
-    synthetic=lambda: synthetic.cached("lipreading"),
-    inputs="a video file, or sound for a run that listens",
-    rows=ROWS,
-)
+    presets={"small": {}, "tiny": TINY, "base": BASE, "paper": PAPER},
+    training_job=training_job,
+    load=load,
+    evaluate=evaluate,
+    common=(
+        "modality", "batch_budget", "workers", "frame_size", "frontend", "video_dim", "video_layers", "audio_dim",
+        "audio_layers", "decoder_dim", "dropout", "ctc_head", "ctc_loss_weight", "curriculum_words",
+        "curriculum_epochs", "noise_snr", "noise_start_epoch", "scheduled_sampling", "epochs", "max_minutes",
+        "learning_rate", "warmup", "precision", "seed", "beam",
+    ),
+    variants=VARIANTS,
+    synthetic=lambda: corpora.cached("lipreading"),
+    inputs="a video file, or audio for a run that listens",
+    evaluation=EvaluationOptions,
+    prediction=PredictionOptions,
+    after_prediction=write_all_subtitles,
+)  # fmt: skip

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
@@ -67,7 +69,7 @@ def train_data(text: TextConfig, vocabs: Vocabs, items: Sequence[Item], seed: in
 
     def load(number: int, seed: int | None = None) -> Example:
         item = items[number]
-        sampled = {} if seed is None else {"sample": text.merge_dropout, "seed": seed}
+        sampled = {} if seed is None else {"sample": text.merge_dropout, "rng": np.random.default_rng(seed)}
         source = vocabs.source.encode(item.source, **sampled)
         return Example(number, (source,), vocabs.target.encode(item.references[0], **sampled))
 

@@ -8,17 +8,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from seqkit.config import at_least_one
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.text import normalize_whitespace
 from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
+from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.recipes.common.image_text import normalize_text
 from seqkit.score.vqa import normalize_answer, soft_scores
@@ -31,11 +31,11 @@ TYPE_WORDS = 2  # first words of a question that are its type, where the corpus 
 class TextConfig:
     """Questions and answers to ids, and to batches."""
 
-    min_count: int = 1
+    min_count: Annotated[int, Range(min=1)] = 1
     """occurrences in training questions that put a word into the vocabulary"""
-    max_question: int | None = None
+    max_question: Annotated[int | None, Range(min=1)] = None
     """words of a question that are read, the first ones; null: all (Fukui et al.: 15)"""
-    answers: int = 3000
+    answers: Annotated[int, Range(min=1)] = 3000
     """number of classes: the most frequent answers (Fukui et al.: 3000)"""
     targets: Literal["sampled", "soft", "frequent"] = "frequent"
     """of several human answers: one sampled anew each epoch (Fukui et al.), every one with its consensus score (Teney
@@ -43,13 +43,10 @@ class TextConfig:
     glove: Path | None = None
     """file of word vectors, a word and its numbers a line, joined to the learned ones (Fukui et al.: GloVe); null: none
     """
-    batch_budget: int = 64
+    batch_budget: Annotated[int, Range(min=1)] = 64
     """questions of a training batch, at most (Fukui et al.: 64)"""
-    workers: int = 0
+    workers: Annotated[int, Range(min=0)] = 0
     """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "min_count", "answers", "batch_budget")
 
 
 class Answers(NamedTuple):
@@ -172,7 +169,8 @@ def question_ids(text: TextConfig, vocab: Vocab, question: str) -> list[int]:
     return vocab.encode(normalize_text(question))[: text.max_question]
 
 
-class Examples(NamedTuple):
+@dataclass(frozen=True)
+class Examples:
     """Loads a training example by its place among `kept`; streams: the question, for soft targets the scores of the
     target's classes, and the image's features."""
 
@@ -198,7 +196,9 @@ class Examples(NamedTuple):
         return Example(number, (self.questions[number], *features), [chosen])
 
 
-def train_data(text: TextConfig, vocab: Vocab, answers: Answers, items: Sequence[Item], reader: ImageReader, seed: int) -> Data:
+def train_data(
+    text: TextConfig, vocab: Vocab, answers: Answers, items: Sequence[Item], reader: ImageReader, seed: int
+) -> Data:
     """Every question with an answer among the classes, in batches of questions of similar length."""
     soft = answers.soft_targets(items) if text.targets == "soft" else []
     classes = [ids for ids, _ in soft] if soft else answers.class_ids(items)

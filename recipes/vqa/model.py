@@ -7,13 +7,14 @@ width, G glimpses, I width of the attended image, A answer classes.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from seqkit.nn import initialize
 from seqkit.nn.backbones import Backbone
+from seqkit.ranges import Range
 from seqkit.recipes.common.fusion import ImageTextFusion, Norm, center, normalize, vector_length
 from seqkit.recipes.common.image_reader import ImageFeatures
 from seqkit.recipes.common.text_encoder import TextEncoder, TextEncoderConfig
@@ -27,24 +28,24 @@ class Network:
     """how image and question are fused; null: they are not, the question alone is classified"""
     attention: Literal["glimpses"] | None = "glimpses"
     """glimpses: the grid's cells are weighted by the question; null: the image's pooled vector is used"""
-    glimpses: int = 2
+    glimpses: Annotated[int, Range(min=1)] = 2
     """attention maps (Fukui et al.'s code: 2)"""
-    fused_dim: int = 2048
+    fused_dim: Annotated[int, Range(min=1)] = 2048
     """width of the fused vector (Fukui et al.: 16000 for compact, 4096 for the layers of the others)"""
-    fusion_layers: int = 0
+    fusion_layers: Annotated[int, Range(min=0)] = 0
     """fully connected layers after sum, product and concat (Fukui et al.: 0 or 1, their "+ FC")"""
-    attention_dim: int = 256
+    attention_dim: Annotated[int, Range(min=1)] = 256
     """width of the layer between fusion and attention weights (Fukui et al.: 512)"""
-    fused_dropout: float = 0.5
+    fused_dropout: Annotated[float, Range(min=0, below=1)] = 0.5
     """dropout on the fused vector (Fukui et al.: 0.1)"""
-    image_dropout: float = 0.0
+    image_dropout: Annotated[float, Range(min=0, below=1)] = 0.0
     """dropout on the image's features"""
     normalize: Literal["l2", "rms"] | None = "rms"
     """the image's features at L2 norm 1 (Fukui et al.) or at root mean square 1; null: unchanged"""
-    fused_norm: float = 45.0
+    fused_norm: Annotated[float, Range(above=0)] = 45.0
     """L2 norm of what compact, bilinear and mfb give to the classifier (Fukui et al.: 1); a larger one learns in fewer
     steps"""
-    glimpse_norm: float = 2.0
+    glimpse_norm: Annotated[float, Range(above=0)] = 2.0
     """L2 norm of the fused vectors that attention is computed from, of any fusion (Fukui et al.: 1); if much larger,
     attention collapses onto one cell before anything is learned"""
     center: bool = False

@@ -110,7 +110,7 @@ class AnswerPredictor:
         if encoder is None or self.members[0].model.attention_fusion is None:
             raise InputError("plots need a model with glimpses, got a run whose `attention` or `fusion` is null")
         [(_, weights_1GS)] = self._batches([given])
-        maps = [(f"glimpse {g}", weights_S.unflatten(0, encoder.grid)) for g, weights_S in enumerate(weights_1GS[0], 1)]
+        maps = [(f"glimpse {g}", weights_S.reshape(encoder.grid)) for g, weights_S in enumerate(weights_1GS[0], 1)]
         heat_maps(read_image(Path(image), at_least=480), maps, path, title=f"{question}  {found[0].text}")
 
     def with_features(self, images: Sequence[Path]) -> "AnswerPredictor":

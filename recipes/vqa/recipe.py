@@ -14,18 +14,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqkit.config import at_least_one
+from seqkit import recipe as recipes
 from seqkit.data.batch import Batch
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, load_vocab
 from seqkit.data_prep.synthetic import corpora
-from seqkit import recipe as recipes
+from seqkit.errors import InputError
+from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
 from seqkit.recipes.common.image_reader import no_image
@@ -49,8 +50,8 @@ from seqkit.score.metric import TextOptions
 from seqkit.score.prediction import Prediction
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
-from seqkit.train.loop import Loss
 from seqkit.train.optimizer import make_optimizer, parameter_groups
+from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
 
 COMMON_TYPE = 0.01  # share of all questions from which a question type has a group of its own in a report
@@ -60,11 +61,8 @@ COMMON_TYPE = 0.01  # share of all questions from which a question type has a gr
 class Search:
     """Evaluation and prediction."""
 
-    decode_batch_size: int = 64
+    decode_batch_size: Annotated[int, Range(min=1)] = 64
     """questions answered together"""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "decode_batch_size")
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,9 @@ class Config:
         )
     )
     search: Search = field(default_factory=Search)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> AnswerPredictor:
     members = []
     for config, _, folder in runs:
         check_vocabulary(vocab, load_vocab(folder, "words"), folder)
-        check_answers(answers, load_answers(folder), folder)
+        if load_answers(folder).texts != answers.texts:
+            raise InputError(f"an ensemble must have one set of answers, got {folder}, which has another")
         encoder = make_image_encoder(config.image_encoder, pretrained=False) if config.network.fusion else None
         vectors_VE = checkpoint.read_weights(folder)["text_encoder.vectors_VE"]
         model = VQAModel(config.network, config.text_encoder, encoder, len(vocab), len(answers.texts), vectors_VE)
@@ -185,7 +187,8 @@ def evaluate(predictor: AnswerPredictor, data: Path, split: str, options: Evalua
         "question_type": [prior_prediction(predictor.answers.type_prior(item)) for item in items],
     }
     if options.question_only_run:
-        other = recipes.load(RECIPE, [options.question_only_run], predictor.device, {}).predictor
+        run = recipes.load(RECIPE, [options.question_only_run], predictor.device, {})
+        other = cast(AnswerPredictor, run.predictor)
         baselines["question_only"] = other.with_features(images).predict_items(items)
     return Evaluation(
         items,
@@ -232,57 +235,53 @@ def count_unseen(predictor: AnswerPredictor, items: Sequence[Item]) -> dict[str,
     }
 
 
-PRESETS = {
-    # Fukui et al. 2016, sections 3.2 and 4.2: compact bilinear pooling with attention
-    "paper": {
-        "max_question": 15,
-        "targets": "sampled",
-        "backbone": "resnet152",
-        "image_size": 448,
-        "text_dim": 1024,
-        "text_layers": 2,
-        "text_dropout": 0.3,
-        "fused_dim": 16000,
-        "attention_dim": 512,
-        "fused_dropout": 0.1,
-        "normalize": "l2",
-        "fused_norm": 1.0,
-        "glimpse_norm": 1.0,
-        "epochs": 50,
-        "learning_rate": 7e-4,
-        "schedule": "constant",
-        "warmup": 0,
-        "max_grad_norm": 0.0,
-        "ema_decay": 0.0,
-        "patience": 5,
-        "metric": "vqa_accuracy",
-    },
-    "base": {
-        "targets": "soft",
-        "backbone": "resnet101",
-        "image_size": 448,
-        "text_dim": 1024,
-        "fused_dim": 16000,
-        "fused_dropout": 0.3,
-        "epochs": 20,
-        "precision": "bf16",
-        "metric": "vqa_accuracy",
-        "ema_decay": 0.999,
-    },
-    "small": {},
-    "tiny": {
-        "image_size": 128,
-        "output_stage": "blocks4",
-        "embed_dim": 64,
-        "text_dim": 128,
-        "text_dropout": 0.0,
-        "fused_dim": 1024,
-        "attention_dim": 128,
-        "fused_dropout": 0.0,
-        "center": True,
-        "epochs": 10,
-        "learning_rate": 2e-3,
-    },
+PAPER = {  # Fukui et al. 2016, sections 3.2 and 4.2: compact bilinear pooling with attention
+    "max_question": 15,
+    "targets": "sampled",
+    "backbone": "resnet152",
+    "image_size": 448,
+    "text_dim": 1024,
+    "text_layers": 2,
+    "text_dropout": 0.3,
+    "fused_dim": 16000,
+    "attention_dim": 512,
+    "fused_dropout": 0.1,
+    "normalize": "l2",
+    "fused_norm": 1.0,
+    "glimpse_norm": 1.0,
+    "epochs": 50,
+    "learning_rate": 7e-4,
+    "schedule": "constant",
+    "warmup": 0,
+    "max_grad_norm": 0.0,
+    "ema_decay": 0.0,
+    "patience": 5,
+    "metric": "vqa_accuracy",
+}
+BASE = {  # one GPU
+    "targets": "soft",
+    "backbone": "resnet101",
+    "image_size": 448,
+    "text_dim": 1024,
+    "fused_dim": 16000,
+    "fused_dropout": 0.3,
+    "epochs": 20,
+    "precision": "bf16",
+    "metric": "vqa_accuracy",
+    "ema_decay": 0.999,
+}
+TINY = {  # drawn scenes on a CPU
+    "image_size": 128,
+    "output_stage": "blocks4",
+    "embed_dim": 64,
+    "text_dim": 128,
+    "text_dropout": 0.0,
+    "fused_dim": 1024,
+    "attention_dim": 128,
+    "fused_dropout": 0.0,
+    "center": True,
+    "epochs": 10,
+    "learning_rate": 2e-3,
 }
 
 POOLED = {
@@ -296,7 +295,7 @@ POOLED = {
     "mfb": "mfb",
 }  # variants without attention
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "question": {"fusion": None},
     **{name: {"fusion": fusion, "attention": None} for name, fusion in POOLED.items()},
     "concat+fc": {"fusion": "concat", "attention": None, "fusion_layers": 1},
@@ -306,18 +305,18 @@ VARIANTS = {
 }
 
 COMMON = (
-    "fusion attention glimpses fused_dim fused_dropout answers targets max_question glove text_dim text_dropout backbone "
-    "weights image_size unfreeze_from unfreeze_lr batch_budget workers epochs steps max_minutes learning_rate precision "
-    "patience seed"
-).split()
+    "fusion", "attention", "glimpses", "fused_dim", "fused_dropout", "answers", "targets", "max_question", "glove",
+    "text_dim", "text_dropout", "backbone", "weights", "image_size", "unfreeze_from", "unfreeze_lr", "batch_budget",
+    "workers", "epochs", "steps", "max_minutes", "learning_rate", "precision", "patience", "seed",
+)  # fmt: skip
 
 RECIPE = Recipe(
     "vqa",
     Config,
-    PRESETS,
-    training_job,
-    load,
-    evaluate,
+    presets={"small": {}, "tiny": TINY, "base": BASE, "paper": PAPER},
+    training_job=training_job,
+    load=load,
+    evaluate=evaluate,
     common=COMMON,
     variants=VARIANTS,
     synthetic=lambda: corpora.cached("vqa"),

@@ -8,6 +8,7 @@ B batch, S source positions, T target positions.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,7 +23,8 @@ T = TypeVar("T")
 Row = Sequence[int] | NDArray[Any] | Tensor  # ids, or an array whose first dimension is its length
 
 
-class Example(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Example:
     """One item as ids and arrays, before padding."""
 
     index: int  # of the item in its dataset

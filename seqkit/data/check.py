@@ -17,7 +17,7 @@ import numpy as np
 from seqkit.data.check_media import Finding, Line, features, images, media, times
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import KEYS, MEDIA, Item, parse_line
-from seqkit.data.text import normalize_whitespace
+from seqkit.data.text import normalize_whitespace, printable
 from seqkit.errors import InputError
 
 LONG = 250  # words; longer texts are remarked on
@@ -84,6 +84,9 @@ def _texts(lines: Sequence[Line]) -> Iterator[Finding]:
                 yield Finding(key in ("source", "question"), "empty text", fault)
             elif words > LONG:
                 yield Finding(False, "long text", f"{line.at(key)}: has {words} words; split it to save memory")
+            if words and normalize_whitespace(text) != text:
+                fault = f"{line.at(key)}: is not in NFC with single spaces, the form in which it is learned and scored"
+                yield Finding(False, "not in normal form", fault)
         if not line.item.references and not line.item.answers:
             fault = f"{line.at('references')}: is missing; add it, or keep the item out of training and scoring"
             yield Finding(line.file == "train.jsonl", "no reference", fault)
@@ -180,6 +183,6 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"\n{title}: {sum(map(len, kinds.values())) or 'none'}")
         for kind, faults in kinds.items():
             more = [f"and {len(faults) - arguments.show} more (--show lists more)"] * (len(faults) > arguments.show)
-            print(f"  {kind} ({len(faults)})", *faults[: arguments.show], *more, sep="\n    ")
+            print(f"  {kind} ({len(faults)})", *map(printable, faults[: arguments.show]), *more, sep="\n    ")
     if problems := sum(finding.problem for finding in findings):
         raise InputError(f"{arguments.folder}: {problems} problems, listed above; put them right and check again")

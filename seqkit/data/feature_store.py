@@ -19,6 +19,7 @@ import fcntl
 import json
 import mmap
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -40,6 +41,7 @@ from seqkit.errors import InputError
 HalfArray = NDArray[np.float16]
 ENTRY = np.dtype([("stamp", "S16"), ("content", "S32"), ("row", "<i8"), ("check", "<u4"), ("unused", "<u4")])
 HEADER, FORMAT = "cache.json", 1
+_DATA, _INDEX = re.compile(r"features-[0-9a-f]+\.f16"), re.compile(r"index-[0-9a-f]+\.bin")
 SAMPLE = 16  # records whose checksum is compared on opening
 COMMIT = 5.0  # seconds of work that a machine which loses power may lose
 
@@ -85,11 +87,13 @@ def open_store(folder: Path, key: Mapping[str, Any]) -> FeatureStore:
         header = json.loads((folder / HEADER).read_bytes())
         shapes = tuple(tuple(map(int, shape)) for shape in header["shapes"])
         found = FeatureStore(folder / header["features"], folder / header["index"], shapes)
+        if not (_DATA.fullmatch(header["features"]) and _INDEX.fullmatch(header["index"])):
+            raise ValueError("names that are not those of a cache")  # or another file would be cut and written to
         theirs = {"format": header["format"], **header["key"]}
         bytes_R = found.index_file.read_bytes()
         stored_R = np.frombuffer(bytes_R, ENTRY, len(bytes_R) // ENTRY.itemsize)
         there = found.data_file.stat().st_size // (2 * found.width)
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError) as error:
         return nothing._replace(complaint=f"damaged cache made anew ({type(error).__name__}: {error})")
     ours = {"format": FORMAT, **key}
     others = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]

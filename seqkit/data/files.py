@@ -1,12 +1,14 @@
 """Atomic writing of files, and reading of text lines with line numbers."""
 
 import gzip
+import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from seqkit.errors import InputError
 
@@ -34,8 +36,14 @@ def _umask() -> int:
     return mask
 
 
+def _opened(path: Path) -> IO[bytes]:
+    with open(path, "rb") as file:
+        gzipped = path.suffix == ".gz" or file.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path)) if gzipped else open(path, "rb")
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yields (number from 1, text) of every line; names ending in .gz are gzipped.
+    """Yields (number from 1, text) of every line, plain or gzipped, which the name or the first bytes tell.
 
     Only a line feed ends a line, so that two halves of a parallel corpus stay parallel whatever other
     separators their texts hold; a carriage return before it and a byte order mark are dropped.
@@ -43,12 +51,25 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     number = 0
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+        with _opened(path) as file:
             for number, line in enumerate(file, 1):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 yield number, text.removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}, line {number}: byte {error.start} is not UTF-8; convert the file to UTF-8") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read after line {number} ({reason})") from None
+
+
+def parse_json(text: str, place: str) -> Any:
+    """Parses JSON. Raises InputError, beginning with `place`, for a fault, and for nesting or numbers too long."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        fault = f"a fault at column {error.colno}: {error.msg}"
+    except RecursionError:
+        fault = "brackets nested too deep"
+    except ValueError as error:  # more digits than Python reads
+        fault = str(error).partition(";")[0]
+    raise InputError(f"{place}: must be a JSON object, got {fault}")

@@ -84,6 +84,12 @@ def read_size(path: Path) -> tuple[int, int]:
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
+def read_orientation(path: Path) -> int:
+    """Reads the EXIF orientation, 1 to 8; 1 for an image that is stored upright. Raises what `read_image` raises."""
+    with _opened(Path(path)) as image:
+        return _orientation(image)
+
+
 def mirror(image: Pixels) -> Pixels:
     """Flips an image (H, W, 3) horizontally."""
     return np.ascontiguousarray(image[:, ::-1])

@@ -5,15 +5,15 @@ Times are seconds, rows count from 0.
 """
 
 import json
-import math
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from seqkit.data.files import atomic_write, read_lines
+from seqkit.data.files import atomic_write, parse_json, read_lines
 from seqkit.errors import InputError
 
 
@@ -89,12 +89,7 @@ def write_manifest(path: Path, items: Iterable[Item]) -> int:
 
 def parse_line(line: str, folder: Path, place: str) -> Item:
     """Parses one line of a manifest in `folder`; `place` begins every InputError."""
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        fault = f"a fault at column {error.colno}: {error.msg}"
-        raise InputError(f"{place}: must be a JSON object, got {fault}") from None
-    return parse_item(values, folder, place)
+    return parse_item(parse_json(line, place), folder, place)
 
 
 def parse_item(values: Any, folder: Path, place: str) -> Item:
@@ -162,7 +157,8 @@ def _is_texts(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Tells whether the value is a finite number that a float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_seconds(value: Any) -> bool:
@@ -184,7 +180,7 @@ def _is_boxes(value: Any) -> bool:
 
 def _is_rows(value: Any) -> bool:
     pair = isinstance(value, list) and len(value) == 2 and all(type(n) is int for n in value)
-    return pair and bool(0 <= value[0] < value[1])
+    return pair and bool(0 <= value[0] < value[1] < 2**63)
 
 
 def _nested(value: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
@@ -192,8 +188,11 @@ def _nested(value: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
 
 
 def _shown(value: Any) -> str:
-    """A value as an error shows it: JSON, cut to stay on one line."""
-    text = json.dumps(value)
+    """Formats a value for an error: JSON, cut to stay on one line."""
+    try:
+        text = json.dumps(value)
+    except ValueError:  # more digits than Python writes
+        text = "a number of too many digits"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from seqkit.errors import InputError
 
+_JOINING = "\u200c\u200d"  # these spell words in some scripts
 JOINER = "￭"  # on the side of a token where no space was: "Well, yes" is `Well` `￭,` `yes`
 
 # Marks of category M (vowel signs, accents that have no composed form) belong to the word that they follow.
@@ -49,6 +50,11 @@ def normalize(text: str, names: Iterable[str]) -> str:
             raise InputError(f"`normalize` must be among {', '.join(NORMALIZATIONS)}, got {name!r}")
         text = NORMALIZATIONS[name](text)
     return text
+
+
+def printable(text: str) -> str:
+    """Escapes what a terminal would obey or not show: control characters, line breaks, marks of direction."""
+    return "".join(c if c.isprintable() or c in _JOINING else c.encode("unicode_escape").decode() for c in text)
 
 
 def words(text: str) -> list[str]:

@@ -165,7 +165,7 @@ def read_note(path: Path) -> dict[str, Any]:
         comment = container.metadata.get("comment", "")
     try:
         note = json.loads(comment)
-    except ValueError:
+    except (ValueError, RecursionError):
         note = {}
     return note if isinstance(note, dict) else {}
 

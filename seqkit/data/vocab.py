@@ -3,10 +3,12 @@
 Protocol: `encode(text)` to ids without BOS and EOS; `decode(ids)` to text; `tokens(text)`, the pieces that `encode`
 numbers; `join(tokens)` to text; `token(id)`; `len()`; `train(texts, ...)`; `save(folder, name)`. Ids 0 to 3 are PAD,
 BOS, EOS and UNK in every vocabulary. `decode` leaves out PAD, BOS and EOS, and shows UNK as ⁇ as sentencepiece
-does: an unknown token is a fault of the text, and hiding it would flatter a score.
+does, but without spaces around it, so that a word of which one character is unknown stays one word: an unknown token
+is a fault of the text, and hiding it would flatter a score.
 
 Subwords: BPE (Sennrich et al. 2016, arXiv:1508.07909) or unigram (Kudo 2018, arXiv:1804.10959) by sentencepiece;
-sampled encodings are BPE-dropout (Provilkov et al. 2020, arXiv:1910.13267) or subword regularization (Kudo).
+sampled encodings are BPE-dropout (Provilkov et al. 2020, arXiv:1910.13267) or subword regularization (Kudo), see
+`seqkit.data.subword_sampling`. sentencepiece writes a space as ▁; a ▁ of the text itself is kept apart from it.
 """
 
 import io
@@ -15,13 +17,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from seqkit.data.files import atomic_write
+from seqkit.data.subword_sampling import SPACE, BpeSampler, UnigramSampler, make_sampler
 from seqkit.data.text import join_words, normalize_whitespace, words
 from seqkit.errors import InputError
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 UNKNOWN = "⁇"  # how UNK reads in decoded text
+OWN_SPACE_SIGN = "\ufdd0"  # stands for a ▁ of the text in pieces; Unicode gives it to no text
 
 
 class _Table:
@@ -127,7 +133,7 @@ class SubwordVocab:
         """`model` is a serialized sentencepiece model. Raises InputError where it is not, or its specials differ."""
         import sentencepiece
 
-        self._model = model
+        self._model, self._sampler = model, None  # type: bytes, BpeSampler | UnigramSampler | None
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError:
@@ -152,7 +158,7 @@ class SubwordVocab:
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(map(normalize_whitespace, texts)),
+                sentence_iterator=iter(map(_escape, texts)),
                 model_writer=model,
                 model_type=kind,
                 vocab_size=size,
@@ -175,32 +181,33 @@ class SubwordVocab:
     def __len__(self) -> int:
         return len(self._pieces)
 
+    def __reduce__(self) -> tuple[type["SubwordVocab"], tuple[bytes]]:
+        return SubwordVocab, (self._model,)
+
     def tokens(self, text: str) -> list[str]:
-        pieces: list[str] = self._pieces.encode(normalize_whitespace(text), out_type=str)
+        pieces: list[str] = self._pieces.encode(_escape(text), out_type=str)
         return pieces
 
     def join(self, tokens: Iterable[str]) -> str:
-        return "".join(tokens).replace("▁", " ").removeprefix(" ")
+        return "".join(tokens).replace(SPACE, " ").removeprefix(" ").replace(OWN_SPACE_SIGN, SPACE)
 
     def token(self, id: int) -> str:
         piece: str = self._pieces.id_to_piece(id)
         return piece
 
-    def encode(self, text: str, *, sample: float = 0.0, seed: int = 0) -> list[int]:
-        """Ids of the best split, or with `sample` above 0 of a random one, a pure function of text, sample and seed.
+    def encode(self, text: str, *, sample: float = 0.0, rng: np.random.Generator | None = None) -> list[int]:
+        """Ids of the best split, or with `sample` above 0 of one drawn from `rng`.
 
         For bpe `sample` is the probability that a merge is left out (0.1 in the paper), for unigram the sharpness
         of the distribution over splits (0.2 in the paper; less is more random).
         """
-        text = normalize_whitespace(text)
-        if sample > 0:
-            import sentencepiece
-
-            sentencepiece.set_random_generator_seed(seed)
-            ids: list[int] = self._pieces.encode(text, enable_sampling=True, alpha=sample, nbest_size=-1)
-        else:
-            ids = self._pieces.encode(text)
-        return ids
+        if sample <= 0:
+            ids: list[int] = self._pieces.encode(_escape(text))
+            return ids
+        if rng is None:
+            raise ValueError("`rng` must be given where `sample` is above 0, got None")
+        self._sampler = self._sampler or make_sampler(self._pieces)
+        return self._sampler.sample(self._pieces.normalize(_escape(text)), sample, rng)
 
     def decode(self, ids: Iterable[int]) -> str:
         return self.join(UNKNOWN if i == UNK else self.token(i) for i in ids if i not in (PAD, BOS, EOS))
@@ -239,11 +246,16 @@ def load_vocab(folder: Path, name: str) -> Vocab:
         kind, tokens = content["kind"], content["tokens"]
         valid = kind in KINDS and isinstance(tokens, list) and len(set(tokens)) == len(tokens)
         valid = valid and all(isinstance(token, str) for token in tokens)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         valid = False
     if not valid:
         raise InputError(f"{table}: must be a vocabulary with `kind` and different `tokens`, got a broken file")
     return KINDS[kind](tokens)
+
+
+def _escape(text: str) -> str:
+    """Text as sentencepiece may read it."""
+    return normalize_whitespace(text).replace(SPACE, OWN_SPACE_SIGN)
 
 
 def _write(folder: Path, name: str, suffix: str, content: bytes) -> None:

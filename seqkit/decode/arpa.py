@@ -1,8 +1,8 @@
-"""N-gram models as text in ARPA format, as SRILM and KenLM write and read it.
+"""The ARPA text format of n-gram models, as SRILM and KenLM write and read it.
 
-A line an n-gram: log10 p, the words, log10 of the back-off. The space of a character model is written <space>.
-N-grams whose beginnings were pruned away are read too: the missing ones get the probability of backing off. A file
-without <unk> gets one of log10 p -100, as in KenLM.
+One n-gram a line: log10 p, the words, log10 of the back-off weight. The space of a character model is written <space>.
+N-grams whose prefixes were pruned are read, too: the missing prefixes get their back-off probability. A file without
+<unk> gets one of log10 p -100, as in KenLM.
 
 U n-grams of one order, n the order, V symbols.
 """
@@ -21,7 +21,7 @@ from seqkit.errors import InputError
 
 LN10 = float(np.log(10))
 SPACE = "<space>"
-UNSEEN = {"<unk>": -100.0, "<s>": -99.0, "</s>": -99.0}  # log10 p of those that a file may lack
+UNSEEN = {"<unk>": -100.0, "<s>": -99.0, "</s>": -99.0}  # log10 p of symbols that a file may lack
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -39,7 +39,7 @@ def words_of(model: Ngram) -> Iterator[Ints]:
 
 
 def write_arpa(model: Ngram, file: IO[bytes]) -> None:
-    """The model as ARPA, with eight digits."""
+    """Write the model in ARPA format, with eight digits."""
     sizes = np.diff(model.bounds[1:]).tolist()
     file.write("".join(["\\data\\\n", *(f"ngram {n}={size}\n" for n, size in enumerate(sizes, 1))]).encode())
     names = [SPACE if symbol == " " else symbol for symbol in model.symbols]
@@ -55,7 +55,7 @@ def write_arpa(model: Ngram, file: IO[bytes]) -> None:
 
 
 def load_arpa(path: Path) -> Ngram:
-    """The model of an ARPA file, gzipped where its name ends in .gz. Raises InputError that names file and line."""
+    """Load an ARPA file, gzipped where its name ends in .gz. Raises InputError that names file and line."""
     ids = {symbol: place for place, symbol in enumerate(SPECIALS)}
     words, values = [], []
     for number, ids_Un, values_U2 in _sections(path, ids):
@@ -94,7 +94,7 @@ def assemble(symbols: tuple[str, ...], words: list[Ints], values: list[Floats], 
 
 
 def _add(model: Ngram, words_Un: Ints, values_U2: Floats, name: str) -> Ngram:
-    """The model with one order more."""
+    """The model with one more order."""
     parent_U = np.zeros(len(words_Un), np.int64)
     for column in range(words_Un.shape[1] - 1):
         parent_U = model.child(parent_U, words_Un[:, column])
@@ -123,7 +123,7 @@ def _add(model: Ngram, words_Un: Ints, values_U2: Floats, name: str) -> Ngram:
 
 
 def _back_off(model: Ngram, parent_U: Ints, word_U: Ints) -> tuple[Ints, Floats]:
-    """The longest shorter n-gram that ends `parent_U` with `word_U`, and log p by backing off to it."""
+    """The longest proper suffix of `parent_U` followed by `word_U` in the model, and log p by backing off to it."""
     suffix_U, total_U = np.zeros_like(parent_U), np.zeros(len(parent_U))
     open_U = np.flatnonzero(parent_U > 0)
     while open_U.size:
@@ -138,7 +138,7 @@ def _back_off(model: Ngram, parent_U: Ints, word_U: Ints) -> tuple[Ints, Floats]
 
 
 def _lacking(wanted_Un: Ints, held_Un: Ints, vocab: int) -> Ints:
-    """The different rows of the first array that the second has not."""
+    """The distinct rows of the first array that the second lacks."""
     both_Un = np.concatenate([held_Un, wanted_Un])
     code_U = np.zeros(len(both_Un), np.int64)
     for column_U in both_Un.T:

@@ -1,15 +1,15 @@
-"""Beam search, batched on the device.
+"""Beam search, batched on the device (Sutskever et al. 2014, arXiv:1409.3215, section 3.2).
 
 At each step every open hypothesis of a sentence is extended by every token allowed. Of all these candidates the
-`beam` best that do not end stay open; those that end (EOS) and are among the `beam` best are finished. The sentence
-closes when `beam` hypotheses have finished, or at its maximum length, where the open ones are kept too, or when
-nothing is open. Its result is the `nbest` best scores among the `beam` best of the kept; the earlier on a tie.
+`beam` best without EOS stay open; those that end in EOS and are among the `beam` best are finished. The sentence is
+closed when `beam` hypotheses have finished, when none is open, or at its maximum length, where the open ones are kept,
+too. Its result are the `nbest` best scores of those kept; on a tie the earlier, then the lower token.
 
-A sentence closes sooner where that changes nothing: without scorers totals only fall, so once the `nbest`-th score
-is at least the best open total, scored at the maximum length, no later hypothesis can enter.
+A sentence is closed sooner where that changes nothing: without scorers totals only fall, so that no later hypothesis
+can enter once the `nbest`-th score is at least the best open total, scored at the maximum length.
 
 B sentences, K beam, N = B * K rows of the model's batch, V vocabulary, T tokens so far, X = K + 1 best extensions
-of a row, C = 2K candidates, M whatever is being sorted.
+of a row, C = 2K candidates, M elements that are sorted.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ from seqkit.nn.memory import repeat, select
 
 
 class Beams(NamedTuple):
-    """Where the sentences still in the batch stand: open hypotheses and the finished pool, best first."""
+    """The sentences still in the batch: their open hypotheses and the pool of finished ones, best first."""
 
     item_B: Tensor  # place in the caller's batch
     max_len_B: Tensor
@@ -50,10 +50,10 @@ class Beams(NamedTuple):
 def beam(
     model: Model, memories: Any, search: Search, *, state: Any = None, scorers: Scorers = ()
 ) -> list[list[Hypothesis]]:
-    """The `nbest` hypotheses of each sentence, best first: fewer where fewer exist, and one empty
-    hypothesis of score -inf where the options contradict each other and nothing may be said.
+    """Beam search: the `nbest` hypotheses of each sentence, best first.
 
-    `state`: instead of `model.initial_state(memories)`, one row a sentence. `scorers`: with their weights.
+    There are fewer where fewer exist, and one empty hypothesis of score -inf where the options allow none. `state`:
+    instead of `model.initial_state(memories)`, one row a sentence. `scorers`: pairs of a scorer and its weight.
     """
     shared = getattr(model, "shares_memories", False)
     memories, prefixes, max_len_B = init_prefixes(model, memories, state, search, scorers, 1)
@@ -102,7 +102,7 @@ def _start(max_len_B: Tensor, size: int) -> Beams:
 def _extend(
     beams: Beams, logprob_NV: Tensor, rank_NV: Tensor, tokens_NT: Tensor, search: Search, bonuses: bool
 ) -> tuple[Beams, Tensor, Tensor]:
-    """One token more: the beams, and for each row its parent row (N,) and its token (N,)."""
+    """The beams one token longer, and for each row its parent row (N,) and its token (N,)."""
     size, length = search.beam, tokens_NT.shape[1]
     total_BC, logprob_BC, row_BC, token_BC = _candidates(beams, logprob_NV, rank_NV)
     ends_BC, last_B = token_BC == search.eos, beams.max_len_B == length
@@ -136,7 +136,7 @@ def _candidates(beams: Beams, logprob_NV: Tensor, rank_NV: Tensor) -> tuple[Tens
 
 
 def _pool(beams: Beams, score_BC: Tensor, logprob_BC: Tensor, length_BC: Tensor, tokens_BCT: Tensor) -> Beams:
-    """The best of what the pool holds and of what is new; the older on a tie."""
+    """The pool with new hypotheses merged in; the older ones first on a tie."""
     score_BM, order_BM = torch.cat([beams.score_BK, score_BC], 1).sort(dim=1, descending=True, stable=True)
     size, steps = beams.score_BK.shape[1], tokens_BCT.shape[2]
     best_BK = order_BM[:, :size]
@@ -150,7 +150,7 @@ def _pool(beams: Beams, score_BC: Tensor, logprob_BC: Tensor, length_BC: Tensor,
 
 
 def _settled(beams: Beams, search: Search, bonuses: bool) -> Tensor:
-    """Sentences (B,) with a full pool, with nothing open, or where nothing open can enter the result any more."""
+    """Sentences (B,) with a full pool, with nothing open, or whose open hypotheses cannot enter the result any more."""
     settled_B = (beams.score_BK[:, -1] > NEG_INF) | (beams.open_BK[:, 0] == NEG_INF)
     if bonuses:
         return settled_B
@@ -159,7 +159,7 @@ def _settled(beams: Beams, search: Search, bonuses: bool) -> Tensor:
 
 
 def _collect(beams: Beams, nbest: int, results: list[list[Hypothesis]]) -> None:
-    """The pools of closed sentences to the host, each to its place."""
+    """Copy the pools of closed sentences to the host, each to its place in `results`."""
     pools = zip(
         beams.item_B.tolist(),
         beams.tokens_BKT.tolist(),

@@ -1,8 +1,8 @@
-"""Connectionist temporal classification: from logits of every frame to tokens and to the frames where they stand.
+"""CTC: greedy decoding, and the alignment of tokens with frames.
 
-A path gives every frame a token or the blank; what it says is the path with repeats drawn together and blanks left
-out (Graves et al. 2006, section 3.1). The blank is index 0, PAD of every vocabulary. Here are the best path, and the
-best path of a given text (Viterbi); `ctc_beam.py` searches for the best text, which sums over its paths.
+A path gives every frame a token or the blank; its text is the path with repeats merged, then blanks removed (Graves et
+al. 2006, section 3.1). The blank is index 0, PAD of every vocabulary. `greedy_ctc` is the best path, `align` the best
+path of a given text (Viterbi); the search for the best text, which sums over paths, is in `ctc_beam.py`.
 
 B batch, T frames, L target tokens, V vocabulary, S = 2L + 1 states of a target with a blank around each token.
 """
@@ -16,11 +16,11 @@ from torch import Tensor
 from seqkit.decode.search import NEG_INF, Hypothesis, log_softmax
 
 BLANK = 0
-SPECIAL_TOKENS = (1, 2)  # BOS and EOS, which no frame says
+SPECIAL_TOKENS = (1, 2)  # BOS and EOS, which frames do not emit
 
 
 class TimedHypothesis(NamedTuple):
-    """A hypothesis and, for each of its tokens, the first and the last frame of it."""
+    """A hypothesis with the first and the last frame of each of its tokens."""
 
     hypothesis: Hypothesis
     spans: list[tuple[int, int]]
@@ -38,9 +38,9 @@ class Alignment(NamedTuple):
 def greedy_ctc(
     logits_BTV: Tensor, lengths_B: Tensor, *, suppress_tokens: Sequence[int] = SPECIAL_TOKENS
 ) -> list[TimedHypothesis]:
-    """What the likeliest path says: one result an item, its `logprob` and `score` those of the path.
+    """Greedy CTC decoding: the text of each item's best path; `logprob` and `score` are those of the path.
 
-    `suppress_tokens`: tokens never said. The softmax is over the whole vocabulary all the same.
+    `suppress_tokens` are never emitted; the softmax is over the whole vocabulary all the same.
     """
     logprob_BTV = log_softmax(logits_BTV)
     logprob_BTV[..., list(suppress_tokens)] = NEG_INF
@@ -62,9 +62,9 @@ def greedy_ctc(
 
 @torch.inference_mode()
 def align(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_lengths_B: Tensor) -> Alignment:
-    """The likeliest path that says each target; of equal ones the path that leaves a token late.
+    """Forced alignment: the best path of each target; of equal ones the path that leaves a token late.
 
-    Raises ValueError, with the item's place in the batch, where no path says its target.
+    Raises ValueError, with the item's place in the batch, for a target that has no path.
     """
     logprob_BTV = log_softmax(logits_BTV)
     label_BS = torch.full((len(targets_BL), 2 * targets_BL.shape[1] + 1), BLANK, device=targets_BL.device)
@@ -74,7 +74,7 @@ def align(logits_BTV: Tensor, lengths_B: Tensor, targets_BL: Tensor, target_leng
     ends_B2 = torch.stack([2 * target_lengths_B, (2 * target_lengths_B - 1).clamp(min=0)], 1)
     logprob_B, choice_B = best_BS.gather(1, ends_B2).max(1)
     if len(lost := (logprob_B == NEG_INF).nonzero()[:, 0].tolist()):
-        raise ValueError(f"`targets_BL` must fit into their frames, got item {lost[0]}, which no path says")
+        raise ValueError(f"`targets_BL` must fit into their frames, got item {lost[0]}, which has no path")
     state_B = ends_B2.gather(1, choice_B[:, None])[:, 0]
     first_BL, last_BL = _frames(state_B, back_TBS, targets_BL.shape[1])
     beyond_BL = torch.arange(targets_BL.shape[1], device=targets_BL.device) >= target_lengths_B[:, None]
@@ -93,13 +93,13 @@ def token_spans(logits_BTV: Tensor, lengths_B: Tensor, texts: Sequence[Sequence[
 
 
 def _forward(emission_BTS: Tensor, label_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-    """The best log-probability of ending in each state (B, S), and by how many states each frame went on (T, B, S).
+    """Viterbi: the best log-probability of each state at the end (B, S), and the steps back of each frame (T, B, S).
 
-    A state is reached from itself, from the one before, and from the one before that where it would only skip a blank
-    between two different tokens. The state after frame `length` is kept as it is.
+    A state is reached from itself, from the one before, and from the one before that where this skips only a blank
+    between two different tokens. States do not change after a sequence's length.
     """
     best_BS = torch.full_like(emission_BTS[:, 0] if emission_BTS.shape[1] else emission_BTS.sum(1), NEG_INF)
-    best_BS[:, 0] = 0.0  # before the first frame: nothing said yet
+    best_BS[:, 0] = 0.0  # before the first frame: no token yet
     barred_BS = label_BS == torch.nn.functional.pad(label_BS, (2, 0))[:, :-2]  # of two blanks, too
     back = []
     for t, emission_BS in enumerate(emission_BTS.unbind(1)):

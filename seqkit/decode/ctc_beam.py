@@ -1,10 +1,10 @@
-"""Prefix beam search over the frames of connectionist temporal classification, batched on the device.
+"""CTC prefix beam search, batched on the device, with language models as scorers.
 
 A prefix keeps two sums over its paths, those that end in the blank and those that end in its last token (Graves et
 al. 2006, section 3.2; with a language model Hannun et al. 2014, arXiv:1408.2873, algorithm 1). A frame lets every
 prefix stay or grow by one token; a prefix that is reached both ways is one candidate, and the `beam` best candidates
 are kept. Prefixes are compared by a hash of 64 bits: among 1,000 prefixes of each of 10,000 frames two different ones
-agree with a probability below 1e-9.
+have the same hash with a probability below 1e-9.
 
 B items, T frames, V vocabulary, K beam, N = B * K rows of the scorers.
 """
@@ -23,9 +23,9 @@ EMPTY, ORPHAN, DEAD = 0, 1, 2  # hashes of the empty prefix, of its parent, of a
 
 
 class Beams(NamedTuple):
-    """The prefixes of every item, in no order."""
+    """The prefixes of every item, unordered."""
 
-    blank_BK: Tensor  # log of the sum of the paths that end in the blank; -inf: none
+    blank_BK: Tensor  # log p of the paths that end in the blank; -inf: none
     label_BK: Tensor  # of those that end in the last token
     last_BK: Tensor  # last token; BLANK for the empty prefix
     hash_BK: Tensor
@@ -34,7 +34,7 @@ class Beams(NamedTuple):
 
 
 class Fused(NamedTuple):
-    """What the scorers say of the prefixes: the bonus that each next token would lead to, and their states."""
+    """The scorers: the bonus (N, V) of each prefix with each next token, and their states."""
 
     ahead_NV: Tensor
     states: tuple[Any, ...]
@@ -44,12 +44,12 @@ class Fused(NamedTuple):
 def prefix_beam(
     logits_BTV: Tensor, lengths_B: Tensor, search: Search, *, scorers: Scorers = ()
 ) -> list[list[Hypothesis]]:
-    """The `nbest` texts of each item, best first: fewer where fewer exist, and one empty hypothesis of score -inf
-    where the scorers allow nothing.
+    """CTC prefix beam search: the `nbest` texts of each item, best first.
 
-    `logprob` sums over the paths of the text that stayed in the beam; `score` adds the scorers' weighted bonuses, that
-    of EOS included. Of `search` count `beam`, `nbest`, `length_penalty`, `suppress_tokens`, `bos` and `eos`:
-    frames bound the length. Scorers see no attention. Raises ValueError where `search` asks for what frames cannot give.
+    There are fewer where fewer exist, and one empty hypothesis of score -inf where the scorers allow none. `logprob`
+    sums over the paths of the text that stayed in the beam; `score` adds the scorers' weighted bonuses, that of EOS
+    included. Of `search` the fields `beam`, `nbest`, `length_penalty`, `suppress_tokens`, `bos` and `eos` are used.
+    Scorers get no attention weights. Raises ValueError for `min_len` and `no_repeat_ngram`.
     """
     if search.min_len or search.no_repeat_ngram:
         raise ValueError(
@@ -69,7 +69,7 @@ def prefix_beam(
 
 
 def _emissions(logits_BTV: Tensor, lengths_B: Tensor, search: Search) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of staying and of growing by a token; a frame of padding is a certain blank."""
+    """Log-probabilities of the frames, and those of tokens that may be added; padding is a blank of probability 1."""
     logprob_BTV = log_softmax(logits_BTV)
     padding_BT = torch.arange(logprob_BTV.shape[1], device=logprob_BTV.device) >= lengths_B[:, None]
     logprob_BTV = logprob_BTV.masked_fill(padding_BT[..., None], NEG_INF)
@@ -80,7 +80,7 @@ def _emissions(logits_BTV: Tensor, lengths_B: Tensor, search: Search) -> tuple[T
 
 
 def _start(logprob_BTV: Tensor, size: int) -> Beams:
-    """The empty prefix, and places without prefix."""
+    """The empty prefix, and empty places."""
     none_BK = logprob_BTV.new_full((len(logprob_BTV), size), NEG_INF)
     blank_BK, token_BK = none_BK.clone(), torch.full_like(none_BK, BLANK, dtype=torch.int64)
     blank_BK[:, 0] = 0.0
@@ -90,7 +90,7 @@ def _start(logprob_BTV: Tensor, size: int) -> Beams:
 
 
 def _extend(beams: Beams, logprob_BV: Tensor, grow_BV: Tensor, fused: Fused | None) -> tuple[Beams, Tensor, Tensor]:
-    """One frame: the new beams, and for each the place of the old one and the token added, BLANK for none.
+    """One frame: the new beams, and for each the place of its parent and the token added, BLANK for none.
 
     Candidates (B, K, V) are the prefixes grown by each token; the column of the blank holds those that stay.
     """
@@ -127,7 +127,7 @@ def _extend(beams: Beams, logprob_BV: Tensor, grow_BV: Tensor, fused: Fused | No
 
 
 def _candidates(beams: Beams, logprob_BV: Tensor, grow_BV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The prefixes that stay, by what their paths end in, and all candidates (B, K, V)."""
+    """The unchanged prefixes, split by paths that end in blank and in the last token, and all candidates (B, K, V)."""
     total_BK = torch.logaddexp(beams.blank_BK, beams.label_BK)
     candidate_BKV = total_BK[..., None] + grow_BV[:, None]
     again_BK = beams.blank_BK + grow_BV.gather(1, beams.last_BK)  # a token twice needs the blank between
@@ -142,9 +142,9 @@ def _candidates(beams: Beams, logprob_BV: Tensor, grow_BV: Tensor) -> tuple[Tens
 
 
 def _twins(beams: Beams, vocab: int) -> Tensor:
-    """Where among the flat candidates (B, K * V) each prefix is reached by growth from its parent.
+    """The place among the flat candidates (B, K * V) at which each prefix is its parent plus a token.
 
-    A prefix whose parent is not in the beam gets its own blank column, which growth never fills.
+    A prefix whose parent is not in the beam gets its own blank column, which is -inf there.
     """
     sorted_BK, order_BK = beams.hash_BK.sort(1)
     near_BK = torch.searchsorted(sorted_BK, beams.parent_hash_BK).clamp(max=sorted_BK.shape[1] - 1)
@@ -160,7 +160,7 @@ def _hash(hash_BK: Tensor, token_BK: Tensor) -> Tensor:
 
 
 def _open(beams: Beams, vocab: int, search: Search, scorers: Scorers) -> Fused:
-    """The scorers after BOS."""
+    """The scorers after BOS, for every place of the beams."""
     device, rows = beams.last_BK.device, beams.last_BK.numel()
     states = tuple(scorer.initial_state(rows, device) for scorer, _ in scorers)
     ahead_NV = beams.bonus_BK.new_zeros(rows, vocab)
@@ -168,7 +168,7 @@ def _open(beams: Beams, vocab: int, search: Search, scorers: Scorers) -> Fused:
 
 
 def _step(token_N: Tensor, before_NV: Tensor, states: tuple[Any, ...], scorers: Scorers) -> Fused:
-    """Every scorer one token on; `before_NV` is the bonus so far, in any width that broadcasts."""
+    """One step of every scorer; `before_NV` is the bonus so far, in any width that broadcasts."""
     after, ahead_NV = [], before_NV
     for (scorer, weight), state in zip(scorers, states, strict=True):
         bonus_NV, state = scorer.step(token_N, (), state)
@@ -178,7 +178,7 @@ def _step(token_N: Tensor, before_NV: Tensor, states: tuple[Any, ...], scorers: 
 
 
 def _score(fused: Fused, beams: Beams, parent_BK: Tensor, token_BK: Tensor, scorers: Scorers) -> Fused:
-    """The scorers of the prefixes that grew, one token on; those of the others as they were."""
+    """One step of the scorers of prefixes with a new token; those of the others do not change."""
     batch, size = parent_BK.shape
     row_N = (parent_BK + torch.arange(batch, device=parent_BK.device)[:, None] * size).flatten()
     fused = select(fused, row_N)
@@ -195,7 +195,7 @@ def _score(fused: Fused, beams: Beams, parent_BK: Tensor, token_BK: Tensor, scor
 def _collect(
     beams: Beams, parents: list[Tensor], tokens: list[Tensor], fused: Fused | None, search: Search
 ) -> list[list[Hypothesis]]:
-    """The best prefixes, read backwards through the frames."""
+    """The best prefixes, traced back through the frames."""
     place_BK, columns = torch.arange(search.beam, device=beams.last_BK.device).expand_as(beams.last_BK), []
     for parent_BK, token_BK in zip(reversed(parents), reversed(tokens), strict=True):
         columns.append(token_BK.gather(1, place_BK))

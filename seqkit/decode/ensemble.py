@@ -1,4 +1,4 @@
-"""Several models that decode as one.
+"""Ensembles: the averaged predictions of several models, searched as one.
 
 M models, B rows, S source positions, V vocabulary.
 """
@@ -13,10 +13,10 @@ from seqkit.decode.search import Model, log_softmax
 
 
 class Ensemble:
-    """`models` over one vocabulary; `memories` is a tuple of each member's memories, a state of each one's state.
+    """An ensemble of `models` with one vocabulary; memories and states are tuples of the members'.
 
-    `mean` is taken of the members' probabilities or of their log-probabilities (then the geometric mean). Attention
-    weights are the members' mean where all members have the same shapes, none otherwise.
+    `mean` is over the members' probabilities, or over their log-probabilities (the geometric mean). Attention weights
+    are the members' mean where their shapes agree, else none.
     """
 
     def __init__(

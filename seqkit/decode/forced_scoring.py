@@ -1,4 +1,4 @@
-"""What a model says of given targets: forced scoring.
+"""Forced scoring: the log-probabilities of given targets.
 
 B sentences, T target steps, S source positions, V vocabulary.
 """
@@ -12,7 +12,7 @@ from seqkit.decode.search import Model, log_softmax
 
 
 class ForcedScores(NamedTuple):
-    """Natural logarithms of the probabilities of given targets."""
+    """The log-probabilities of given targets, in nats, and the attention."""
 
     logprob_BT: Tensor  # of each token, 0 after a sentence's end
     total_B: Tensor  # float64; what a search reports as `logprob`
@@ -22,7 +22,7 @@ class ForcedScores(NamedTuple):
 def score_targets(
     model: Model, memories: Any, inputs_BT: Tensor, targets_BT: Tensor, lengths_B: Tensor, *, state: Any = None
 ) -> ForcedScores:
-    """Teacher forcing by `step`: `inputs_BT` begins with BOS, the first `lengths_B` of `targets_BT` count.
+    """Score targets by teacher forcing; `inputs_BT` begins with BOS, the first `lengths_B` of `targets_BT` count.
 
     `state`: instead of `model.initial_state(memories)`. Gradients flow; use `torch.no_grad()` where none are
     wanted.

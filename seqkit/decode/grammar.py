@@ -1,8 +1,8 @@
-"""Closed sets as a scorer: what may come next adds 0, all else -inf.
+"""Grammars as scorers: constrained decoding over a finite automaton.
 
-A `Grammar` is a deterministic automaton over tokens, its states integers, so that a search carries one number a
-hypothesis. `lexicon` lets words of a list follow each other, `slots` one word of each of several sets, such as the six
-of a command sentence. Give the scorer a positive weight: 0 times -inf is no number.
+A `Grammar` is a deterministic automaton over tokens: tokens allowed next add 0, all others -inf. `lexicon` accepts any
+sequence of words of a list, `slots` one word of each of several sets, such as the six of a command sentence. The
+scorer's weight must be positive, as 0 times -inf is not a number.
 
 N rows, S states, V tokens.
 """
@@ -16,10 +16,10 @@ Word = Sequence[int]  # tokens
 
 
 class Grammar:
-    """A scorer that allows what the automaton accepts.
+    """A scorer that allows the sentences of a deterministic finite automaton.
 
-    `edges` holds, for each state, the state after each token that may come next; state 0 is the first; in the states
-    `final` a sentence may end. Raises ValueError where an edge leads to no state or has a token outside `vocab`.
+    `edges` maps, for each state, tokens to next states; state 0 is the initial state, `final` are the accepting ones.
+    Raises ValueError for an edge to an unknown state or with a token outside `vocab`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Grammar:
         return self.bonus_SV[state_N], (state_N,)
 
     def accepts(self, tokens: Sequence[int]) -> bool:
-        """Whether a sentence may be these tokens, BOS and EOS left out."""
+        """Whether the automaton accepts the tokens, BOS and EOS left out."""
         state = 0
         for token in tokens:
             state = int(self.next_SV[state, token])
@@ -65,9 +65,9 @@ class Grammar:
 def lexicon(
     words: Sequence[Word], vocab: int, separator: int | None, device: torch.device | str = "cpu", *, empty: bool = True
 ) -> Grammar:
-    """Any number of the words, a `separator` between two; `empty`: none at all may be said too.
+    """The grammar of any number of the words, a `separator` between two; `empty`: also of no word.
 
-    Without separator the words must not begin one another. Raises ValueError where they do.
+    Without separator no word may be a prefix of another; raises ValueError where one is.
     """
     return _grammar([words], vocab, separator, device, again=True, empty=empty)
 
@@ -75,7 +75,7 @@ def lexicon(
 def slots(
     sets: Sequence[Sequence[Word]], vocab: int, separator: int | None, device: torch.device | str = "cpu"
 ) -> Grammar:
-    """One word of each set in turn, a `separator` between two; conditions as in `lexicon`."""
+    """The grammar of one word of each set in turn, a `separator` between two; conditions as in `lexicon`."""
     return _grammar(sets, vocab, separator, device, again=False, empty=False)
 
 
@@ -108,7 +108,7 @@ def _grammar(
 
 
 def _add(edges: list[dict[int, int]], root: int, word: Word, separator: int | None, following: int) -> int:
-    """Spell a word from `root` on; the state in which it has ended."""
+    """Add a word from state `root` on; returns the state at its end."""
     if not len(word) or separator in word:
         raise ValueError(f"`words` must be of tokens other than the separator, got {list(word)}")
     state = root

@@ -1,4 +1,4 @@
-"""One path a row: the loop that greedy search and sampling share, and greedy search.
+"""Greedy search, and the loop over single paths that it shares with sampling.
 
 P paths (sentences times samples), V vocabulary, T tokens so far.
 """
@@ -25,7 +25,7 @@ from seqkit.nn.memory import select
 
 
 class Paths(NamedTuple):
-    """Where the paths still in the batch stand."""
+    """The paths still in the batch."""
 
     place_P: Tensor  # in the list of all paths
     max_len_P: Tensor
@@ -40,17 +40,17 @@ class Paths(NamedTuple):
 def greedy(
     model: Model, memories: Any, search: Search, *, state: Any = None, scorers: Scorers = ()
 ) -> list[list[Hypothesis]]:
-    """The best next token at every step: one hypothesis a sentence, that of `beam` at beam size 1."""
+    """Greedy search: the best token at every step, of equal ones the lowest; the same as `beam` with beam size 1."""
     memories, prefixes, max_len_P = init_prefixes(model, memories, state, search, scorers, 1)
     return [
         [path]
-        for path in walk(
+        for path in decode_paths(
             model, memories, prefixes, max_len_P, search, scorers, lambda rank_PV, place_P, step: rank_PV.argmax(-1)
         )
     ]
 
 
-def walk(
+def decode_paths(
     model: Model,
     memories: Any,
     prefixes: Prefixes,
@@ -59,7 +59,7 @@ def walk(
     scorers: Scorers,
     choose: Callable[[Tensor, Tensor, int], Tensor],
 ) -> list[Hypothesis]:
-    """Every path to its end; `choose` takes ranks (P, V), the paths' places (P,) and the step to tokens (P,)."""
+    """Decode every path to its end; `choose` maps ranks (P, V), the paths' places (P,) and the step to tokens (P,)."""
     place_P = torch.arange(len(max_len_P), device=max_len_P.device)
     zero_P, closed_P = torch.zeros_like(place_P, dtype=torch.float64), torch.zeros_like(place_P, dtype=torch.bool)
     paths = Paths(place_P, max_len_P, closed_P, place_P, zero_P, zero_P, zero_P)
@@ -81,7 +81,7 @@ def walk(
 
 
 def _follow(paths: Paths, token_P: Tensor, logprob_PV: Tensor, rank_PV: Tensor, search: Search, length: int) -> Paths:
-    """One token more; closed paths stay what they are."""
+    """The paths one token longer; closed ones do not change."""
     open_P = ~paths.closed_P
     total_P = paths.total_P + rank_PV.gather(1, token_P[:, None])[:, 0]
     logprob_P = paths.logprob_P + logprob_PV.gather(1, token_P[:, None])[:, 0]
@@ -95,7 +95,7 @@ def _follow(paths: Paths, token_P: Tensor, logprob_PV: Tensor, rank_PV: Tensor, 
 
 
 def _collect(paths: Paths, tokens_PT: Tensor, results: list[Hypothesis]) -> None:
-    """Closed paths to the host, each to its place."""
+    """Copy closed paths to the host, each to its place in `results`."""
     rows = zip(
         paths.place_P.tolist(),
         tokens_PT.tolist(),

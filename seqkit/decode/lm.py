@@ -1,8 +1,8 @@
-"""Language models as scorers, for the attention beam and for the beam over frames.
+"""N-gram language models as scorers of a beam search, over the same or another vocabulary.
 
-`NgramScorer` and `LanguageModel` (scorer.py, a recurrent one) speak of their own symbols; `Mapped` lets a search over
-another vocabulary ask them. `WordScorer` asks an n-gram model of words about text that is searched by characters
-(Hannun et al. 2014, arXiv:1408.2873: the word counts when the space after it is said).
+`NgramScorer` and `LanguageModel` (scorer.py, recurrent) have their own vocabularies; `MappedScorer` translates the
+tokens of the search. `WordScorer` scores a search over characters with an n-gram model of words (Hannun et al. 2014,
+arXiv:1408.2873: a word is scored with the space after it).
 
 N rows, V tokens of the search, W symbols of the language model, C contexts.
 """
@@ -13,24 +13,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqkit.decode.ngram import BOS, EOS, SPECIALS, UNK, Ngram, Tables
+from seqkit.decode.ngram import BOS, EOS, SPECIALS, UNK, Ngram, NgramTables
 from seqkit.decode.search import Scorer
 
-DENSE = 1 << 24  # contexts times symbols up to which all answers are made at once
+DENSE = 1 << 24  # contexts times symbols up to which a dense table is made
 
 
-def match(tokens: Sequence[str], symbols: Sequence[str], unknown: int = UNK) -> tuple[Tensor, list[str]]:
-    """For every token of a search the number of the same symbol (V,), `unknown` where there is none, and those tokens.
+def match_symbols(tokens: Sequence[str], symbols: Sequence[str], unknown: int = UNK) -> tuple[Tensor, list[str]]:
+    """The symbol number of every token of a search (V,), `unknown` where there is none, and the tokens without one.
 
-    <s>, </s> and <unk> are called so on both sides; <pad> is never missed.
+    <s>, </s> and <unk> have the same names on both sides; <pad> needs no symbol.
     """
     ids = {symbol: place for place, symbol in enumerate(symbols)}
     lacking = [token for token in tokens if token not in ids and token != "<pad>"]
     return torch.tensor([ids.get(token, unknown) for token in tokens]), lacking
 
 
-class Mapped:
-    """`scorer`, which numbers its tokens otherwise: token v of the search is its `symbol_V[v]`."""
+class MappedScorer:
+    """A scorer over another vocabulary: token v of the search is symbol `symbol_V[v]` of `scorer`."""
 
     def __init__(self, scorer: Scorer, symbol_V: Tensor) -> None:
         self.scorer, self.symbol_V = scorer, symbol_V
@@ -44,15 +44,15 @@ class Mapped:
 
 
 class NgramScorer:
-    """log p of an n-gram model over its own symbols; all of its answers are held ready where they fit in `dense`."""
+    """The log-probabilities of an n-gram model, from a dense table where it has at most `dense` entries."""
 
     def __init__(self, model: Ngram, device: torch.device | str = "cpu", *, dense: int = DENSE) -> None:
-        self.tables = Tables(model, device)
+        self.tables = NgramTables(model, device)
         contexts = torch.unique(self.tables.context_G).long()
         self.table = dense_table(self.tables, contexts) if len(contexts) * self.tables.vocab <= dense else None
 
     def initial_state(self, rows: int, device: torch.device) -> tuple[Tensor]:
-        """The empty context, that before <s>: number 0 in either way of counting."""
+        """The empty context, before <s>."""
         return (torch.zeros(rows, dtype=torch.int64, device=device),)
 
     def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: tuple[Tensor]) -> tuple[Tensor, tuple[Tensor]]:
@@ -64,10 +64,10 @@ class NgramScorer:
         return self.tables.rows(node_N), (node_N,)
 
 
-def dense_table(tables: Tables, node_C: Tensor) -> tuple[Tensor, Tensor]:
-    """log p of every symbol in every context and the context after it, (C, W) each; contexts by their rank in `node_C`.
+def dense_table(tables: NgramTables, node_C: Tensor) -> tuple[Tensor, Tensor]:
+    """log p of every symbol after every context, and the next contexts, (C, W) each; contexts by rank in `node_C`.
 
-    Shorter contexts come first, so that the row to back off to is there when a longer one begins from it.
+    Shorter contexts come first, so that the row to back off to is there when that of a longer one is made.
     """
     root_CW = tables.logprob_G.new_zeros(len(node_C), tables.vocab)
     logprob_CW, after_CW = root_CW, torch.zeros_like(root_CW, dtype=torch.int32)
@@ -89,11 +89,11 @@ def dense_table(tables: Tables, node_C: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class WordScorer:
-    """log p of words by an n-gram model, while a search goes by characters.
+    """The log-probabilities of words by an n-gram model, in a search over characters.
 
-    A word counts when the `separator` or the end comes after it; one that the model does not know counts as <unk>
-    plus `unknown` (natural logarithm, at most 0) for each of its characters. `tokens` names the characters of the
-    search; nothing is asked of two separators in a row, or of one at the beginning or end.
+    A word is scored with the `separator` or the end after it; an unknown word scores as <unk> plus `unknown` (natural
+    logarithm, at most 0) for each of its characters. `tokens` are the characters of the search. Empty words (two
+    separators in a row, one at the beginning or end) score 0.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class WordScorer:
     ) -> None:
         if separator not in tokens:
             raise ValueError(f"`separator` must be one of the tokens, got {separator!r}")
-        self.tables, self.unknown, self.bos, self.eos = Tables(model, device), unknown, bos, eos
+        self.tables, self.unknown, self.bos, self.eos = NgramTables(model, device), unknown, bos, eos
         self.vocab, self.separator = len(tokens), list(tokens).index(separator)
         ids = {token: place for place, token in enumerate(tokens)}
         words = {
@@ -117,12 +117,12 @@ class WordScorer:
             for place, word in enumerate(model.symbols)
             if word not in SPECIALS
         }
-        self.next_SV, self.word_S = (t.to(device) for t in spelling(words, self.vocab))
+        self.next_SV, self.word_S = (t.to(device) for t in build_trie(words, self.vocab))
         first_N = torch.zeros(1, dtype=torch.int64, device=device)
         self.first = self.tables.follow(first_N, torch.full_like(first_N, BOS))[1]
 
     def initial_state(self, rows: int, device: torch.device) -> tuple[Tensor, ...]:
-        """The context of words, that after the word being read, its letters as a state of the spelling, how many."""
+        """Word context, context after the current word, trie state of its letters, and their number."""
         nothing_N = torch.zeros(rows, dtype=torch.int64, device=device)
         return nothing_N, nothing_N, nothing_N, nothing_N
 
@@ -144,10 +144,10 @@ class WordScorer:
         return bonus_NV, (context_N, after_N, letters_N, count_N)
 
 
-def spelling(words: Mapping[int, Sequence[int]], vocab: int) -> tuple[Tensor, Tensor]:
-    """The tree of the words' letters: the state after each letter (S, V), and the word that each state spells (S,).
+def build_trie(words: Mapping[int, Sequence[int]], vocab: int) -> tuple[Tensor, Tensor]:
+    """The prefix tree (trie) of the words: the state after each letter (S, V), and the word of each state (S,).
 
-    State 0 is the empty word; the last is that of letters which begin no word. A state that spells none is UNK's.
+    State 0 is the empty word; the last state is that of letters that begin no word. A state without word has UNK.
     """
     steps: list[dict[int, int]] = [{}]
     spelled = {}

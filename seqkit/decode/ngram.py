@@ -1,10 +1,10 @@
-"""N-gram language models with back-off: what a model is, as arrays, and how it is asked, as tensors.
+"""N-gram language models with back-off, as arrays on disk and as tensors for batched queries.
 
     p(w | h) = that of the n-gram hw where the model has it, else backoff(h) p(w | h without its first word)
 
-Every n-gram is a node of one tree, its parent the n-gram without the last word; node 0 is the empty one. Nodes are
-numbered order by order, and within one by (parent, word), so that one sorted array of parent * V + word finds every
-child. A context is a node too, an integer: the longest end of what was read that the model tells from shorter ones.
+Every n-gram is a node of a trie, its parent the n-gram without the last word; node 0 is the empty one. Nodes are
+numbered by order, then by (parent, word), so that a child is found in one sorted array of parent * V + word. A context
+is a node, too: the longest suffix of the text read on which the model's predictions depend.
 Symbols 0, 1, 2 are <unk>, <s> and </s>; <s> is read but never predicted. Logarithms are natural.
 
 G nodes, E = G - 1 nodes but the first, N contexts asked about, V symbols, M any number of children.
@@ -22,26 +22,26 @@ UNK, BOS, EOS = 0, 1, 2
 SPECIALS = ("<unk>", "<s>", "</s>")
 Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
-NEVER = -99.0 * float(np.log(10))  # of <s>, as ARPA files write it; finite, so that a weight of 0 makes it nothing
+NEVER = -99.0 * float(np.log(10))  # log p of <s>, as in ARPA files; finite, so that a weight of 0 cancels it
 
 
 class Ngram(NamedTuple):
-    """A model; its arrays may lie in a file and are then read where they are touched."""
+    """An n-gram model with back-off; its arrays may be memory-mapped."""
 
     symbols: tuple[str, ...]
     bounds: tuple[int, ...]  # first node of each order from 0 on, and G
     key_E: Ints  # int64; parent * V + word
     logprob_G: Floats  # float32; of the last word after the others
     backoff_G: Floats  # float32
-    suffix_G: Ints  # int32; the longest n-gram of the model that ends this one and is shorter
-    context_G: Ints  # int32; the context that a reader of this n-gram is in
+    suffix_G: Ints  # int32; the longest proper suffix that is an n-gram of the model
+    context_G: Ints  # int32; the context after this n-gram
 
     @property
     def order(self) -> int:
         return len(self.bounds) - 2
 
     def child(self, node: Ints, word: Ints) -> NDArray[np.int64]:
-        """The nodes of `node` with `word` after it, -1 where the model has none."""
+        """The child of each node by each word, -1 where the model has none."""
         key = node.astype(np.int64) * len(self.symbols) + word
         place = np.searchsorted(self.key_E, key)
         found = self.key_E[np.minimum(place, len(self.key_E) - 1)] == key
@@ -49,7 +49,7 @@ class Ngram(NamedTuple):
 
 
 def contexts(key_E: Ints, bounds: Sequence[int], backoff_G: Floats, suffix_G: Ints, vocab: int) -> Ints:
-    """`context_G`: the node itself where words follow it or backing off costs, else that of its suffix."""
+    """`context_G`: the node itself where it has children or a back-off weight, else the context of its suffix."""
     context_G = np.arange(bounds[-1], dtype=np.int32)
     tells_G = backoff_G != 0
     tells_G[key_E // vocab] = True
@@ -60,8 +60,8 @@ def contexts(key_E: Ints, bounds: Sequence[int], backoff_G: Floats, suffix_G: In
     return context_G
 
 
-class Tables:
-    """A model on a device, asked about many contexts at once."""
+class NgramTables:
+    """An n-gram model on a device, for queries of many contexts at once."""
 
     def __init__(self, model: Ngram, device: torch.device | str = "cpu") -> None:
         self.order, self.vocab, self.bounds = model.order, len(model.symbols), model.bounds
@@ -69,7 +69,7 @@ class Tables:
         self.key_E, self.logprob_G, self.backoff_G, self.suffix_G, self.context_G = (t.to(device) for t in arrays)
 
     def follow(self, node_N: Tensor, word_N: Tensor) -> tuple[Tensor, Tensor]:
-        """log p of each word after its context (N,), and the contexts then (N,)."""
+        """log p of each word after its context (N,), and the next contexts (N,)."""
         done_N, total_N = torch.zeros_like(node_N, dtype=torch.bool), self.backoff_G.new_zeros(len(node_N))
         after_N = torch.zeros_like(node_N)
         for _ in range(self.order):
@@ -97,7 +97,7 @@ class Tables:
         return row_NV
 
     def children(self, node_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Every child of the nodes, but not of the empty one: the place of its parent, itself, its word, each (M,)."""
+        """All children of the nodes but the empty one: the place of the parent, the child and its word, each (M,)."""
         first_N = torch.searchsorted(self.key_E, node_N * self.vocab)
         count_N = torch.searchsorted(self.key_E, (node_N + 1) * self.vocab) - first_N
         count_N = count_N.masked_fill(node_N == 0, 0)

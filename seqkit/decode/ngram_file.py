@@ -1,7 +1,7 @@
-"""The file of an n-gram model, mapped into memory and read only where it is touched.
+"""The file format of n-gram models, memory-mapped when loaded.
 
-Eight bytes that name the format, the length of a JSON header in eight more, the header (bounds, symbols, place and
-type of each array), then the arrays, little-endian, each at a multiple of 64 bytes.
+Eight bytes of magic, the length of a JSON header in eight bytes, the header (bounds, symbols, place and type of each
+array), then the arrays, little-endian, aligned to 64 bytes.
 """
 
 import json
@@ -19,7 +19,7 @@ ARRAYS = ("key_E", "logprob_G", "backoff_G", "suffix_G", "context_G")
 
 
 def write_ngram(model: Ngram, file: IO[bytes]) -> None:
-    """The model in our own format."""
+    """Write the model to an open file."""
     arrays = {name: np.ascontiguousarray(getattr(model, name)) for name in ARRAYS}
     places, end = {}, 0
     for name, values in arrays.items():
@@ -35,9 +35,9 @@ def write_ngram(model: Ngram, file: IO[bytes]) -> None:
 
 
 def load_ngram(path: Path) -> Ngram:
-    """The model of a file, one in ARPA format too where its name says so (.arpa, .arpa.gz).
+    """Load a model, in ARPA format where the name ends in .arpa or .arpa.gz.
 
-    Raises InputError where it is missing, neither or cut short.
+    Raises InputError where the file is missing, of another format or cut short.
     """
     if not path.is_file():
         raise InputError(f"{path}: must be the file of an n-gram model, got none there; correct the path")
@@ -53,7 +53,7 @@ def load_ngram(path: Path) -> Ngram:
         content = file.read(size)
     try:
         header = json.loads(content)
-        # Copy on write: torch takes no array that cannot be written.
+        # Copy on write, as torch wants arrays that can be written.
         arrays = [
             np.memmap(path, np.dtype(kind), "c", 16 + size + start, (length,))
             for start, length, kind in (header["arrays"][name] for name in ARRAYS)

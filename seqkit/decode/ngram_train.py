@@ -1,4 +1,4 @@
-"""Training of n-gram models: interpolated modified Kneser-Ney smoothing, counted by sorting arrays.
+"""Training of n-gram models with interpolated modified Kneser-Ney smoothing.
 
 Chen and Goodman 1998, "An empirical study of smoothing techniques for language modeling", section 4.1.6 and equations
 (25) to (27). With a(hw) the adjusted count of an n-gram, D1, D2, D3+ the discounts of its order and h' the context h
@@ -9,7 +9,7 @@ without its first word,
 
 The adjusted count is the number of occurrences for the highest order and for n-grams that begin with <s>, else the
 number of different words seen before the n-gram. Below the unigrams is the uniform distribution over <unk>, </s> and
-the words, which is all that <unk> gets. These are the conventions of KenLM's lmplz (Heafield et al. 2013). So is the
+the words, from which alone <unk> gets its probability. These are the conventions of KenLM's lmplz (Heafield et al. 2013). So is the
 fallback: where an order's counts of counts give no discounts, as those of characters do, 0.5, 1 and 1.5.
 
 T tokens of the text with <s> and </s>, U different n-grams of one order, V symbols.
@@ -27,23 +27,23 @@ from seqkit.decode.ngram import BOS, EOS, NEVER, SPECIALS, UNK, Ngram, contexts
 from seqkit.errors import InputError
 
 FALLBACK = (0.5, 1.0, 1.5)
-SMALL = 1 << 26  # keys below which counting goes by table and not by sorting
+SMALL = 1 << 26  # range of keys up to which they are counted in a table, else by sorting
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
 class Level(NamedTuple):
-    """The n-grams of one order, sorted by parent and word."""
+    """The n-grams of one order, sorted by (parent, word)."""
 
     key_U: Ints  # parent * V + word
     suffix_U: Ints  # node without the first word
-    count_U: Ints  # occurrences, and then the adjusted count
-    begins_U: NDArray[np.bool_]  # with <s>
+    count_U: Ints  # number of occurrences; in the end the adjusted count
+    begins_U: NDArray[np.bool_]  # whether it begins with <s>
 
 
 def train_ngram(sentences: Iterable[Sequence[str]], order: int) -> Ngram:
-    """The model of all n-grams up to `order` of sentences given as tokens.
+    """Train a model of all n-grams up to `order` on sentences of tokens.
 
     Raises InputError for no sentence, and for one that holds <s> or </s>; ValueError for an `order` below 1.
     """
@@ -73,7 +73,7 @@ def train_ngram(sentences: Iterable[Sequence[str]], order: int) -> Ngram:
 
 
 def read(sentences: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], Ints]:
-    """The symbols in the order of their first occurrence, and the text as their numbers."""
+    """The vocabulary in order of first occurrence, and the text as ids (T,)."""
     ids: defaultdict[str, int] = defaultdict()
     ids.default_factory = ids.__len__
     for symbol in SPECIALS:
@@ -93,7 +93,7 @@ def read(sentences: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], Ints]:
 
 
 def count(word_T: Ints, vocab: int, order: int) -> list[Level]:
-    """The n-grams of every order with their occurrences."""
+    """The n-grams of every order with their numbers of occurrences."""
     time_T = np.arange(len(word_T))
     depth_T = time_T - np.maximum.accumulate(np.where(word_T == BOS, time_T, 0))  # place in its sentence
     counts_V = np.bincount(word_T, minlength=vocab)
@@ -112,7 +112,7 @@ def count(word_T: Ints, vocab: int, order: int) -> list[Level]:
 
 
 def distinct(key_T: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-    """The different keys in order, a place of each, how often each occurs, and the number of each place's key."""
+    """The distinct keys in order, one place of each, the counts, and for each place the number of its key."""
     low = int(key_T.min(initial=0))
     if int(key_T.max(initial=0)) - low < min(SMALL, 8 * len(key_T)):
         often = np.bincount(key_T - low)
@@ -130,7 +130,7 @@ def distinct(key_T: Ints) -> tuple[Ints, Ints, Ints, Ints]:
 
 
 def adjusted(levels: list[Level]) -> list[Level]:
-    """The same with adjusted counts."""
+    """The levels with adjusted counts."""
     found, first = [], 1
     for level, longer in zip(levels, levels[1:], strict=False):
         befores_U = np.bincount(longer.suffix_U - first, minlength=len(level.key_U))
@@ -142,7 +142,7 @@ def adjusted(levels: list[Level]) -> list[Level]:
 
 
 def discounts(count_U: Ints) -> Floats:
-    """What is taken from an adjusted count of 0, 1, 2, and 3 or more."""
+    """The discounts of adjusted counts of 0, 1, 2, and 3 or more."""
     t = np.bincount(count_U[count_U < 5], minlength=5).astype(np.float64)
     if t[1:4].all():
         y, k = t[1] / (t[1] + 2 * t[2]), np.arange(1, 4)
@@ -153,12 +153,12 @@ def discounts(count_U: Ints) -> Floats:
 
 
 def uniform(vocab: int) -> Floats:
-    """Over all but <s>."""
+    """The uniform distribution over all symbols but <s>."""
     return np.full(vocab, 1 / (vocab - 1))
 
 
 def smooth(level: Level, lower_U: Floats, vocab: int, first: int, end: int) -> tuple[Floats, Floats]:
-    """The probabilities of the n-grams of one order, and the back-off of the contexts `first` to `end` before it."""
+    """The interpolated probabilities of one order, and the back-off weights of its contexts `first` to `end`."""
     parent_U = level.key_U // vocab - first
     taken_U = np.minimum(discounts(level.count_U)[np.minimum(level.count_U, 3)], level.count_U)
     total_P, taken_P = (np.bincount(parent_U, weights=x, minlength=end - first) for x in (level.count_U, taken_U))

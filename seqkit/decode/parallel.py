@@ -1,6 +1,7 @@
-"""Several batches at once on a CPU: operations of a search are small, and gain more from that than from being shared.
+"""Parallel processing of batches on a CPU, one thread a batch.
 
-Threads of Python serve: the work is torch's, which lets the others run meanwhile.
+The operations of a search are small: several searches at once are faster than one whose operations use all threads.
+Python's threads suffice, as torch releases the interpreter lock.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ Y = TypeVar("Y")
 
 
 def map_batches(fn: Callable[[X], Y], batches: Sequence[X], device: torch.device) -> list[Y]:
-    """`fn` of every batch, in their order; on a CPU as many at once as torch has threads, each on one of them."""
+    """`fn` applied to every batch, results in order; on a CPU as many batches at once as torch has threads."""
     threads = min(torch.get_num_threads(), len(batches))
     if device.type != "cpu" or threads < 2:
         return [fn(batch) for batch in batches]
@@ -24,4 +25,4 @@ def map_batches(fn: Callable[[X], Y], batches: Sequence[X], device: torch.device
         with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
             return list(pool.map(fn, batches))
     finally:
-        torch.set_num_threads(before)  # of the matrix library too, which has one number for all threads
+        torch.set_num_threads(before)  # the matrix library has one setting for all threads

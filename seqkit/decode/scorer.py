@@ -1,4 +1,4 @@
-"""What can be added to a model's log-probability in a search: coverage, length, a language model.
+"""Scorers that a search adds to the model's log-probability: coverage penalty, length bonus, language model.
 
 A search takes `scorers=[(scorer, weight), ...]`. With weight w_k and bonus b_k(t) at step t, hypotheses are ranked by
 the sum over t of log p(t) + sum over k of w_k b_k(t), to which the length penalty is applied; `logprob` stays the
@@ -17,7 +17,7 @@ from seqkit.nn.memory import repeat
 
 
 class Coverage:
-    """cp = sum over j of log(min(sum over t of a_tj, 1)): each source position wants all of its attention.
+    """Coverage penalty: cp = sum over source positions j of log(min(sum over t of a_tj, 1)).
 
     Wu et al. 2016, arXiv:1609.08144, equation 14, right term, where the weight is called beta; there cp is added
     after the length penalty, here before it. The bonus of step t is cp(t) - cp(t - 1), and cp(0) = 0, so that the
@@ -43,7 +43,7 @@ class Coverage:
 
 
 class LengthBonus:
-    """1 a token, EOS counted: with a positive weight, longer hypotheses."""
+    """Length bonus: 1 a token, EOS counted; with a positive weight hypotheses become longer."""
 
     def initial_state(self, rows: int, device: torch.device) -> tuple[Tensor, ...]:
         return ()
@@ -55,9 +55,9 @@ class LengthBonus:
 
 
 class LanguageModel:
-    """Shallow fusion (Gulcehre et al. 2015, arXiv:1503.03535, section 4.1): the log-probabilities of `model`.
+    """Shallow fusion with a recurrent language model (Gulcehre et al. 2015, arXiv:1503.03535, section 4.1).
 
-    `model` is a decoder over no memory with the same vocabulary; `model.initial_state(())` gives one row.
+    `model` is a decoder without memory and with the same vocabulary; `model.initial_state(())` gives one row.
     """
 
     def __init__(self, model: Model) -> None:

@@ -1,10 +1,10 @@
-"""What greedy search, beam search and sampling share: options, one step of a batch of prefixes, the end of a sentence.
+"""The common part of greedy search, beam search and sampling: options, hypotheses, one step of a batch of prefixes.
 
-A model is anything with `initial_state` and `step`; a scorer adds to its log-probabilities. No tensor goes to the host
-for a token: prefixes, sums and finished hypotheses stay on the device, and every few steps one look tells which
-sentences are closed; they leave the batch. What a sentence gets does not depend on its neighbors.
+A model is anything with `initial_state` and `step`; a scorer adds to its log-probabilities (shallow fusion). Prefixes,
+sums and finished hypotheses stay on the device; every few steps the host reads which sentences are closed and removes
+them from the batch. The result of a sentence does not depend on the others of its batch.
 
-Scores, natural logarithm, where `total` is the log-probability plus all weighted bonuses and `length` counts EOS:
+Scores, in nats, where `total` is the log-probability plus all weighted bonuses and `length` counts EOS:
 None     total
 average  total / length
 wu       total / ((5 + length) / 6) ** alpha    (Wu et al. 2016, arXiv:1609.08144, equation 14, left term)
@@ -24,27 +24,27 @@ from seqkit.nn.memory import repeat, rows
 
 LengthPenalty = Literal["average", "wu"]
 NEG_INF = float("-inf")
-GROUP = 64  # columns whose maximum is looked at first: an exact top-k that reads the vocabulary once
-CHECK_EVERY = 8  # steps between two looks from the host on an accelerator; on the CPU a look costs nothing
-LEAVE_SHARE = 1 / 8  # of the sentences; fewer closed ones are not worth a copy of the batch
+GROUP = 64  # columns of which the maxima are compared first: an exact top-k that reads the vocabulary once
+CHECK_EVERY = 8  # steps between two checks by the host on an accelerator; on a CPU a check costs nothing
+LEAVE_SHARE = 1 / 8  # share of closed sentences from which a smaller copy of the batch is made
 
 
 class Hypothesis(NamedTuple):
-    """One decoded sentence. `len(tokens)` equals the maximum length exactly where it was cut there."""
+    """A decoded sentence; `len(tokens)` equals the maximum length exactly where that cut it."""
 
     tokens: list[int]  # without BOS and EOS
     logprob: float  # natural log, the model alone, EOS included
     score: float  # what the ranking used: bonuses and length penalty included
 
 
-NOTHING = Hypothesis([], NEG_INF, NEG_INF)  # where the options leave nothing to say
+NOTHING = Hypothesis([], NEG_INF, NEG_INF)  # where the options allow no hypothesis
 
 
 class Model(Protocol):
-    """A decoder: `memories` and states are nested tuples of tensors with the batch at dimension 0.
+    """A decoder that can be searched: `memories` and states are nested tuples of tensors, the batch at dimension 0.
 
-    With an attribute `shares_memories`, true, its `step` takes memories of fewer rows than there are tokens, each for
-    as many neighboring ones: a beam then keeps one copy of them a sentence.
+    With a true attribute `shares_memories`, `step` takes memories of fewer rows than tokens, each for as many
+    neighboring tokens: a beam then keeps one copy of them a sentence.
     """
 
     def initial_state(self, memories: Any) -> Any:
@@ -55,35 +55,35 @@ class Model(Protocol):
 
 
 class Scorer(Protocol):
-    """Adds to the ranking, never to `logprob`; its state is a nested tuple of tensors, the batch at dimension 0."""
+    """A scorer adds to the ranking, never to `logprob`; its state is a nested tuple of tensors, the batch first."""
 
     def initial_state(self, rows: int, device: torch.device) -> Any:
         """The state before the first token of `rows` prefixes."""
 
     def step(self, token_N: Tensor, weights: tuple[Tensor, ...], state: Any) -> tuple[Tensor, Any]:
-        """After the previous token went in and the model attended: bonus (N, V), or (N, 1) for any next token."""
+        """From the previous token and the step's attention, bonuses (N, V), or (N, 1) for any token; the next state."""
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """The options of every search; plain values, checked when made."""
+    """The options of a search; plain values, checked when made."""
 
     beam: int = 5
-    """Hypotheses kept open a sentence, and finished ones that close it (beam search only)."""
+    """Beam size: hypotheses kept open a sentence, and finished ones that close it."""
     max_len: int | Tensor = 100
-    """Steps at most, EOS counted; or int64 (B,), one a sentence. Hypotheses still open there are kept, cut."""
+    """Maximum number of steps, EOS counted; or int64 (B,), one a sentence. Hypotheses still open there are cut."""
     min_len: int = 0
-    """Tokens at least, EOS not counted."""
+    """Minimum number of tokens, EOS not counted."""
     length_penalty: LengthPenalty | None = None
-    """How a score makes up for length; formulas in the module's docstring."""
+    """Length normalization of scores; formulas in the module's docstring."""
     alpha: float = 0.6
     """Exponent of `wu`, at least 0; 0 is no penalty."""
     no_repeat_ngram: int = 0
-    """No n tokens in a row occur twice in a hypothesis; 0 allows all."""
+    """No n-gram of this order occurs twice in a hypothesis; 0: no limit."""
     nbest: int = 1
-    """Hypotheses returned a sentence, at most `beam` (beam search only)."""
+    """Hypotheses returned a sentence, at most `beam`."""
     suppress_tokens: Sequence[int] = (0, 1)
-    """Tokens never produced: PAD and BOS; add UNK where a known word must stand."""
+    """Tokens never emitted: PAD and BOS; add UNK for outputs without unknown words."""
     bos: int = 1
     eos: int = 2
 
@@ -102,14 +102,14 @@ class Search:
             raise ValueError(f"`suppress_tokens` must not hold `eos` = {self.eos}, got {tuple(self.suppress_tokens)}")
 
     def score(self, total: Tensor, length: int | Tensor) -> Tensor:
-        """Of hypotheses of `length` tokens, EOS counted, a float64 if a tensor."""
+        """The scores of hypotheses of `length` tokens, EOS counted, float64 if a tensor."""
         if self.length_penalty == "average":
             return total / length
         return total / ((5 + length) / 6) ** self.alpha if self.length_penalty == "wu" else total
 
 
 class Prefixes(NamedTuple):
-    """What the rows of the model's batch carry from one step to the next."""
+    """The prefixes of the hypotheses, a row each: tokens so far, states of model and scorers."""
 
     tokens_NT: Tensor  # BOS first
     state: Any
@@ -122,7 +122,7 @@ Scorers = Sequence[tuple[Scorer, float]]  # with their weights
 def init_prefixes(
     model: Model, memories: Any, state: Any, search: Search, scorers: Scorers, copies: int
 ) -> tuple[Any, Prefixes, Tensor]:
-    """Memories and prefixes of `copies` rows a sentence, neighbors together, and the maximum length of each row."""
+    """Memories and initial prefixes of `copies` rows a sentence, side by side, and the maximum length of each row."""
     state = model.initial_state(memories) if state is None else state
     batch, device = rows((memories, state)), next(tensors((memories, state))).device
     max_len = torch.as_tensor(search.max_len, device=device)
@@ -146,13 +146,15 @@ def tensors(tree: Any) -> Iterator[Tensor]:
 def score_next_tokens(
     model: Model, memories: Any, prefixes: Prefixes, search: Search, scorers: Scorers
 ) -> tuple[Tensor, Tensor, Prefixes]:
-    """One step: log-probabilities (N, V); the same with bonuses, -inf for what may not come next; the new states.
+    """One step: log-probabilities (N, V); the same plus bonuses, -inf for tokens not allowed; the new states.
 
-    The softmax is over the whole vocabulary: what may not come next keeps its share of it.
+    The softmax is over the whole vocabulary, tokens not allowed included.
     """
     token_N = prefixes.tokens_NT[:, -1]
     logits_NV, weights, state = model.step(token_N, memories, prefixes.state)
     logprob_NV = rank_NV = log_softmax(logits_NV)
+    if logprob_NV.requires_grad:
+        rank_NV = logprob_NV.clone()  # which `block` changes in place
     scored = []
     for (scorer, weight), before in zip(scorers, prefixes.scorers, strict=True):
         bonus_NV, after = scorer.step(token_N, weights, before)
@@ -168,7 +170,7 @@ def log_softmax(logits: Tensor) -> Tensor:
 
 
 def block(rank_NV: Tensor, tokens_NT: Tensor, search: Search) -> None:
-    """-inf, in place, for the tokens that may not come next."""
+    """Set the tokens that are not allowed next to -inf, in place."""
     for token in search.suppress_tokens:
         rank_NV[:, token] = NEG_INF
     size = tokens_NT.shape[1]  # the next token's place, BOS counted
@@ -183,27 +185,39 @@ def block(rank_NV: Tensor, tokens_NT: Tensor, search: Search) -> None:
 
 
 def top(rank_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` best columns of each row and their values, in the order of the columns: (N, C), (N, C).
+    """The values (N, C) and numbers (N, C) of the `count` best columns of each row, in the order of the columns.
 
-    The best columns lie in the groups with the best maxima, so only those are sorted.
+    Of equal columns the lowest are taken. The best columns lie in the groups with the best maxima.
     """
     groups = rank_NV.shape[1] // GROUP
     if groups <= 2 * count:
-        values_NC, columns_NC = rank_NV.topk(min(count, rank_NV.shape[1]), -1)
+        columns_NC = _best(rank_NV, count)
     else:
-        rank_NGg = rank_NV[:, : groups * GROUP].view(-1, groups, GROUP)
-        group_NC1 = rank_NGg.amax(-1).topk(count, -1).indices[..., None]
-        column_NCg = group_NC1 * GROUP + torch.arange(GROUP, device=rank_NV.device)
+        maximum_NG = rank_NV[:, : groups * GROUP].view(-1, groups, GROUP).amax(-1)
+        column_NCg = _best(maximum_NG, count)[..., None] * GROUP + torch.arange(GROUP, device=rank_NV.device)
         tail = torch.arange(groups * GROUP, rank_NV.shape[1], device=rank_NV.device)
         among_NM = torch.cat([column_NCg.flatten(1), tail.expand(len(rank_NV), -1)], 1)
-        values_NC, place_NC = rank_NV.gather(1, among_NM).topk(count, -1)
-        columns_NC = among_NM.gather(1, place_NC)
-    columns_NC, order_NC = columns_NC.sort(-1)
-    return values_NC.gather(1, order_NC), columns_NC
+        columns_NC = among_NM.gather(1, _best(rank_NV.gather(1, among_NM), count))
+    return rank_NV.gather(1, columns_NC), columns_NC
+
+
+def _best(value_NM: Tensor, count: int) -> Tensor:
+    """The columns (N, C) of the `count` largest values, of equal ones the first, in ascending order."""
+    size = value_NM.shape[1]
+    count = min(count, size)
+    value_NC, place_NC = value_NM.topk(min(count + 1, size), -1)
+    least_N1 = value_NC[:, count - 1 : count]
+    clear = value_NM.device.type == "cpu" and bool((value_NC[:, count:] < least_N1).all())
+    if not clear:  # or not known without waiting for the device
+        above_NM, equal_NM = value_NM > least_N1, value_NM == least_N1
+        free_N1 = count - above_NM.sum(1, keepdim=True)
+        kept_NM = above_NM | (equal_NM & (equal_NM.cumsum(1) <= free_N1))
+        place_NC = torch.where(kept_NM, torch.arange(size, device=kept_NM.device), -1).topk(count, -1).values
+    return place_NC[:, :count].sort(-1).values
 
 
 def split_closed(closed_B: Tensor, step: int, last: bool) -> tuple[Tensor, Tensor] | None:
-    """The sentences that leave the batch and those that stay; None where it is not time to look or to copy."""
+    """The places of closed and of open sentences; None where it is not time to check or too few are closed."""
     if not last and closed_B.device.type != "cpu" and step % CHECK_EVERY:
         return None
     leave_N = closed_B.nonzero()[:, 0]

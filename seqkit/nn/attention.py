@@ -1,14 +1,15 @@
-"""Attention over one memory: parameters only, no activation is kept in a module.
+"""Attention over one memory: additive, dot-product, multi-head, location-aware, and a gate on any of them.
 
-Every class has `keys(values_BSD)`, computed once a sentence and carried in the `Memory`, and
-`forward(query_BTQ, memory, previous_BS)`, which returns the contexts (B, T, C) and the weights
-(B, T, S). Weights sum to 1 over real positions and are exactly 0 at padding; over an empty memory the
-context is zero. `memory_dim` is D, `context_dim` is C, `sequential` says that the weights of the
-step before are needed, so that queries must come one at a time.
+Every class has `keys(values_BSD)`, computed once a sequence and carried in the `Memory`, and
+`forward(query_BTQ, memory, previous_BS)`, which returns the contexts (B, T, C) and the weights (B, T, S); `previous_BS`
+are the weights of the step before. Weights sum to 1 over real positions and are exactly 0 at padding; over an empty
+memory the context is zero. `memory_dim` is D, `context_dim` is C. Where `sequential` is true, the weights of the step
+before are used, and queries must come one at a time.
 
 Additive: Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2. Dot and general: Luong et al. 2015,
 arXiv:1508.04025, equation 8. Scaled dot and multi-head: Vaswani et al. 2017, arXiv:1706.03762,
-section 3.2. Location-aware: Chorowski et al. 2015, arXiv:1506.07503, equation 9.
+section 3.2. Location-aware: Chorowski et al. 2015, arXiv:1506.07503, equation 9. Gated: Xu et al. 2015,
+arXiv:1502.03044, section 4.2.1.
 
 B batch, T queries, S source positions, D memory width, Q query width, A attention width, C context width,
 N heads.
@@ -27,19 +28,19 @@ AttentionKind = Literal["additive", "dot", "scaled_dot", "general", "multi_head"
 
 
 def attend(scores_BTS: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-    """Scores to contexts (B, T, D) and weights (B, T, S)."""
+    """Contexts (B, T, D) and weights (B, T, S) from unnormalized scores."""
     weights_BTS = masked_softmax(scores_BTS, memory.mask_BS[:, None])
     return weights_BTS @ memory.values_BSD, weights_BTS
 
 
 def score_of_tanh(score: nn.Linear, energy: Tensor) -> Tensor:
-    """score(tanh(energy)), whose memory it takes, as tanh x = 2 sigmoid(2 x) - 1: on a CPU in 40 % of the time."""
+    """score(tanh(energy)), in place, by tanh x = 2 sigmoid(2 x) - 1, which takes 40 % of the time on a CPU."""
     scores: Tensor = 2 * score(energy.mul_(2).sigmoid_()) - score.weight.sum()
     return scores
 
 
 class AdditiveAttention(nn.Module):
-    """score = v' tanh(W q + U h + b)."""
+    """Additive attention: score = v' tanh(W q + U h + b)."""
 
     sequential = False
 
@@ -55,14 +56,15 @@ class AdditiveAttention(nn.Module):
         return keys_BSA
 
     def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """Contexts (B, T, D) and weights (B, T, S) of all queries at once."""
         energy_BTSA = memory.keys_BSA[:, None] + self.query(query_BTQ)[:, :, None]
         return attend(score_of_tanh(self.score, energy_BTSA).squeeze(-1), memory)
 
 
 class LocationAwareAttention(nn.Module):
-    """Additive attention that also sees the weights of the step before, convolved along time.
+    """Location-aware attention: additive attention with the previous weights, convolved along time, in the score.
 
-    `kernel` is odd, in source positions.
+    `kernel` is the width of the convolution in source positions, odd; `channels` the number of its filters.
     """
 
     sequential = True
@@ -85,6 +87,10 @@ class LocationAwareAttention(nn.Module):
         return keys_BSA
 
     def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """Context (B, 1, D) and weights (B, 1, S) of one query.
+
+        `previous_BS` holds the weights of the step before. Raises ValueError for several queries.
+        """
         if query_BTQ.shape[1] != 1:
             raise ValueError(f"`query_BTQ` must hold one query a call, got {query_BTQ.shape[1]}")
         if not memory.mask_BS.shape[1]:
@@ -95,7 +101,7 @@ class LocationAwareAttention(nn.Module):
 
 
 class DotAttention(nn.Module):
-    """score = q' h, divided by the square root of the width where `scaled`; no parameters, Q = D."""
+    """Dot-product attention: score = q' h, divided by the square root of D where `scaled`; no parameters, Q = D."""
 
     sequential = False
 
@@ -111,11 +117,12 @@ class DotAttention(nn.Module):
         return values_BSD
 
     def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """Contexts (B, T, D) and weights (B, T, S) of all queries at once."""
         return attend(query_BTQ @ memory.keys_BSA.transpose(1, 2) * self.scale, memory)
 
 
 class GeneralAttention(nn.Module):
-    """score = q' W h."""
+    """Bilinear ("general") attention: score = q' W h."""
 
     sequential = False
 
@@ -129,13 +136,14 @@ class GeneralAttention(nn.Module):
         return keys_BSA
 
     def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """Contexts (B, T, D) and weights (B, T, S) of all queries at once."""
         return attend(query_BTQ @ memory.keys_BSA.transpose(1, 2), memory)
 
 
 class MultiHeadAttention(nn.Module):
-    """Scaled dot products in `heads` subspaces; the weights returned are the mean over the heads.
+    """Multi-head attention: scaled dot products in `heads` subspaces; the weights returned are the mean over the heads.
 
-    Keys and projected values are both computed once a sentence and travel together as `keys_BSA`.
+    Keys and projected values are both computed once a sequence and travel together as `keys_BSA`.
     """
 
     sequential = False
@@ -159,6 +167,7 @@ class MultiHeadAttention(nn.Module):
         return x_BSA.reshape(batch, steps, self.heads, width // self.heads).transpose(1, 2)
 
     def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """Contexts (B, T, A) and the mean weights (B, T, S) of all queries at once."""
         key_BSA, value_BSA = memory.keys_BSA.chunk(2, -1)
         query_BNTA, key_BNSA = self.split(self.query(query_BTQ)), self.split(key_BSA)
         scores_BNTS = query_BNTA @ key_BNSA.transpose(2, 3) * query_BNTA.shape[-1] ** -0.5
@@ -168,9 +177,7 @@ class MultiHeadAttention(nn.Module):
 
 
 class GatedAttention(nn.Module):
-    """Another attention whose context is multiplied by sigmoid(w' q + b), one gate a step (Xu et al. 2015,
-    arXiv:1502.03044, section 4.2.1), so that a word may rest on the sentence alone.
-    """
+    """Gated attention: another attention's context, multiplied by the scalar sigmoid(w' q + b), one a step."""
 
     def __init__(self, attention: nn.Module, query_dim: int) -> None:
         super().__init__()
@@ -183,6 +190,7 @@ class GatedAttention(nn.Module):
         return keys_BSA
 
     def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """Gated contexts (B, T, C) and the weights (B, T, S) of the attention inside."""
         context_BTC, weights_BTS = self.attention(query_BTQ, memory, previous_BS)
         return context_BTC * torch.sigmoid(self.gate(query_BTQ)), weights_BTS
 

@@ -1,4 +1,4 @@
-"""CNNs as encoders of pictures: one vector for the whole, and a vector for every cell of a grid.
+"""CNN backbones as image encoders: a pooled vector of the image, and a grid of feature vectors.
 
 | network | size | grid | D | P | source |
 |---|---|---|---|---|---|
@@ -9,15 +9,15 @@
 | resnet18, resnet34 | 224 | 7 x 7 | 512 | 512 | He et al. 2016, arXiv:1512.03385 |
 | resnet50, resnet101, resnet152 | 224 | 7 x 7 | 2048 | 2048 | the same |
 | efficientnet_lite0 | 224 | 7 x 7 | 1280 | 1280 | Tan and Le 2019, arXiv:1905.11946; no squeeze, ReLU6 |
-| small_cnn | 64 | 8 x 8 | 128 | 128 | four 3 x 3 convolutions, to be learned from drawn or other simple pictures |
+| small_cnn | 64 | 8 x 8 | 128 | 128 | four 3 x 3 convolutions, trained from scratch on drawn or other simple images |
 
 The pooled vector is what the network's own classifier reads: the mean of the grid, but in AlexNet and VGG the last
 hidden layer (fc7), and their grid is taken before the last pooling, as Xu et al. 2015 (arXiv:1502.03044, section 3.1.1)
-do. A network that ends with an earlier stage gives that stage's map and its mean. Region features: RoI align, He et al.
+do. A network cut after an earlier stage gives that stage's map and its mean. Region features: RoI align, He et al.
 2017, arXiv:1703.06870, section 3.
 
 B batch, H and W pixels, R rows and C columns of the grid, S = R C its cells row by row, D grid width, P pooled width,
-K boxes a picture.
+K boxes an image.
 """
 
 import copy
@@ -40,16 +40,18 @@ PRETRAINED = "pretrained"
 
 
 class Features(NamedTuple):
+    """What a backbone makes of a batch of images."""
+
     pooled_BP: Tensor
     grid_BSD: Tensor
 
 
 class Backbone(nn.Module):
-    """uint8 pixels (B, 3, size, size) to Features; normalization is inside, and channels lie last in memory.
+    """A CNN image encoder: uint8 pixels (B, 3, size, size) to Features, normalization included.
 
-    `stages` holds the parts in order; all before `trainable_from` are frozen: no gradients, and evaluation mode (no
-    dropout) whatever `train` is told. Batch norms go by their own statistics everywhere, but with `learn_statistics`.
-    `size` is in pixels, `grid` is (R, C), `dim` is D, `pooled_dim` is P.
+    `stages` holds its parts in order; all before `trainable_from` are frozen: no gradients, and always in evaluation
+    mode (no dropout). Batch norms use their running statistics everywhere, except with `learn_statistics`. `size` is in
+    pixels, `grid` is (R, C), `dim` is D, `pooled_dim` is P.
     """
 
     mean_311: Tensor
@@ -67,10 +69,10 @@ class Backbone(nn.Module):
     ) -> None:
         """weights: a file with the state dict of torchvision's model; "pretrained", which for efficientnet_lite0 is in
         its package and else must be in torchvision's cache, as nothing is ever downloaded; or None for random ones.
-        trainable_from: a stage; None freezes all. last_stage: the network ends with it (early stages tell plain shapes
-        and colors apart, late ones what photographs show); None keeps all. learn_statistics: batch norms that learn
-        go by the batch and keep a running mean, which random weights need and good ones suffer from. Raises InputError
-        for a name, size, stage or file that will not do.
+        trainable_from: first stage that is trained; None freezes all. last_stage: the last stage kept (early stages
+        separate plain shapes and colors, late ones the contents of photographs); None keeps all. learn_statistics:
+        trained batch norms use batch statistics and update the running ones, as random weights need; pretrained weights
+        lose by it. Raises InputError for an unknown name or stage, too small a size, or a file without such weights.
         """
         super().__init__()
         if name not in NETWORKS:
@@ -101,7 +103,10 @@ class Backbone(nn.Module):
         self.train()
 
     def forward(self, pixels_B3HW: Tensor) -> Features:
-        """Raises ValueError for pixels of another type or size."""
+        """Pixels (B, 3, size, size) to pooled vectors (B, P) and grids (B, S, D).
+
+        Raises ValueError for pixels of another type or size.
+        """
         if pixels_B3HW.dtype != torch.uint8 or pixels_B3HW.shape[1:] != (3, self.size, self.size):
             found = f"{pixels_B3HW.dtype} {tuple(pixels_B3HW.shape)}"
             raise ValueError(f"`pixels_B3HW` must be uint8 (B, 3, {self.size}, {self.size}), got {found}")
@@ -123,7 +128,7 @@ class Backbone(nn.Module):
         return self
 
     def parameters_from(self, stage: str) -> Iterator[nn.Parameter]:
-        """The parameters of a stage and all after it. Raises InputError for a stage that is none."""
+        """The parameters of a stage and of all after it; InputError for an unknown stage."""
         for name in self._from(stage):
             yield from self.stages[name].parameters()
 
@@ -137,7 +142,7 @@ class Backbone(nn.Module):
         return digest.hexdigest()
 
     def key(self) -> dict[str, str | int]:
-        """All that decides the features of given pixels."""
+        """Everything that the features of given pixels depend on, as the key of a cache."""
         plan = NETWORKS[self.name]
         return {
             "network": self.name,
@@ -147,8 +152,10 @@ class Backbone(nn.Module):
         }
 
     def extractor(self) -> Callable[[Tensor], Features]:
-        """What computes the same features, to rounding, as this module in evaluation mode, faster and without
-        gradients: a copy, on the same device, whose batch norms are part of the convolutions before them."""
+        """A faster copy for features without gradients: batch norms are folded into the convolutions before them.
+
+        The features are those of this module in evaluation mode, to rounding; the copy is on the same device.
+        """
         fast = copy.deepcopy(self).eval()
         _fold(fast)
         device = self.mean_311.device
@@ -185,10 +192,10 @@ class Backbone(nn.Module):
 
 
 def region_features(grid_BSD: Tensor, grid: tuple[int, int], boxes_BK4: Tensor, extent_B2: Tensor) -> Tensor:
-    """The grid's mean under each box, (B, K, D), by RoI align with about one bilinear sample a cell.
+    """Region features: the mean (B, K, D) of the grid in each box, by RoI align with about one bilinear sample a cell.
 
-    boxes_BK4: left, top, right, bottom in pixels of pictures whose (height, width), all of it under the grid, is
-    extent_B2. The whole picture's box gives the mean of the grid; a box without area gives zeros, so zeros can pad.
+    boxes_BK4: left, top, right, bottom in pixels of images whose (height, width) is extent_B2 and which the grid covers
+    whole. The box of the whole image gives the mean of the grid; a box without area gives zeros, so zeros can pad.
     """
     from torchvision.ops import roi_align
 
@@ -204,7 +211,7 @@ def region_features(grid_BSD: Tensor, grid: tuple[int, int], boxes_BK4: Tensor, 
 
 @torch.no_grad()
 def _fold(module: nn.Module) -> None:
-    """Make every batch norm part of the convolution registered just before it; right for evaluation only."""
+    """Fold every batch norm into the convolution registered just before it; for evaluation mode only."""
     for (_, conv), (name, norm) in itertools.pairwise(list(module.named_children())):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             assert norm.running_mean is not None and norm.running_var is not None

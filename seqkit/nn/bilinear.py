@@ -1,11 +1,11 @@
-"""Compact bilinear pooling: the outer product of two or more vectors, sketched without ever being formed.
+"""Compact bilinear pooling: a count sketch of the outer product of two or more vectors, without forming it.
 
-A count sketch adds each number of a vector, with a random sign, into one of d buckets (Charikar et al. 2002). The
+A count sketch adds each component of a vector, with a random sign, to one of d buckets (Charikar et al. 2002). The
 sketch of an outer product, with bucket h1 + h2 mod d and sign s1 s2, is the circular convolution of the sketches (Pham
-and Pagh 2013), so the product of their spectra: Fukui et al. 2016, arXiv:1606.01847, section 3.1 and algorithm 1. The
-expected inner product of two pooled vectors is the product of the inputs' inner products.
+and Pagh 2013), that is, the product of their spectra: Fukui et al. 2016, arXiv:1606.01847, section 3.1, algorithm 1.
+The expected inner product of two pooled vectors is the product of the inputs' inner products.
 
-Only the inputs are kept for backward; it works through the positions in blocks again, so that memory has a ceiling.
+Only the inputs are kept for the backward pass; both passes go through the positions in blocks of bounded memory.
 
 D input width, d output width, F frequencies (d // 2 + 1); "..." are any leading dimensions, one element of them is a
 position; a hash (2, D) is buckets over signs. Memory is in bytes.
@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 Block = tuple[slice, ...]
 
-CACHED = 2**24  # bytes that a CPU's thread works on at once, whatever the ceiling: more would leave its caches
+CACHED = 2**24  # bytes that a CPU thread works on at once, whatever the ceiling: more would not fit its caches
 
 
 class CountSketch(nn.Module):
-    """(..., input_dim) to (..., output_dim): y[bucket[j]] += sign[j] x[j].
+    """Count sketch, (..., input_dim) to (..., output_dim): y[bucket[j]] += sign[j] x[j].
 
-    Buckets and signs are drawn on the CPU by a generator of their own: `seed` gives the same ones everywhere. They are
-    saved with the weights, and a checkpoint brings its own. 16-bit inputs are summed in float32.
+    Buckets and signs are drawn on the CPU by a generator of their own, the same ones for a `seed` everywhere. They are
+    buffers, and a checkpoint's replace them. 16-bit inputs are summed in float32.
     """
 
     hash_2D: Tensor
@@ -46,6 +46,7 @@ class CountSketch(nn.Module):
         self.register_buffer("size", torch.tensor(output_dim, device=home))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., input_dim) to its sketch (..., output_dim); raises ValueError for another width."""
         _check("x", x, self.input_dim)
         return _sketch(x.to(_working(x.dtype)), self.hash_2D, self.output_dim).to(x.dtype)
 
@@ -61,11 +62,11 @@ class CountSketch(nn.Module):
 
 
 class CompactBilinear(nn.Module):
-    """Inputs (..., D_i), two or more, to (..., output_dim); `input_dims` are the D_i.
+    """Compact bilinear pooling of two or more inputs (..., D_i) to (..., output_dim); `input_dims` are the D_i.
 
     Leading dimensions broadcast. A question (B, 1, Q) beside a grid (B, S, D) is sketched and transformed once, not S
     times, its gradient too: do not expand it. Works in float32 (float64 where an input is), also under autocast; the
-    result has the inputs' promoted type. Any `output_dim` will do, but one with large prime factors is slow. Memory
+    result has the inputs' promoted type. Any `output_dim` works, but one with large prime factors is slow. Memory
     beyond inputs, output and their gradients stays below `ceiling` bytes, however many positions there are (but for
     float32 gradients of 16-bit inputs that broadcast). Derivatives of every order exist.
     """
@@ -85,6 +86,10 @@ class CompactBilinear(nn.Module):
         )
 
     def forward(self, *inputs: Tensor) -> Tensor:
+        """Tensors (..., D1), (..., D2), … whose leading dimensions broadcast, to (..., output_dim).
+
+        Raises ValueError for another number of inputs, other widths, and leading dimensions that do not broadcast.
+        """
         if len(inputs) != len(self.input_dims):
             raise ValueError(f"`inputs` must be {len(self.input_dims)} tensors, got {len(inputs)}")
         for i, (x, width) in enumerate(zip(inputs, self.input_dims, strict=True)):
@@ -95,13 +100,16 @@ class CompactBilinear(nn.Module):
 
 
 def signed_sqrt(x: Tensor) -> Tensor:
-    """sign(x) sqrt(|x|). The derivative at 0, infinite by rights, is taken as 0; elsewhere it is the exact one."""
+    """Signed square root, sign(x) sqrt(|x|). The derivative at 0, which is infinite, is taken as 0."""
     return _SignedSqrt.apply(x)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _SignedSqrt(torch.autograd.Function):
+    """sign(x) sqrt(|x|) that keeps its result for the backward pass and not its input."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        """x of any shape to the same shape."""
         root: Tensor = x.abs().sqrt_().copysign_(x)
         ctx.save_for_backward(root)  # and not x, which can be freed
         return root
@@ -113,7 +121,7 @@ class _SignedSqrt(torch.autograd.Function):
 
 
 def l2_normalize(x: Tensor, dim: int = -1) -> Tensor:
-    """`x` divided by its L2 norm along `dim`; where the norm is 0, zeros, and a gradient of 0."""
+    """L2 normalization along `dim`; where the norm is 0, zeros and a gradient of 0."""
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True, dtype=_working(x.dtype))
     real = norm >= torch.finfo(norm.dtype).tiny  # the inverse of a smaller one may overflow
     return (x * (real / norm.where(real, 1.0))).to(x.dtype)  # type: ignore[no-any-return]

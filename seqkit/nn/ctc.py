@@ -1,7 +1,7 @@
-"""The loss of connectionist temporal classification: -log of the sum over all alignments of a target with its frames.
+"""The CTC loss: -log of the sum over all alignments of a target with its frames.
 
 Graves et al. 2006, "Connectionist temporal classification", section 4. The blank is index 0, PAD of every vocabulary:
-what a padded target holds can never be said, so the index is free, and the other tokens keep their ids.
+PAD is never emitted, so that its index is free, and all tokens keep their ids.
 
 B batch, T frames, L target tokens, V vocabulary.
 """
@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from seqkit.nn.masks import mask_from_lengths
 
 BLANK = 0
-NEVER = -1e9  # log-probability of what may not be said; -inf would make gradients NaN
+NEVER = -1e9  # log-probability of suppressed tokens; -inf would make gradients NaN
 
 
 def frames_needed(targets_BL: Tensor, target_lengths_B: Tensor) -> Tensor:
-    """The fewest frames (B,) that can say each target: one a token, and a blank between two equal neighbors."""
+    """The least number of frames (B,) of each target: one a token, and one for the blank between equal neighbors."""
     equal_BL = (targets_BL[:, 1:] == targets_BL[:, :-1]) & _real(target_lengths_B - 1, max(0, targets_BL.shape[1] - 1))
     return target_lengths_B + equal_BL.sum(1)
 
@@ -27,10 +27,10 @@ def ctc_loss(
 ) -> Tensor:
     """-log p(target) of each item (B,), in nats, in float32 under autocast too; an empty target is all blanks.
 
-    silent_BT: frames in which nothing but the blank may be said; only alignments that keep to it are summed.
+    silent_BT: frames that must be the blank; only alignments with blanks there are summed.
 
-    Raises ValueError, with the item's place in the batch, for a target that its frames cannot say, for one that holds
-    the blank, and for lengths beyond the tensors. The check waits for the device, as the loss itself does.
+    Raises ValueError, with the item's place in the batch, for a target that needs more frames than there are, for one
+    that holds the blank, and for lengths beyond the tensors. The check waits for the device, as the loss itself does.
     """
     _check(logits_BTV, lengths_B, targets_BL, target_lengths_B)
     if not logits_BTV.numel():  # which the kernel refuses
@@ -41,15 +41,18 @@ def ctc_loss(
         if silent_BT is None:
             return _summed(logprob_BTV, lengths_B, targets_BL, target_lengths_B)
         silent_BT = silent_BT & _real(lengths_B, silent_BT.shape[1])
-        # Their blanks count apart: the kernel, whose gradient holds for normalized frames alone, sees certain ones.
+        # The kernel's gradient holds for normalized frames only: it gets certain blanks, and theirs are added after.
         silence_B = logprob_BTV[..., BLANK].masked_fill(~silent_BT, 0).sum(1)
         certain_V = logprob_BTV.new_full((logprob_BTV.shape[2],), NEVER)
         certain_V[BLANK] = 0
         logprob_BTV = torch.where(silent_BT[..., None], certain_V, logprob_BTV)
         loss_B = _summed(logprob_BTV, lengths_B, targets_BL, target_lengths_B)
-        impossible_N = (loss_B > -NEVER / 2).nonzero()[:, 0].tolist()
-        if impossible_N:
-            raise ValueError(f"`silent_BT` must leave frames for the targets, got too few for item {impossible_N[0]}")
+        if (loss_B > -NEVER / 2).any():  # too few frames, or logits that diverged: uniform ones tell
+            uniform_BTV = torch.where(silent_BT[..., None], certain_V, torch.zeros_like(logprob_BTV).log_softmax(-1))
+            impossible_B = _summed(uniform_BTV, lengths_B, targets_BL, target_lengths_B) > -NEVER / 2
+            if impossible_B.any():
+                item = int(impossible_B.nonzero()[0])
+                raise ValueError(f"`silent_BT` must leave frames for the targets, got too few for item {item}")
         return loss_B - silence_B
 
 

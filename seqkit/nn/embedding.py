@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 
 class Embedding(nn.Module):
-    """A table (V, E), its rows multiplied by the root of E where `scaled`.
+    """Token embeddings: a table (V, E), its rows multiplied by the square root of E where `scaled`.
 
-    A table tied to a softmax must start small; scaled, what goes into the network starts near unit variance all the
-    same (Vaswani et al. 2017, arXiv:1706.03762, section 3.4), and learning starts hundreds of steps sooner.
+    Weights shared with a softmax must be initialized small; scaled, the network's input has unit variance all the same
+    (Vaswani et al. 2017, arXiv:1706.03762, section 3.4), and training converges hundreds of steps sooner.
     """
 
     def __init__(self, vocab_size: int, embed_dim: int, *, scaled: bool = False) -> None:

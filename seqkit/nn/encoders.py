@@ -1,4 +1,4 @@
-"""Recurrent encoders over padded batches, in which padding never reaches a real position.
+"""Recurrent encoders over padded batches: bidirectional, reversed, pyramidal, residual.
 
 Bidirectional: Schuster and Paliwal 1997. Reversed source: Sutskever et al. 2014, arXiv:1409.3215,
 section 3.3. Pyramid: Chan et al. 2015, arXiv:1508.01211, section 3.1. Residual: Wu et al. 2016,
@@ -19,7 +19,7 @@ from seqkit.nn.recurrent import CellKind, recurrent_layer
 
 
 class Encoded(NamedTuple):
-    """A stream as the encoder leaves it; states are those after the last position read, directions side by side."""
+    """The output of an encoder; states are those after the last position read, directions side by side."""
 
     values_BSD: Tensor
     lengths_B: Tensor
@@ -28,13 +28,14 @@ class Encoded(NamedTuple):
 
 
 class VariationalDropout(nn.Module):
-    """Dropout with one mask a sequence, the same at every time step of (B, T, D)."""
+    """Variational dropout: one mask a sequence, the same at every time step of (B, T, D)."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
 
     def forward(self, x_BTD: Tensor) -> Tensor:
+        """In training, x with each sequence's mask; else x itself."""
         if not self.training or not self.rate:
             return x_BTD
         keep_B1D = torch.rand(len(x_BTD), 1, x_BTD.shape[2], device=x_BTD.device) >= self.rate
@@ -42,7 +43,7 @@ class VariationalDropout(nn.Module):
 
 
 def join_pairs(values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Neighbors in time side by side, (B, ceil(T / 2), 2 I) and ceil(length / 2); an odd last one gets zeros."""
+    """Neighbors in time concatenated, (B, ceil(T / 2), 2 I) and ceil(length / 2); zeros behind an odd last one."""
     mask_BT1 = mask_from_lengths(lengths_B, values_BTI.shape[1])[..., None]
     even_BTI = nn.functional.pad(values_BTI.masked_fill(~mask_BT1, 0.0), (0, 0, 0, values_BTI.shape[1] % 2))
     batch, steps, width = even_BTI.shape
@@ -50,11 +51,11 @@ def join_pairs(values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class RecurrentEncoder(nn.Module):
-    """Layers of `kind` rnn, lstm or gru over sequences of vectors.
+    """A recurrent encoder: layers of `kind` over sequences of vectors; padding never reaches a real position.
 
-    `hidden_dim` is a direction's width, `output_dim` D the width of what comes out. `reverse` reads each sequence
-    from its end; values still come out in the order of the source. The uppermost `pyramid` layers each halve time.
-    `residual` adds a layer's input to its output where the widths agree.
+    `hidden_dim` is the width of one direction, `output_dim` D that of the output. `reverse` reads each sequence from
+    its end; the output is in the order of the source. The uppermost `pyramid` layers each halve time. `residual` adds
+    a layer's input to its output of equal width. `variational`: one dropout mask a sequence.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class RecurrentEncoder(nn.Module):
         self.dropout = VariationalDropout(dropout) if variational else nn.Dropout(dropout)
 
     def forward(self, x_BTI: Tensor, lengths_B: Tensor) -> Encoded:
-        """Sequences of at least one position each. Raises ValueError where a length is below 1."""
+        """Sequences (B, T, I) and lengths, each at least 1, to `Encoded`; raises ValueError for a length below 1."""
         if lengths_B.device.type == "cpu" and int(lengths_B.min()) < 1:
             raise ValueError(f"`lengths_B` must be >= 1, got {lengths_B.tolist()}")
         x = reverse(x_BTI, lengths_B) if self.reverse else x_BTI
@@ -112,8 +113,10 @@ class RecurrentEncoder(nn.Module):
 
 
 def run_padded(layer: nn.Module, x_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A layer without second state over the whole batch, each direction so that it meets padding last: the same as
-    packed, and on a CPU in about half the time, as one product serves all steps."""
+    """A GRU or tanh layer over a padded batch, each direction reading the padding last.
+
+    The same numbers as with packed sequences; on a CPU in about half the time, as one matrix product serves all steps.
+    """
     one_direction = torch.gru if isinstance(layer, nn.GRU) else torch.rnn_tanh
     mask_BT1 = mask_from_lengths(lengths_B, x_BTI.shape[1])[..., None]
     values, last = [], []
@@ -130,12 +133,13 @@ def run_padded(layer: nn.Module, x_BTI: Tensor, lengths_B: Tensor) -> tuple[Tens
 
 
 class TextEncoder(nn.Module):
-    """Token ids to an encoder's values: embedding, dropout, `encoder`."""
+    """A text encoder: embedding, dropout, and `encoder` over them."""
 
     def __init__(self, embedding: Embedding, encoder: nn.Module, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.embedding, self.encoder, self.dropout = embedding, encoder, nn.Dropout(dropout)
 
     def forward(self, tokens_BT: Tensor, lengths_B: Tensor) -> Encoded:
+        """Ids (B, T) and lengths (B,) to the encoder's values, lengths and last states."""
         encoded: Encoded = self.encoder(self.dropout(self.embedding(tokens_BT)), lengths_B)
         return encoded

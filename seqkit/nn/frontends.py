@@ -1,20 +1,19 @@
-"""Front ends: video frames or rows of features to vectors, before any recurrent layer.
+"""Front ends: from video frames or acoustic features to the vectors that a recurrent encoder reads.
 
-Each takes values (B, T, ...) and lengths (B,), and gives features (B, S, D), zero at padding, and their lengths (B,).
-Each has `output_dim`, its D. Those over video have S = T; those over features say how they shorten time.
+Each takes values (B, T, ...) and lengths (B,), and returns features (B, S, D), zero at padding, and their lengths (B,).
+`output_dim` is D. Over video S = T; front ends over features may shorten time.
 
 | class | source | input | D |
 |---|---|---|---|
 | VggM | Watch: Chung et al. 2017, arXiv:1611.05358, section 2.1 | gray 120 x 120, windows of five frames | 512 |
 | Stcnn | LipNet: Assael et al. 2016, arXiv:1611.01599, section 3.3 | color 50 x 100 | 1728 |
 | ResNet | Stafylakis and Tzimiropoulos 2017, arXiv:1703.04105, section 3 | gray 112 x 112 | 512 |
-| Dense | Wand et al. 2016, arXiv:1601.08188, section 3 | any | any |
-| Stack | Sak et al. 2015, arXiv:1507.06947, section 3: neighbors side by side, fewer steps | features | any |
-| TimeConvs | convolutions over time, strided or not | features | any |
+| LinearFrontEnd | Wand et al. 2016, arXiv:1601.08188, section 3 | any | any |
+| FrameStacking | Sak et al. 2015, arXiv:1507.06947, section 3: neighbors concatenated, fewer steps | features | any |
+| ConvSubsampling | strided convolutions over time | features | any |
 
-Video is computed on the real frames alone, packed one after another as (N, C, H, W): padding costs no time and cannot
-reach a result, and the statistics of batch norm in training are those of real frames. A window over several frames is
-computed once a frame.
+Video is processed as packed frames (N, C, H, W): padding costs no time and changes nothing, and the batch statistics of
+batch norm are those of real frames. A window over several frames is computed once a frame.
 
 B batch, T input time, S output time, D output width, I input width; N real frames of the batch, C channels, H and W
 pixels.
@@ -31,15 +30,15 @@ from seqkit.nn.masks import mask_from_lengths
 
 
 class VggM(nn.Module):
-    """VGG-M (Chatfield et al. 2014, arXiv:1405.3531, table 1) over windows of `span` frames, one vector a frame.
+    """VGG-M (Chatfield et al. 2014, arXiv:1405.3531, table 1) over windows of `span` frames: one vector a frame.
 
     | conv1 | pool | conv2 | pool | conv3, 4, 5 | pool | fc6 |
     |---|---|---|---|---|---|---|
     | 96, 3 x 3, halve | halve | 256, 5 x 5, halve | halve | 512, 3 x 3 | halve | D |
 
-    To halve is stride 2, pools are 3 x 3. Ours are: conv1 of 3 x 3 where VGG-M has 7 x 7 for pictures of 224 pixels;
-    padding that makes a side half, rounded up (120, 60, 30, 15, 8, 4); batch norm for local response normalization.
-    `width` scales all channels but D; `size` is (height, width) in pixels.
+    "Halve" is stride 2; pools are 3 x 3. Different from VGG-M: conv1 of 3 x 3 (7 x 7 there, for images of 224 pixels);
+    padding such that each side is halved, rounded up (120, 60, 30, 15, 8, 4); batch norm instead of local response
+    normalization. `width` scales all channels but D; `size` is (height, width) in pixels.
     """
 
     def __init__(
@@ -80,16 +79,17 @@ class VggM(nn.Module):
         kaiming(self)
 
     def forward(self, values_BTCHW: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, C, H, W) and lengths to features (B, T, D) and the same lengths."""
         frames = PackedFrames(lengths_B, values_BTCHW.shape[1])
         pixels_NCHW = self.pixels(frames.pack(values_BTCHW))
         return frames.unpack(self.rest(self.conv1(pixels_NCHW, frames))), lengths_B
 
 
 class Stcnn(nn.Module):
-    """Layers of convolution over space and time, ReLU, channel-wise dropout, and 2 x 2 pooling in space.
+    """STCNN, LipNet's front end: spatiotemporal convolutions, each with ReLU, channel dropout and 2 x 2 max pooling.
 
-    The first convolution has stride 2. Dropout takes a channel out of a whole clip. `span` 1 looks at single frames:
-    the paper's Baseline-2D. `batch_norm`, before each ReLU, is not the paper's.
+    The first convolution has stride 2 in space. Dropout zeroes a channel of a whole clip. `span` 1 is the paper's
+    Baseline-2D, single frames. `batch_norm` before each ReLU is not in the paper.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class Stcnn(nn.Module):
         kaiming(self)
 
     def forward(self, values_BTCHW: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, C, H, W) and lengths to features (B, T, D) and the same lengths."""
         frames = PackedFrames(lengths_B, values_BTCHW.shape[1])
         x_NCHW = self.pixels(frames.pack(values_BTCHW))
         for conv, norm in zip(self.convs, self.norms, strict=True):
@@ -133,7 +134,7 @@ class Stcnn(nn.Module):
 
 
 class LinearFrontEnd(nn.Module):
-    """One layer over all pixels of a frame, and tanh: what Wand et al. 2016, arXiv:1601.08188, put below their LSTM."""
+    """A linear layer over all pixels of a frame, and tanh, as below the LSTM of Wand et al. 2016, arXiv:1601.08188."""
 
     def __init__(self, pixels: PixelNorm, *, size: tuple[int, int], output_dim: int = 128) -> None:
         super().__init__()
@@ -142,13 +143,14 @@ class LinearFrontEnd(nn.Module):
         nn.init.xavier_uniform_(self.linear.weight)
 
     def forward(self, values_BTCHW: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, C, H, W) and lengths to features (B, T, D) and the same lengths."""
         frames = PackedFrames(lengths_B, values_BTCHW.shape[1])
         pixels_NCHW = self.pixels(frames.pack(values_BTCHW))
         return frames.unpack(torch.tanh(self.linear(pixels_NCHW.flatten(1)))), lengths_B
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut: He et al. 2016, arXiv:1512.03385, figure 2."""
+    """A residual block: two 3 x 3 convolutions beside a shortcut (He et al. 2016, arXiv:1512.03385, figure 2)."""
 
     def __init__(self, below: int, above: int, stride: int) -> None:
         super().__init__()
@@ -167,15 +169,17 @@ class Residual(nn.Module):
         )
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Maps (N, below, H, W) to (N, above, H / stride, W / stride), rounded up."""
         summed_NCHW: Tensor = self.relu(self.body(x_NCHW) + self.shortcut(x_NCHW))
         return summed_NCHW
 
 
 class ResNet(nn.Module):
-    """A convolution over five frames, then a residual network on each frame, its map averaged.
+    """A 3-D convolution over `span` frames, then a residual network on each frame, with global average pooling.
 
-    `width` is the stem's channels, doubled at each stage after the first. `blocks` (2, 2, 2, 2) is ResNet-18, and
-    (3, 4, 6, 3) the paper's ResNet-34. Any size of at least 1 pixel; each side is divided by 32.
+    `width` is the number of channels of the first convolution, doubled at each stage after the first. `blocks`
+    (2, 2, 2, 2) is ResNet-18, and (3, 4, 6, 3) the paper's ResNet-34.
+    Any size of at least 1 pixel; each side is divided by 32.
     """
 
     def __init__(
@@ -194,17 +198,16 @@ class ResNet(nn.Module):
         kaiming(self)
 
     def forward(self, values_BTCHW: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, C, H, W) and lengths to features (B, T, D) and the same lengths."""
         frames = PackedFrames(lengths_B, values_BTCHW.shape[1])
         map_NDHW = self.trunk(self.stem(self.pixels(frames.pack(values_BTCHW)), frames))
         return frames.unpack(map_NDHW.mean((2, 3))), lengths_B
 
 
 class FrameStacking(nn.Module):
-    """`stack` neighboring rows side by side every `stride` rows, S = ceil(T / stride); stack 1, stride 1 changes
-    nothing.
+    """Frame stacking: `stack` consecutive feature vectors concatenated every `stride` steps, S = ceil(T / stride).
 
-    Step s holds the rows from s stride on; beyond a sequence's end it holds zeros. With `output_dim` a linear map
-    follows.
+    Step s holds the vectors from s * stride on, zeros beyond the end. With `output_dim` a linear map follows.
     """
 
     def __init__(self, input_dim: int, *, stack: int = 1, stride: int = 1, output_dim: int | None = None) -> None:
@@ -217,6 +220,7 @@ class FrameStacking(nn.Module):
         self.linear = None if output_dim is None else nn.Linear(joined, output_dim)
 
     def forward(self, values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, T, I) and lengths to (B, S, D) and lengths divided by `stride`, rounded up."""
         steps = -(-values_BTI.shape[1] // self.stride)
         short = (steps - 1) * self.stride + self.stack - values_BTI.shape[1]
         padded_BTI = nn.functional.pad(masked(values_BTI, lengths_B), (0, 0, 0, max(0, short)))
@@ -226,7 +230,7 @@ class FrameStacking(nn.Module):
 
 
 class ConvSubsampling(nn.Module):
-    """A convolution over time with ReLU for each of `strides`, by which it divides time, rounded up."""
+    """Convolutional subsampling: a convolution over time with ReLU for each of `strides`, S = T / stride rounded up."""
 
     def __init__(self, input_dim: int, output_dim: int, *, strides: Sequence[int] = (2, 2), kernel: int = 3) -> None:
         """Raises ValueError for an even `kernel`."""
@@ -241,6 +245,7 @@ class ConvSubsampling(nn.Module):
         kaiming(self)
 
     def forward(self, values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, T, I) and lengths to (B, S, D) and lengths divided by each stride, rounded up."""
         x_BTI = masked(values_BTI, lengths_B)
         for conv, stride in zip(self.convs, self.strides, strict=True):
             lengths_B = (lengths_B + stride - 1) // stride
@@ -249,5 +254,5 @@ class ConvSubsampling(nn.Module):
 
 
 def masked(values_BTD: Tensor, lengths_B: Tensor) -> Tensor:
-    """Zero at padding."""
+    """Features with zeros at padding."""
     return values_BTD.masked_fill(~mask_from_lengths(lengths_B, values_BTD.shape[1])[..., None], 0.0)

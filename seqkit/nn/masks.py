@@ -1,4 +1,4 @@
-"""Lengths and masks. A mask is bool, True = real, False = padding; padding always follows the real part.
+"""Masks from lengths, and operations that respect them. A mask is bool, True = real; padding follows the real part.
 
 B batch, T time, ... anything.
 """
@@ -8,10 +8,9 @@ from torch import Tensor
 
 
 def mask_from_lengths(lengths_B: Tensor, max_len: int) -> Tensor:
-    """The (B, max_len) mask of sequences whose lengths are counted in positions.
+    """The mask (B, max_len) of sequences of the given lengths, in positions.
 
-    Raises ValueError where a length is beyond `max_len`; on a GPU this check would wait for the
-    device, so there it is left to the caller.
+    Raises ValueError where a length is beyond `max_len`; not on a GPU, where the check would wait for the device.
     """
     if lengths_B.device.type == "cpu" and len(lengths_B) and int(lengths_B.max()) > max_len:
         raise ValueError(f"`lengths_B` must be <= max_len {max_len}, got {lengths_B.tolist()}")
@@ -19,7 +18,7 @@ def mask_from_lengths(lengths_B: Tensor, max_len: int) -> Tensor:
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Softmax over the last dimension with exactly zero at padding; all zeros where nothing is real.
+    """Softmax over the real positions of the last dimension: exactly 0 at padding, all 0 where nothing is real.
 
     `mask` broadcasts to `scores`. Raises ValueError where their last dimensions differ.
     """
@@ -31,7 +30,7 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def reverse(values_BT: Tensor, lengths_B: Tensor) -> Tensor:
-    """Every sequence (B, T, ...) turned round within its own length; the padding stays where it was."""
+    """Every sequence of (B, T, ...) reversed within its own length; the padding stays where it is."""
     time_T = torch.arange(values_BT.shape[1], device=values_BT.device)
     turned_BT = lengths_B[:, None] - 1 - time_T
     index_BT = torch.where(turned_BT >= 0, turned_BT, time_T)

@@ -1,7 +1,7 @@
-"""What passes from an encoder to a decoder, and from one decoding step to the next.
+"""Memory, the encoder's output that a decoder attends to, and State, what a decoder carries from step to step.
 
-Every tensor in either has the batch at dimension 0. That one rule lets a search keep, drop and
-repeat hypotheses without knowing what kind of decoder, or how many of them, it drives.
+Every tensor in either has the batch at dimension 0, so that a search selects and repeats hypotheses of any decoder, or
+of several, by `select` and `repeat`.
 
 B batch, S source positions, D memory width, A key width, Z summary width, L layers, H hidden width.
 """
@@ -14,16 +14,16 @@ from torch import Tensor
 
 
 class Memory(NamedTuple):
-    """One encoded stream with its attention keys, fixed for the whole of decoding."""
+    """One encoded stream with its attention keys, fixed during decoding."""
 
     values_BSD: Tensor  # S = 0 where the decoder does not attend
     mask_BS: Tensor  # bool, True = real
-    keys_BSA: Tensor  # whatever the attention computes once a sentence
-    summary_BZ: Tensor  # the stream in one vector, from which the decoder may start
+    keys_BSA: Tensor  # what the attention computes once a sequence
+    summary_BZ: Tensor  # the stream in one vector, for the decoder's initial state
 
 
 class State(NamedTuple):
-    """A recurrent decoder between two steps; one context and one set of weights a memory."""
+    """The state of a recurrent decoder between two steps, with one context and one set of weights a memory."""
 
     h_BLH: Tensor
     c_BLH: Tensor  # width 0 for cells that keep no second state
@@ -32,7 +32,7 @@ class State(NamedTuple):
 
 
 def map_rows(fn: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """`fn` of every tensor in nested tuples; the same nesting back."""
+    """Nested tuples with `fn` applied to every tensor."""
     if isinstance(tree, Tensor):
         return fn(tree)
     parts = [map_rows(fn, part) for part in tree]
@@ -40,12 +40,12 @@ def map_rows(fn: Callable[[Tensor], Tensor], tree: Any) -> Any:
 
 
 def select(tree: Any, index_N: Tensor) -> Any:
-    """Rows `index_N` of every tensor: hypotheses kept, dropped or repeated."""
+    """Rows `index_N` of every tensor."""
     return map_rows(lambda t: t.index_select(0, index_N), tree)
 
 
 def repeat(tree: Any, times: int) -> Any:
-    """Every row `times` times, neighbors together: 0 0 0 1 1 1 ..."""
+    """Every row repeated `times` times, copies side by side: 0 0 0 1 1 1 ..."""
     return map_rows(lambda t: t.repeat_interleave(times, 0), tree)
 
 

@@ -1,4 +1,4 @@
-"""From what the decoder knows at a step to one score for each entry of the vocabulary.
+"""The readout: the output layers of the decoder, from its features at a step to logits over the vocabulary.
 
 Maxout: Goodfellow et al. 2013, arXiv:1302.4389, as in Bahdanau et al. 2015, arXiv:1409.0473, appendix A.2.2.
 Tied embeddings: Press and Wolf 2017, arXiv:1608.05859.
@@ -17,9 +17,9 @@ ReadoutKind = Literal["tanh", "maxout", "linear"]
 
 
 class Readout(nn.Module):
-    """tanh or maxout of a linear map to R, dropout, then a linear map to V; with `kind` linear the last map alone.
+    """The readout: tanh or maxout of a linear map to R, dropout, a linear map to V; `kind` linear: the last alone.
 
-    `tied_embedding` is an embedding (V, R) whose weights the last map shares.
+    `tied_embedding` is an embedding (V, R) whose weights the last map shares. Raises ValueError for another shape.
     """
 
     def __init__(

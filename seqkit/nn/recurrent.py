@@ -1,4 +1,4 @@
-"""Stacked recurrent layers that run a whole sequence at once or one step at a time with the same weights.
+"""Stacked recurrent layers: whole sequences at once, or one step at a time with the same weights.
 
 tanh RNN, LSTM (Hochreiter and Schmidhuber 1997, with forget gates) and GRU (Cho et al. 2014,
 arXiv:1406.1078, in the form of cuDNN: the reset gate acts after the recurrent product).
@@ -24,7 +24,7 @@ def recurrent_layer(kind: CellKind, input_dim: int, hidden_dim: int, *, bidirect
 
 
 class RecurrentStack(nn.Module):
-    """Layers above each other, dropout between; `residual` adds a layer's input to its output where widths agree."""
+    """Recurrent layers with dropout between them; `residual` adds a layer's input to its output of equal width."""
 
     def __init__(
         self,
@@ -44,17 +44,17 @@ class RecurrentStack(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def zeros(self, like_B: Tensor) -> tuple[Tensor, Tensor]:
-        """The state (B, L, H) and (B, L, H or 0) before anything was read, of the device and type of `like_B`."""
+        """The zero state (B, L, H) and (B, L, H or 0), with the device and type of `like_B`."""
         shape = (len(like_B), len(self.layers))
         return like_B.new_zeros(*shape, self.hidden_dim), like_B.new_zeros(*shape, self.cell_dim)
 
     def join(self, x: Tensor, y: Tensor, layer: int) -> Tensor:
-        """What layer `layer` hands on, from its input and its output."""
+        """The input of the next layer: output `y` of layer `layer`, its input `x` added where residual, dropout."""
         y = x + y if self.residual and x.shape[-1] == y.shape[-1] else y
         return self.dropout(y) if layer + 1 < len(self.layers) else y
 
     def forward(self, x_BTI: Tensor, h_BLH: Tensor, c_BLH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The top layer's outputs (B, T, H) and the states after the last column."""
+        """The top layer's outputs (B, T, H) and the states after the last step."""
         x, h, c = x_BTI, [], []
         for i, layer in enumerate(self.layers):
             h_1BH, c_1BH = h_BLH[:, i][None].contiguous(), c_BLH[:, i][None].contiguous()
@@ -68,7 +68,7 @@ class RecurrentStack(nn.Module):
         return x, torch.stack(h, 1), torch.stack(c, 1)
 
     def step(self, x_BI: Tensor, h_BLH: Tensor, c_BLH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same for one column: the top layer's output (B, H) and the new states."""
+        """One time step: the top layer's output (B, H) and the new states."""
         x, h, c = x_BI, [], []
         for i, (layer, h_BH, c_BH) in enumerate(zip(self.layers, h_BLH.unbind(1), c_BLH.unbind(1), strict=True)):
             weights = [layer.get_parameter(f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]

@@ -1,12 +1,13 @@
 """BLEU, chrF and TER by sacrebleu (Post 2018, arXiv:1804.08771), equal to its own figures to the last digit.
 
 Its settings for a corpus are kept, and named in the signature:
-- `bleu` (Papineni et al. 2002): n-grams of up to four words, tokenizer 13a, case kept, exponential smoothing of
-  orders without a match, closest reference length, and no effective order (`eff:no`): a corpus in which no
-  hypothesis reaches four words scores 0, perfect or not.
+- `bleu` (Papineni et al. 2002): n-grams of up to four words, a tokenizer that fits the references (13a, zh, char),
+  case kept, exponential smoothing of orders without a match, closest reference length, and no effective order
+  (`eff:no`): a corpus in which no hypothesis reaches four words scores 0, perfect or not. A single item, where items
+  are ranked, is scored with effective order, as sacrebleu's sentence BLEU is.
 - `bleu1` to `bleu4`: the same with n-grams of up to that many words; uniform weights and the brevity penalty in
   each. `bleu4` is `bleu`. (`bleu1` is the unigram BLEU of Chung et al. 2017.) With the tokenizer `ptb` these four are
-  COCO's instead (`seqkit.score.caption`), and `bleu` beside them keeps 13a.
+  COCO's instead (`seqkit.score.caption`), and `bleu` beside them stays sacrebleu's.
 - `chrf` (Popovic 2015): chrF2 of characters up to six; of several references the best of each item.
 - `ter` (Snover et al. 2006): lower case, fewest edits over the mean length of an item's references.
 
@@ -16,6 +17,7 @@ The number of references may vary from item to item. N items, K counts an item, 
 from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 from sacrebleu.metrics.base import Metric as SacreMetric
@@ -23,10 +25,12 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
+from seqkit.errors import InputError
 from seqkit.score.metric import Array, Metric, References, TextOptions
 
 TOKENIZERS = ("13a", "intl", "char", "zh", "none")  # those of sacrebleu that need no further download
 MAX_ORDER = 4
+LONGEST = 2000  # words of a text for TER, whose time grows with their cube
 COUNTS = (
     "hypothesis_length",
     "reference_length",
@@ -36,7 +40,7 @@ COUNTS = (
 
 
 def _bleu(options: TextOptions) -> BLEU:
-    tokenizer = "13a" if options.tokenizer == "ptb" else options.tokenizer
+    tokenizer = {None: "13a", "ptb": "13a", "ptb+char": "char"}.get(options.tokenizer, options.tokenizer)
     return BLEU(tokenize=tokenizer, lowercase=options.lowercase)
 
 
@@ -63,15 +67,24 @@ def _chrf_statistics(references: References, hypotheses: Sequence[str], options:
 
 
 def _ter_statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
+    """Raises InputError for a text whose edits would take minutes and gigabytes to find."""
+    for item, (texts, hypothesis) in enumerate(zip(references, hypotheses, strict=True), 1):
+        words = max(len(text.split()) for text in (*texts, hypothesis))
+        if words > LONGEST:
+            raise InputError(
+                f"`ter` must have texts of at most {LONGEST:,} words, got {words:,} in item {item}; "
+                "split it, or take another metric"
+            )
     return _counted(_ter(options), references, hypotheses)
 
 
-def _bleu_value(sums_RK: Array, *, order: int) -> Array:
+def _bleu_value(sums_RK: Array, *, order: int, effective_order: bool = False) -> Array:
+    how: dict[str, Any] = {"smooth_method": "exp", "max_ngram_order": order, "effective_order": effective_order}
     values = []
     for hypothesis_length, reference_length, *counts in sums_RK.tolist():
         correct, total = counts[:order], counts[MAX_ORDER : MAX_ORDER + order]
         lengths = int(hypothesis_length), int(reference_length)
-        values.append(BLEU.compute_bleu(correct, total, *lengths, smooth_method="exp", max_ngram_order=order).score)
+        values.append(BLEU.compute_bleu(correct, total, *lengths, **how).score)
     return np.array(values)
 
 
@@ -105,7 +118,8 @@ def _ter_settings(references: str, options: TextOptions) -> dict[str, str]:
 
 
 def _up_to(order: int) -> Metric:
-    return Metric(_bleu_statistics, partial(_bleu_value, order=order), partial(_bleu_settings, order=order), COUNTS)
+    value, settings = partial(_bleu_value, order=order), partial(_bleu_settings, order=order)
+    return Metric(_bleu_statistics, value, settings, COUNTS, item_value=partial(value, effective_order=True))
 
 
 _CHRF_KINDS = ("hypothesis_ngrams", "reference_ngrams", "matches")

@@ -1,6 +1,7 @@
 """BLEU, CIDEr-D and ROUGE-L of captions, equal to those of the COCO caption evaluation, and how varied captions are.
 
-Texts become the tokens of `seqkit.score.ptb`: in lower case, without punctuation. Values are COCO's figures times 100.
+Texts become the tokens of `seqkit.score.ptb`: in lower case, without punctuation; where references are written without
+spaces (`seqkit.score.language`), every character is a token. Values are COCO's figures times 100.
 - `bleu1` to `bleu4` (Papineni et al. 2002) of the whole corpus: closest reference length, and in place of smoothing
   1e-15 added to every count of matches and 1e-9 to every divisor. `COCO_BLEU` replaces the metrics of these names when
   the tokenizer is `ptb`.
@@ -20,6 +21,7 @@ N items, K counts an item, R corpora.
 """
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -28,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqkit.score.bleu import COUNTS, MAX_ORDER
+from seqkit.score.language import HAN, SPACED, UNSPACED, separate_characters, tokenizer_for
 from seqkit.score.metric import Array, Metric, References, TextOptions
 from seqkit.score.ptb import tokenize
 
@@ -111,22 +114,31 @@ def diversity(hypotheses: Sequence[str], training: Iterable[str]) -> Diversity:
     """Computes the diversity of hypotheses against the training captions. Raises ValueError for none."""
     if not hypotheses:
         raise ValueError("`hypotheses` must hold at least one caption, got none")
-    captions = [_tokens(text) for text in hypotheses]
-    known = {_tokens(text) for text in training}
+    characters = tokenizer_for(hypotheses) != SPACED
+    captions = [caption_tokens(text, characters) for text in hypotheses]
+    known = {caption_tokens(text, characters) for text in training}
     novel = sum(caption not in known for caption in captions)
     words = [word for caption in captions for word in caption]
     return Diversity(100 * novel / len(captions), len(set(words)), len(words) / len(captions))
 
 
+def by_character(options: TextOptions) -> bool:
+    """Tells whether the tokens of captions are characters, given options that `options_for` has settled."""
+    return options.tokenizer in (HAN, UNSPACED, "ptb+char")
+
+
 @lru_cache(maxsize=2**16)
-def _tokens(text: str) -> tuple[str, ...]:
-    """Tokenizes, cached since several metrics read the same references."""
-    return tuple(tokenize(text))
+def caption_tokens(text: str, characters: bool = False) -> tuple[str, ...]:
+    """Tokenizes a caption, cached since several metrics read the same references."""
+    if not characters:
+        return tuple(tokenize(text))
+    tokens = tokenize(separate_characters(text))
+    return tuple(t for t in tokens if not all(unicodedata.category(c)[0] in "PS" for c in t))
 
 
-def _words(text: str) -> Words:
+def caption_words(text: str, characters: bool = False) -> Words:
     """Tokens as the n-gram metrics read them: at the no-break space in a token they see two words."""
-    return " ".join(_tokens(text)).split()
+    return " ".join(caption_tokens(text, characters)).split()
 
 
 def _clipped_cosine(hypothesis: Weighted, reference: Weighted, order: int) -> float:
@@ -148,10 +160,10 @@ def _common(first: Words, second: Words) -> int:
     return best[-1]
 
 
-def _bleu_statistics(references: References, hypotheses: Sequence[str], _: TextOptions) -> Array:
-    rows = []
+def _bleu_statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
+    rows, words_of = [], partial(caption_words, characters=by_character(options))
     for texts, hypothesis in zip(references, hypotheses, strict=True):
-        words, others = _words(hypothesis), [_words(text) for text in texts]
+        words, others = words_of(hypothesis), [words_of(text) for text in texts]
         most = Counter[NGram]()
         for other in others:
             most |= ngrams(other)
@@ -163,30 +175,36 @@ def _bleu_statistics(references: References, hypotheses: Sequence[str], _: TextO
     return np.array(rows, dtype=np.float64)
 
 
-def _bleu_value(sums_RK: Array, *, order: int) -> Array:
+def _bleu_value(sums_RK: Array, *, order: int, effective_order: bool = False) -> Array:
+    """With effective order, orders of which the hypothesis has no n-gram are left out."""
     values = []
     for hypothesis_length, reference_length, *counts in sums_RK.tolist():
         product = 1.0
-        for matches, total in zip(counts[:order], counts[MAX_ORDER:], strict=False):
+        pairs = list(zip(counts[:order], counts[MAX_ORDER:], strict=False))
+        if effective_order:
+            pairs = [(matches, total) for matches, total in pairs if total] or pairs[:1]
+        for matches, total in pairs:
             product *= (matches + _TINY) / (total + _SMALL)
         ratio = (hypothesis_length + _TINY) / (reference_length + _SMALL)
-        values.append(100 * (product ** (1 / order) * (math.exp(1 - 1 / ratio) if ratio < 1 else 1.0)))
+        values.append(100 * (product ** (1 / len(pairs)) * (math.exp(1 - 1 / ratio) if ratio < 1 else 1.0)))
     return np.array(values)
 
 
-def _cider_statistics(references: References, hypotheses: Sequence[str], _: TextOptions) -> Array:
-    words = [[_words(text) for text in texts] for texts in references]
+def _cider_statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
+    words_of = partial(caption_words, characters=by_character(options))
+    words = [[words_of(text) for text in texts] for texts in references]
     frequencies = document_frequencies(words)
     scores = [
-        cider(weigh(_words(hypothesis), frequencies), [weigh(text, frequencies) for text in texts])
+        cider(weigh(words_of(hypothesis), frequencies), [weigh(text, frequencies) for text in texts])
         for texts, hypothesis in zip(words, hypotheses, strict=True)
     ]
     return np.array([[score, 1.0] for score in scores])
 
 
-def _rouge_statistics(references: References, hypotheses: Sequence[str], _: TextOptions) -> Array:
+def _rouge_statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
+    tokens_of = partial(caption_tokens, characters=by_character(options))
     pairs = zip(references, hypotheses, strict=True)
-    return np.array([[rouge_l(_tokens(text), list(map(_tokens, texts))), 1.0] for texts, text in pairs])
+    return np.array([[rouge_l(tokens_of(text), list(map(tokens_of, texts))), 1.0] for texts, text in pairs])
 
 
 def _mean(sums_R2: Array) -> Array:
@@ -194,14 +212,19 @@ def _mean(sums_R2: Array) -> Array:
     return 100 * mean_R
 
 
-def _settings(references: str, _: TextOptions, **own: str) -> dict[str, str]:
+def _settings(references: str, options: TextOptions, **own: str) -> dict[str, str]:
+    if by_character(options):
+        text = {"nrefs": references, "case": "lc", "tok": "ptb+char", "punct": "no"}
+        return text | own | {"library": "seqkit"}
     text = {"nrefs": references, "case": "lc", "tok": "ptb", "punct": "coco"}
     return text | own | {"library": "seqkit", "equals": "pycocoevalcap-1.2"}
 
 
 def _up_to(order: int) -> Metric:
     settings = partial(_settings, order=str(order), ref="closest", smooth="add-1e-15-over-1e-9")
-    return Metric(_bleu_statistics, partial(_bleu_value, order=order), settings, COUNTS, lowercases=True)
+    value = partial(_bleu_value, order=order)
+    by_item = partial(value, effective_order=True)
+    return Metric(_bleu_statistics, value, settings, COUNTS, lowercases=True, item_value=by_item)
 
 
 COCO_BLEU: dict[str, Metric] = {f"bleu{order}": _up_to(order) for order in range(1, MAX_ORDER + 1)}

@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from seqkit.data.text import printable
 from seqkit.errors import InputError
 from seqkit.score.confidence import LEVEL, RESAMPLES, Difference
 from seqkit.score.error_rate import align, errors
@@ -12,6 +14,7 @@ from seqkit.score.evaluate import (
     METRICS,
     TOKENIZERS,
     Statistics,
+    item_values,
     paired_tests,
     scores_with_intervals,
     statistics,
@@ -19,6 +22,7 @@ from seqkit.score.evaluate import (
 )
 from seqkit.score.metric import Score, TextOptions, normalize
 from seqkit.score.read_texts import FORMATS, Corpus, read_corpus
+from seqkit.score.remarks import remarks
 from seqkit.score.terminal import columns, figure, side_by_side, signed
 from seqkit.score.vqa import SCRIPTS
 
@@ -32,14 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "references",
         metavar="REFERENCES",
         type=Path,
-        help="plain lines, Kaldi's `id text`, or .jsonl with `references`",
+        help="plain lines, Kaldi's `id text`, sclite's .trn, .jsonl with `references`, or annotations of COCO or VQA",
     )
     add(
         "hypotheses",
         metavar="HYPOTHESES",
         type=Path,
         nargs="+",
-        help="a file a system, .jsonl with `hypothesis`; each further one is tested against the first",
+        help="a file per system: as above, .jsonl with `hypothesis`, or results of COCO or VQA; each further one is "
+        "tested against the first",
     )
     add("--metric", metavar="NAMES", default="wer,cer,bleu", help=f"of {' '.join(METRICS)} [wer,cer,bleu]")
     add(
@@ -55,15 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=FORMATS,
         default="auto",
-        help="of all the files; auto: .jsonl by its name, `id text` where all lines begin with a word like utt1 [auto]",
+        help="of all the files; auto: by content, `id text` where all lines begin with a word like utt1 [auto]",
     )
     add("--lowercase", action="store_true", help="compare in lower case")
+    add("--raw", action="store_true", help="compare texts as they are, not in Unicode NFC with single spaces")
     add("--no-punctuation", action="store_true", help="compare without characters of the Unicode categories P*")
     add(
         "--tokenize",
         choices=TOKENIZERS,
-        default="13a",
-        help="of BLEU, as sacrebleu names them; with ptb, bleu1 to bleu4 are COCO's, bleu keeps 13a [13a]",
+        help="of BLEU, as sacrebleu names them; with ptb, bleu1 to bleu4 are COCO's [zh for Chinese, char for other "
+        "references without spaces, else 13a]",
     )
     add(
         "--vqa-script",
@@ -96,18 +102,30 @@ def run(arguments: argparse.Namespace) -> None:
     names = [name.strip() for name in arguments.metric.split(",")]
     corpus = read_corpus([arguments.references, *arguments.more], arguments.hypotheses, arguments.format)
     options = TextOptions(
-        arguments.lowercase, not arguments.no_punctuation, arguments.tokenize, arguments.vqa_script, arguments.wordnet
+        arguments.lowercase,
+        not arguments.no_punctuation,
+        arguments.tokenize,
+        arguments.vqa_script,
+        arguments.wordnet,
+        arguments.raw,
     )
     tallies = [statistics(names, corpus.references, system, options) for system in corpus.systems]
     draws = {"resamples": arguments.resamples, "seed": arguments.seed}
     systems = [scores_with_intervals(found, **draws) for found in tallies]
     pairs = [paired_tests(tallies[0], other, **draws) for other in tallies[1:]]
     files = [str(path) for path in arguments.hypotheses]
+    said = [*corpus.remarks]
+    for file, system, found in zip(files, corpus.systems, tallies, strict=True):
+        notes = remarks(found, corpus.references, system, options)
+        said += [note if len(files) == 1 or note.startswith("references") else f"{file}: {note}" for note in notes]
+    said = [f"remark: {printable(text)}" for text in dict.fromkeys(said)]
     if arguments.json:
+        print(*said, sep="\n", end="\n" * bool(said), file=sys.stderr)
         print(json.dumps(_as_json(files, systems, pairs), indent=1, allow_nan=False))
         return
     print(f"{len(corpus.ids)} items, matched {corpus.matched}; in brackets {LEVEL:g} % intervals\n")
     print(_table(files, systems, pairs))
+    print(*said, sep="\n", end="\n" * bool(said))
     for file, system, found in zip(files, corpus.systems, tallies, strict=True):
         if arguments.details:
             print(f"\nworst of {file} by {names[0]}\n")
@@ -158,10 +176,10 @@ def _details(
 ) -> str:
     references = [[normalize(text, options) for text in texts] for texts in corpus.references]
     hypotheses = [normalize(text, options) for text in system]
-    value_N = tallied.metric.value(tallied.statistics_NK)
+    value_N = item_values(tallied)
     shown = []
     for item in worst_first(tallied, references, hypotheses)[:number]:
         pairs = align(references[item], hypotheses[item], "character" if name == "cer" else "word")
-        heading = f"{corpus.ids[item]}  {name} {value_N[item]:.2f}  {errors(pairs)} edits"
+        heading = f"{printable(corpus.ids[item])}  {name} {value_N[item]:.2f}  {errors(pairs)} edits"
         shown.append(f"{heading}\n{side_by_side(pairs)}")
     return "\n\n".join(shown)

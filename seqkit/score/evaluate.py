@@ -10,20 +10,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.errors import InputError
-from seqkit.score import bleu
+from seqkit.score.bleu import BLEU_METRICS
+from seqkit.score.bleu import TOKENIZERS as SACREBLEU
 from seqkit.score.boxes import BOX_METRICS
 from seqkit.score.caption import CAPTION_METRICS, COCO_BLEU
 from seqkit.score.confidence import RESAMPLES, Difference, interval, paired_test, resampled_sums, total
 from seqkit.score.error_rate import ERROR_RATES, edit_counts
+from seqkit.score.language import options_for
 from seqkit.score.meteor import METEOR
 from seqkit.score.metric import AS_IT_IS, Array, Metric, References, Score, TextOptions, normalize, signature
 from seqkit.score.vqa import ANSWER_METRICS
 from seqkit.score.wups import WUPS_METRICS
 
 METRICS: dict[str, Metric] = (
-    ERROR_RATES | bleu.BLEU_METRICS | CAPTION_METRICS | METEOR | ANSWER_METRICS | WUPS_METRICS | BOX_METRICS
+    ERROR_RATES | BLEU_METRICS | CAPTION_METRICS | METEOR | ANSWER_METRICS | WUPS_METRICS | BOX_METRICS
 )
-TOKENIZERS = (*bleu.TOKENIZERS, "ptb")
+TOKENIZERS = (*SACREBLEU, "ptb", "ptb+char")
+
+
+def score(
+    metrics: str | Sequence[str],
+    references: Sequence[str | Sequence[str]],
+    hypotheses: Sequence[str],
+    options: TextOptions = AS_IT_IS,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Scores hypotheses against references, each a text or several, as `seqkit score` does.
+
+    `metrics` are names of METRICS, in a list or separated by commas. Raises InputError for an unknown metric or
+    tokenizer, ValueError where the numbers of references and hypotheses differ.
+    """
+    names = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else metrics
+    several = [[texts] if isinstance(texts, str) else list(texts) for texts in references]
+    return scores_with_intervals(statistics(names, several, hypotheses, options), resamples=resamples, seed=seed)
 
 
 class Statistics(NamedTuple):
@@ -39,8 +60,9 @@ def statistics(
 ) -> dict[str, Statistics]:
     """Computes the statistics of every metric named; metrics that share statistics have them computed once.
 
-    With the tokenizer `ptb`, `bleu1` to `bleu4` are those of the COCO caption evaluation and `bleu` is sacrebleu's with
-    13a. These four, `cider`, `rouge_l`, `meteor` and `vqa_accuracy` lower case themselves, whatever `lowercase` says.
+    Texts are compared in NFC with single spaces unless `options.raw`; the tokenizer, where it is None, follows the
+    references. With the tokenizer `ptb`, `bleu1` to `bleu4` are those of the COCO caption evaluation. These four,
+    `cider`, `rouge_l`, `meteor` and `vqa_accuracy` lowercase by themselves, whatever `lowercase` says.
     Raises InputError for an unknown metric or tokenizer, and where a metric cannot do with the references or with the
     options; ValueError for no items, for an item without a reference, and for references and hypotheses of different
     number.
@@ -48,13 +70,14 @@ def statistics(
     for name in names:
         if name not in METRICS:
             raise InputError(f"a metric must be one of {' '.join(METRICS)}, got {name!r}")
-    if options.tokenizer not in TOKENIZERS:
+    if options.tokenizer not in (None, *TOKENIZERS):
         raise InputError(f"the tokenizer must be one of {' '.join(TOKENIZERS)}, got {options.tokenizer!r}")
     if not hypotheses or len(references) != len(hypotheses):
         raise ValueError(f"`hypotheses` must be one an item of {len(references)} items, got {len(hypotheses)}")
     if not all(references):
         raise ValueError("`references` must hold at least one text an item, got an item with none")
-    known = METRICS | COCO_BLEU if options.tokenizer == "ptb" else METRICS
+    options = options_for(references, options)
+    known = METRICS | COCO_BLEU if options.tokenizer in ("ptb", "ptb+char") else METRICS
     metrics = {name: known[name] for name in names}
     counters = {metric.statistics: metric.lowercases for metric in metrics.values()}
     texts = {lowercases: _normalized(references, hypotheses, options, lowercases) for lowercases in counters.values()}
@@ -104,12 +127,17 @@ def paired_tests(
     return found
 
 
+def item_values(tallied: Statistics) -> Array:
+    """Computes the value (N,) of every item by itself; BLEU of an item has effective order."""
+    metric, statistics_NK, _ = tallied
+    return (metric.item_value or metric.value)(statistics_NK)
+
+
 def worst_first(tallied: Statistics, references: References, hypotheses: Sequence[str]) -> NDArray[np.intp]:
     """Orders the items (N,) from worst to best by their own values; ties by the number of word edits, most first."""
-    metric, statistics_NK, _ = tallied
-    value_N = metric.value(statistics_NK)
+    value_N = item_values(tallied)
     edits_N = edit_counts(references, hypotheses, "word")[:, :3].sum(1)
-    return np.lexsort((-edits_N, -value_N if metric.lower_is_better else value_N))
+    return np.lexsort((-edits_N, -value_N if tallied.metric.lower_is_better else value_N))
 
 
 def _normalized(

@@ -43,6 +43,7 @@ def render(report: Mapping[str, Any], examples: str) -> str:
     title = escape(f"{report['recipe']}, {report['split']}")
     parts = [f"<h1>{title}</h1>", f"<p>{report['items']} items, decoded on {escape(report['device'])}</p>"]
     parts += ["<h2>Scores</h2>", _scores(report["metrics"])]
+    parts += [f"<p>Remark: {escape(text)}</p>" for text in report["remarks"]]
     for name, groups in report["by"].items():
         parts += [f"<h2>By {escape(name)}</h2>", _breakdown(name, groups)]
     parts += ["<h2>Decoding</h2>", _facts(report["decode"])]

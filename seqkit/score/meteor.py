@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from seqkit.errors import InputError
+from seqkit.score.caption import by_character, caption_tokens
 from seqkit.score.metric import Array, Metric, References, TextOptions
-from seqkit.score.ptb import tokenize
 
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 STAGES = {"exact": 1.0, "stem": 0.6, "synonym": 0.8, "paraphrase": 0.6}
@@ -54,10 +54,10 @@ def installed() -> bool:
         return False
 
 
-def _statistics(references: References, hypotheses: Sequence[str], _: TextOptions) -> Array:
-    lines = []
+def _statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
+    lines, characters = [], by_character(options)
     for texts, hypothesis in zip(references, hypotheses, strict=True):
-        fields = [" ".join(tokenize(text)) for text in (*texts, hypothesis)]
+        fields = [" ".join(caption_tokens(text, characters)) for text in (*texts, hypothesis)]
         lines.append(" ||| ".join(["SCORE", *fields]) + "\n")
     run = subprocess.run(_program(), input="".join(lines).encode(), capture_output=True)
     found = run.stdout.decode().splitlines()
@@ -98,8 +98,9 @@ def _share(counts: dict[str, float], side: str) -> float:
     return matches / words if words else 0.0
 
 
-def _settings(references: str, _: TextOptions) -> dict[str, str]:
-    text = {"nrefs": references, "case": "lc", "tok": "ptb", "punct": "coco"}
+def _settings(references: str, options: TextOptions) -> dict[str, str]:
+    own = {"tok": "ptb+char", "punct": "no"} if by_character(options) else {"tok": "ptb", "punct": "coco"}
+    text = {"nrefs": references, "case": "lc"} | own
     return text | {"lang": "en", "norm": "yes", "version": "1.5", "library": "pycocoevalcap"}
 
 

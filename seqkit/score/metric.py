@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit import __version__
+from seqkit.data.text import normalize_whitespace
 
 Array = NDArray[np.float64]
 References = Sequence[Sequence[str]]  # of every item its one or more references
@@ -23,16 +24,17 @@ class TextOptions(NamedTuple):
 
     lowercase: bool = False
     punctuation: bool = True  # False removes every character of the Unicode categories P*
-    tokenizer: str = "13a"  # of BLEU only; one of `seqkit.score.evaluate.TOKENIZERS`
+    tokenizer: str | None = None  # of BLEU and captions; None follows the references (`seqkit.score.language`)
     vqa_script: str = "2021"  # of `vqa_accuracy` only; one of `seqkit.score.vqa.SCRIPTS`
     wordnet: Path | None = None  # of `wups_*` only; a folder with WordNet's index.noun, data.noun and noun.exc
+    raw: bool = False  # compare texts as they are, not in NFC with single spaces as models learn them
 
 
 AS_IT_IS = TextOptions()
 
 
 class Metric(NamedTuple):
-    """Four functions and facts; the table of them all is `seqkit.score.evaluate.METRICS`."""
+    """A metric as functions of texts and counts; `seqkit.score.evaluate.METRICS` lists all."""
 
     statistics: Callable[[References, Sequence[str], TextOptions], Array]  # (N, K)
     value: Callable[[Array], Array]  # sums (R, K) to values (R,), on 0 to 100 where 100 is all right or all wrong
@@ -40,6 +42,7 @@ class Metric(NamedTuple):
     counts: tuple[str, ...]  # the names of the K sums
     lower_is_better: bool = False
     lowercases: bool = False  # it lowercases its tokens itself, after tokenizing: `lowercase` does not apply to it
+    item_value: Callable[[Array], Array] | None = None  # of single items, where `value` suits only a corpus
 
 
 class Score(NamedTuple):
@@ -53,7 +56,9 @@ class Score(NamedTuple):
 
 
 def normalize(text: str, options: TextOptions) -> str:
-    """Normalizes a text for comparison; without punctuation, runs of white space become one space."""
+    """Normalizes a text for comparison: NFC and single spaces, then case and punctuation as the options say."""
+    if not options.raw:
+        text = normalize_whitespace(text)
     if options.lowercase:
         text = text.lower()
     if not options.punctuation:
@@ -68,5 +73,6 @@ def signature(name: str, metric: Metric, references: References, options: TextOp
     settings = metric.settings(str(*numbers) if len(numbers) == 1 else "var", options)
     if not options.punctuation:
         settings["punct"] = "no"
+    settings["text"] = "raw" if options.raw else "nfc+space"
     settings["seqkit"] = __version__
     return "|".join([name, *(f"{key}:{value}" for key, value in settings.items())])

@@ -1,10 +1,13 @@
-"""Reads references and hypotheses from files and matches them: plain lines, Kaldi's `id text`, or JSON lines.
+"""Reads references and hypotheses from files and matches them.
 
-A name ending in `.jsonl` means JSON lines: `id`, and `references` (a list of texts) or `hypothesis` (a text), so
-that a manifest and an evaluation's `hypotheses.jsonl` can be given as they are. What the other files are is read off
-the first of them: Kaldi's when each of its lines begins with a likely id, which is a word with a digit or `_` in it
-that is no number as people write them (`utt1`, `spk-03_b` and `007`, not `12` or `1.`), or when at least half begin
-with an id of a `.jsonl` file given too; else plain lines. Two files with ids are matched by id, others line by line.
+Formats: plain lines; Kaldi's `id text`; JSON lines with `id` and `references` (a list of texts) or `hypothesis` (a
+text), so that a manifest and an evaluation's `hypotheses.jsonl` can be given as they are; sclite's `text (id)`; results
+and annotations of COCO and VQA. JSON and sclite are told by their content (`seqkit.score.file_formats`). What the other
+files are is read off the first of them: Kaldi's when each of its lines begins with a likely id, which is a word with a
+digit or `_` in it that is no number as people write them (`utt1`, `spk-03_b` and `007`, not `12`, `1.` or `[0,`), or
+when at least half begin with an id of another file given; else plain lines. Two files with ids are matched by id,
+others line by line. Annotated items for which there is no hypothesis are left out, as in the official evaluations of
+COCO, and remarked.
 """
 
 import json
@@ -13,12 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from seqkit.data.files import read_lines
+from seqkit.data.files import parse_json, read_lines
 from seqkit.errors import InputError
+from seqkit.score.file_formats import JsonItem, is_json, is_json_lines, is_trn, read_json, read_trn, refuse_times
 
-Format = Literal["auto", "plain", "kaldi", "jsonl"]
-FORMATS: tuple[Format, ...] = ("auto", "plain", "kaldi", "jsonl")
-_ID = re.compile(r"(?!([1-9][\d.,:]*|0([.,]\d*)?)[.,:)]?$)(?=.*[\d_])\S+")
+Format = Literal["auto", "plain", "kaldi", "trn", "jsonl", "json"]
+FORMATS: tuple[Format, ...] = ("auto", "plain", "kaldi", "trn", "jsonl", "json")
+_ID = re.compile(r"(?![-+]?([1-9][\d.,:]*|0([.,]\d*)?)[.,:)]?$)(?=.*[\d_])[^\s\[({<,;=][^\s,;=]*(?<!:)")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: JSON can spell it, no terminal can show it
 _SHOWN = 10  # ids in a message
 
@@ -30,12 +34,14 @@ class Corpus(NamedTuple):
     references: list[list[str]]  # of every item
     systems: list[list[str]]  # of every file of hypotheses, one an item
     matched: str  # "by id" or "line by line"
+    remarks: tuple[str, ...] = ()
 
 
 class _File(NamedTuple):
     path: Path
     ids: list[str] | None
     texts: list[list[str]]  # of every item its references, or its one hypothesis
+    annotations: bool = False  # of a data set, of which systems may have written a part
 
 
 def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Format = "auto") -> Corpus:
@@ -51,19 +57,48 @@ def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Fo
             raise InputError(f"{path}: must hold at least one line, got an empty file")
     forms = _formats(places, lines) if form == "auto" else dict.fromkeys(lines, form)
     files = [PARSERS[forms[path]](path, lines[path], key) for path, key in places]
+    files, remarks = _answered(files, len(references))
     matched = [_matched(files[0], file) for file in files]
     targets = [[text for texts in item for text in texts] for item in zip(*matched[: len(references)], strict=True)]
     systems = [[text for (text,) in texts] for texts in matched[len(references) :]]
     ids = files[0].ids or [str(number) for number in range(1, len(targets) + 1)]
-    return Corpus(ids, targets, systems, "by id" if all(file.ids for file in files) else "line by line")
+    how = "by id" if all(file.ids for file in files) else "line by line"
+    return Corpus(ids, targets, systems, how, remarks)
+
+
+def _answered(files: list[_File], count: int) -> tuple[list[_File], tuple[str, ...]]:
+    """Cuts annotations, the first `count` files, to the items that the hypotheses have."""
+    first = files[count]
+    if not all(file.annotations for file in files[:count]) or first.ids is None:
+        return files, ()
+    answered = set(first.ids)
+    cut = [
+        file._replace(ids=[i for i in ids if i in answered], texts=[t for i, t in pairs if i in answered])
+        for file in files[:count]
+        for ids, pairs in [(file.ids or [], list(zip(file.ids or [], file.texts, strict=True)))]
+    ]
+    left = len(files[0].ids or []) - len(cut[0].ids or [])
+    if not cut[0].ids or not left:
+        return files, ()
+    return [*cut, *files[count:]], (f"{left:,} items of {files[0].path} have no hypothesis and are left out",)
 
 
 def _formats(places: Sequence[tuple[Path, str]], lines: Mapping[Path, Sequence[tuple[int, str]]]) -> dict[Path, Format]:
-    json_files = [_parse_json(path, lines[path], key) for path, key in places if path.suffix == ".jsonl"]
-    known = set[str]().union(*(file.ids or () for file in json_files))
-    others = [path for path in lines if path.suffix != ".jsonl"]
+    forms: dict[Path, Format] = {}
+    for path in lines:
+        if is_json_lines(path, lines[path]):
+            forms[path] = "jsonl"
+        elif is_trn(path, lines[path]):
+            forms[path] = "trn"
+        elif is_json(path, lines[path]):
+            forms[path] = "json"
+        else:
+            refuse_times(path, lines[path])
+    parsed = [PARSERS[forms[path]](path, lines[path], key) for path, key in places if path in forms]
+    known = set[str]().union(*(file.ids or () for file in parsed))
+    others = [path for path in lines if path not in forms]
     rest: Format = "kaldi" if others and _has_ids([line for _, line in lines[others[0]]], known) else "plain"
-    return {path: "jsonl" if path.suffix == ".jsonl" else rest for path in lines}
+    return dict.fromkeys(others, rest) | forms
 
 
 def _has_ids(lines: Sequence[str], known: set[str]) -> bool:
@@ -97,11 +132,7 @@ def _parse_json(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File
         if not line.strip():
             continue
         place = f"{path}, line {number}"
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            fault = f"a fault at column {error.colno}: {error.msg}"
-            raise InputError(f"{place}: must be one JSON object, got {fault}") from None
+        values = parse_json(line, place)
         name = values.get("id") if isinstance(values, dict) else None
         if not isinstance(name, str) or not _is_text(name):
             raise InputError(f"{place}: must be a JSON object with a text as `id`, got {line[:60]}")
@@ -115,10 +146,35 @@ def _parse_json(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File
     return _File(path, list(items), list(items.values()))
 
 
+def _parse_trn(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File:
+    return _file(path, read_trn(path, lines))
+
+
+def _parse_annotations(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File:
+    return _file(path, read_json(path, lines), several=key == "references")
+
+
+def _file(path: Path, entries: Sequence[JsonItem], several: bool = False) -> _File:
+    """Gathers the texts of every id; one text an id unless `several`."""
+    items: dict[str, list[str]] = {}
+    for place, name, text in entries:
+        if not _is_text(text) or not _is_text(name):
+            raise InputError(f"{place}: must be text, got half a character")
+        if name not in items or not several:
+            _add(items, name, [text], place)
+        else:
+            items[name].append(text)
+    if not items:
+        raise InputError(f"{path}: must hold at least one item, got only empty lines")
+    return _File(path, list(items), list(items.values()), annotations=several)
+
+
 PARSERS: dict[str, Callable[[Path, Sequence[tuple[int, str]], str], _File]] = {
     "plain": _parse_plain,
     "kaldi": _parse_kaldi,
+    "trn": _parse_trn,
     "jsonl": _parse_json,
+    "json": _parse_annotations,
 }
 
 

@@ -20,11 +20,14 @@ import numpy as np
 
 from seqkit import __version__
 from seqkit.data.files import atomic_write
+from seqkit.data.text import printable
 from seqkit.score.error_rate import Unit, align
-from seqkit.score.evaluate import Statistics, scores_with_intervals, statistics, worst_first
+from seqkit.score.evaluate import Statistics, item_values, scores_with_intervals, statistics, worst_first
 from seqkit.score.gallery import GalleryItem, choose, gallery
 from seqkit.score.html_report import AlignedItem, format_fact, render, worst_items
+from seqkit.score.language import options_for
 from seqkit.score.metric import AS_IT_IS, Score, TextOptions, normalize
+from seqkit.score.remarks import remarks
 from seqkit.score.terminal import columns, grouped
 
 WORST = 100  # items shown on the page
@@ -58,7 +61,7 @@ class Provenance(NamedTuple):
 def write_report(
     folder: Path,
     items: Sequence[ScoredItem],
-    metrics: Sequence[str],
+    metrics: Sequence[str] | Mapping[str, Statistics],
     about: Provenance,
     *,
     by: Mapping[str, Sequence[str | None]] | None = None,
@@ -67,21 +70,26 @@ def write_report(
 ) -> dict[str, Any]:
     """Scores the items, writes the three files to `folder`, and returns what `report.json` holds.
 
+    `metrics` are names, or the items' statistics by name where it is not their texts that are compared.
     `by` breaks the items down: under a breakdown's name, the group of every item (None: of no group).
     `conditions` does it with other hypotheses than `items`, such as those from noisy input: under a breakdown's
     name, every group's own items.
     Raises InputError for an unknown metric; ValueError for no items and for a breakdown of another number of items.
     """
-    tallies = _tallied(items, metrics, options)
+    texts = [item.references for item in items], [item.hypothesis for item in items]
+    options = options_for(texts[0], options)
+    tallies = metrics if isinstance(metrics, Mapping) else statistics(metrics, *texts, options)
+    names = list(tallies)
     breakdowns = {name: _split(tallies, groups, name) for name, groups in (by or {}).items()}
     for name, groups in (conditions or {}).items():
-        others = {group: scores_with_intervals(_tallied(other, metrics, options)) for group, other in groups.items()}
+        others = {group: scores_with_intervals(_tallied(other, names, options)) for group, other in groups.items()}
         breakdowns[name] = breakdowns.get(name, {}) | others
     report = {
         "recipe": about.recipe,
         "split": about.split,
         "items": len(items),
         "metrics": _plain(scores_with_intervals(tallies)),
+        "remarks": [] if isinstance(metrics, Mapping) else remarks(tallies, *texts, options),
         "by": {name: {group: _plain(found) for group, found in groups.items()} for name, groups in breakdowns.items()},
         "decode": _decode_facts(items, about.decode),
         "data_sha256": hashlib.sha256(about.manifest.read_bytes()).hexdigest() if about.manifest else None,
@@ -90,11 +98,11 @@ def write_report(
         "versions": versions(),
         "command": shlex.join(["python", *sys.argv]),
     }
-    first = tallies[metrics[0]]
+    first = tallies[names[0]]
     if all(item.image for item in items):
-        examples = _gallery(items, first, metrics[0])
+        examples = _gallery(items, first, names[0])
     else:
-        examples = worst_items(_differences(items, first, metrics[0], options), metrics[0])
+        examples = worst_items(_differences(items, first, names[0], options), names[0])
     page = render(report, examples)
     write_hypotheses(folder / "hypotheses.jsonl", items)
     for name, text in (
@@ -121,6 +129,7 @@ def format_table(report: Mapping[str, Any]) -> str:
     for name, groups in report["by"].items():
         parts += [grouped({group: _scores(found) for group, found in groups.items()}, name)] if groups else []
     parts.append("\n".join(score.signature for score in metrics.values()))
+    parts += ["\n".join(f"remark: {printable(text)}" for text in report["remarks"])] if report["remarks"] else []
     facts = "  ".join(f"{key} {format_fact(value)}" for key, value in decode.items())
     return "\n\n".join([*parts, facts])
 
@@ -185,7 +194,7 @@ def _differences(
     references = [[normalize(text, options) for text in item.references] for item in items]
     hypotheses = [normalize(item.hypothesis, options) for item in items]
     unit: Unit = "character" if name == "cer" else "word"
-    value_N = tallied.metric.value(tallied.statistics_NK)
+    value_N = item_values(tallied)
     return [
         AlignedItem(items[n].id, float(value_N[n]), align(references[n], hypotheses[n], unit), unit)
         for n in worst_first(tallied, references, hypotheses)[:WORST]
@@ -194,7 +203,7 @@ def _differences(
 
 def _gallery(items: Sequence[ScoredItem], tallied: Statistics, name: str) -> str:
     order_N = worst_first(tallied, [item.references for item in items], [item.hypothesis for item in items])
-    value_N = tallied.metric.value(tallied.statistics_NK)
+    value_N = item_values(tallied)
     shown = [
         GalleryItem(item.id, float(value), item.image, item.hypothesis, item.references, item.prompt)
         for item, value in zip(items, value_N, strict=True)

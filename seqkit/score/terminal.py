@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from seqkit.data.text import printable
 from seqkit.score.confidence import Difference
 from seqkit.score.error_rate import Pair
 from seqkit.score.metric import Score
@@ -10,6 +11,7 @@ from seqkit.score.metric import Score
 
 def columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     """Aligns cells in columns, two spaces apart; the first `left` columns to the left, the others to the right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(width, cells)) for cells in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -40,7 +42,8 @@ def grouped(groups: Mapping[str, Mapping[str, Score]], heading: str) -> str:
 def side_by_side(pairs: Sequence[Pair]) -> str:
     """Formats an alignment in three lines: reference, hypothesis, and S, D or I under each difference."""
     lines: tuple[list[str], ...] = (["REF"], ["HYP"], ["   "])
-    for reference, hypothesis in pairs:
+    for pair in pairs:
+        reference, hypothesis = (None if token is None else printable(token) for token in pair)
         mark = "I" if reference is None else "D" if hypothesis is None else "" if reference == hypothesis else "S"
         size = max(width(reference or ""), width(hypothesis or ""), 1)
         cells = ("." * size if token is None else _padded(token, size) for token in (reference, hypothesis))

@@ -10,7 +10,8 @@ between equal parts alone, and a part that is repeated is a factor again, so tha
 Similarities equal those of NLTK's `wup_similarity`: of the common hypernyms the one farthest from the root by its
 shortest path; of several the first of the two synsets if it is one, else the first by name. With the depth d of this
 one by its longest path, counted from 1, and the shortest paths l and m of both synsets to it, which may lead past it,
-the similarity is 2 d / (2 d + l + m). It may depend on the order of the two. Synsets without a common hypernym have none: 1.6, whose nouns have several roots, is not given a root above them as NLTK gives it.
+the similarity is 2 d / (2 d + l + m). It may depend on the order of the two. Synsets without a common hypernym have
+none: WordNet 1.6, whose nouns have several roots, is not given a root above them as NLTK gives it.
 
 `Dictionary` reads index.noun, data.noun and noun.exc as WordNet publishes them (wndb(5WN)) since version 1.7.
 R corpora.

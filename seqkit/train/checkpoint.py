@@ -75,25 +75,30 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     """All weights of a checkpoint by name, on the CPU. Raises InputError if there is none or it is damaged."""
     from safetensors import SafetensorError, safe_open
 
-    whole = find_checkpoint(folder)
-    if whole is None:
-        raise InputError(f"{folder}: must be a checkpoint with {WEIGHTS} and {META}: train first, or name another run")
+    path = _whole(folder) / WEIGHTS
     try:
-        with safe_open(whole / WEIGHTS, "pt") as file:
+        with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             tied: dict[str, str] = json.loads((file.metadata() or {}).get("tied", "{}"))
-    except (SafetensorError, FileNotFoundError) as error:
-        raise InputError(f"{whole / WEIGHTS}: must be the weights of a run: {error}") from error
-    return tensors | {name: tensors[same] for name, same in tied.items()}
+        return tensors | {name: tensors[same] for name, same in tied.items()}
+    except (SafetensorError, OSError, ValueError, AttributeError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: must be the weights of a run: {error}") from error
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """Read `meta.json` of a checkpoint: step, epoch, metrics, seconds."""
+    """Read `meta.json` of a checkpoint: step, epoch, metrics, seconds. Raises InputError as `read_weights` does."""
+    path = _whole(folder) / META
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: must be the facts of a checkpoint in JSON: {error}") from error
+
+
+def _whole(folder: Path) -> Path:
     whole = find_checkpoint(folder)
     if whole is None:
         raise InputError(f"{folder}: must be a checkpoint with {WEIGHTS} and {META}: train first, or name another run")
-    meta: dict[str, Any] = json.loads((whole / META).read_text(encoding="utf-8"))
-    return meta
+    return whole
 
 
 class LoadReport(NamedTuple):
@@ -173,8 +178,13 @@ def _beside(folder: Path, ending: str) -> Path:
 
 
 def _sync(path: Path) -> None:
-    """Force a file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Force a file or folder to the disk; Windows opens no folder, and keeps names by itself."""
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except PermissionError:
+        if path.is_dir():
+            return
+        raise
     try:
         os.fsync(handle)
     finally:

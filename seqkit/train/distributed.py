@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from seqkit.errors import InputError
+
 T = TypeVar("T")
 
 TIMEOUT = timedelta(hours=12)  # the others wait while the first process validates
@@ -72,11 +74,18 @@ def broadcast(model: nn.Module) -> None:
 
 
 def on_rank_zero(make: Callable[[], T]) -> T:
-    """Call `make` in the first process only, and return its result in all."""
+    """Call `make` in the first process only, and return its result in all; an InputError is raised in all."""
     if world_size() == 1:
         return make()
-    box: list[Any] = [make() if rank() == 0 else None]
+    box: list[Any] = [None]
+    if rank() == 0:
+        try:
+            box = [make()]
+        except InputError as error:
+            box = [error]
     dist.broadcast_object_list(box, 0, device=torch.device("cpu"))
+    if isinstance(box[0], InputError):
+        raise box[0]
     return cast(T, box[0])
 
 

@@ -21,13 +21,16 @@ from seqkit.train.state import Progress
 
 T = TypeVar("T")
 LINE_INTERVAL = 20.0  # seconds between progress lines where standard error is no terminal
+TERMINAL_INTERVAL = 2.0  # on a terminal, where each line replaces the one before
+SAMPLES, WIDTH = 2, 100  # sample outputs shown after a validation, and the most characters of each
 
 
 class Log:
     """Writes the log of a run; without a folder (all processes but the first), nothing."""
 
-    def __init__(self, folder: Path | None, *, length: int = 0, step: int = 0) -> None:
-        """length: bytes of log.jsonl to keep, those up to `step` of a resumed run; the rest is cut off."""
+    def __init__(self, folder: Path | None, *, length: int = 0, step: int = 0, total: int = 0) -> None:
+        """length: bytes of log.jsonl to keep, those up to `step` of a resumed run; the rest is cut off. total: steps of
+        the run."""
         self.file = (folder / "log.jsonl" if folder else Path(os.devnull)).open("ab")
         self.curves: Any = None
         if folder:
@@ -40,7 +43,7 @@ class Log:
         self.shown = -math.inf
         self.started = self.mark = time.monotonic()
         self.waiting = 0.0
-        self.first = step
+        self.first, self.total = step, total
 
     def length(self) -> int:
         """Bytes of log.jsonl so far, forced to the disk."""
@@ -49,19 +52,25 @@ class Log:
             os.fsync(self.file.fileno())
         return self.file.seek(0, os.SEEK_END) if self.visible else 0
 
+    def is_line_due(self) -> bool:
+        """Whether to show progress: after the first step, then every few seconds."""
+        interval = TERMINAL_INTERVAL if sys.stderr.isatty() else LINE_INTERVAL
+        return self.visible and time.monotonic() - self.shown > interval
+
     def train(self, rows: Sequence[tuple[float, ...]], progress: Progress, remaining: Callable[[float], float]) -> None:
         """Write one row for the steps in `rows` (loss, count, gradient norm, learning rate), and show progress.
 
         remaining: from seconds per step to the seconds that remain.
         """
+        self.show_progress(rows, progress, remaining)
         now = time.monotonic()
         losses, counts, norms, rates = zip(*rows, strict=True)
-        loss, seconds = sum(losses) / sum(counts), max(now - self.mark, 1e-9)
+        seconds = max(now - self.mark, 1e-9)
         self.write_row(
             {
                 "step": progress.step,
                 "epoch": progress.epoch,
-                "loss": loss,
+                "loss": sum(losses) / sum(counts),
                 "lr": rates[-1],
                 "grad_norm": sum(norms) / len(norms),
                 "tokens_per_second": sum(counts) / seconds,
@@ -69,29 +78,36 @@ class Log:
                 "seconds": progress.seconds,
             }
         )
+        self.mark, self.waiting = now, 0.0
+
+    def show_progress(
+        self, rows: Sequence[tuple[float, ...]], progress: Progress, remaining: Callable[[float], float]
+    ) -> None:
+        """Show means over the steps in `rows`, speed and remaining time."""
+        now = time.monotonic()
+        losses, counts, _, rates = zip(*rows, strict=True)
+        seconds = max(now - self.mark, 1e-9)
         rest = remaining((now - self.started) / max(1, progress.step - self.first))
         self.show(
-            f"step {progress.step:,}, epoch {progress.epoch}: loss {loss:.4f}, lr {rates[-1]:.3g}, "
+            f"{self._place(progress)}: loss {sum(losses) / sum(counts):.4f}, lr {rates[-1]:.3g}, "
             f"{len(rows) / seconds:.3g} steps/s, {sum(counts) / seconds:,.0f} tokens/s, "
             f"{self.waiting / seconds:.0%} waiting for data, {format_duration(rest)} left"
         )
-        self.mark, self.waiting = now, 0.0
 
-    def validation(self, metrics: Mapping[str, float], progress: Progress, *, best: bool) -> None:
-        """Write and show one row of a validation."""
-        self.write_row(
-            {
-                "step": progress.step,
-                "epoch": progress.epoch,
-                "validation": dict(metrics),
-                "best": best,
-                "seconds": progress.seconds,
-            }
-        )
+    def validation(
+        self, metrics: Mapping[str, float], progress: Progress, *, best: bool, samples: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Write and show one row of a validation. samples: pairs of what was given, or expected, and the output."""
+        row = {"step": progress.step, "epoch": progress.epoch, "validation": dict(metrics), "best": best}
+        self.write_row(row | ({"samples": samples[:SAMPLES]} if samples else {}) | {"seconds": progress.seconds})
         values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        self.show(
-            f"step {progress.step:,}, epoch {progress.epoch}: validation {values}{' (best)' if best else ''}", keep=True
-        )
+        self.show(f"{self._place(progress)}: validation {values}{' (best)' if best else ''}", keep=True)
+        for given, output in samples[:SAMPLES]:
+            self.show(f"  given:  {one_line(given)}", keep=True)
+            self.show(f"  output: {one_line(output)}", keep=True)
+
+    def _place(self, progress: Progress) -> str:
+        return f"step {progress.step:,}{f' of {self.total:,}' if self.total else ''}, epoch {progress.epoch}"
 
     def time_waiting(self, batches: Iterable[T]) -> Iterator[T]:
         """The same batches; the time until each is ready counts as waiting for data."""
@@ -140,3 +156,9 @@ def format_duration(seconds: float) -> str:
     """Format as hours, minutes and seconds: 1:02:03, or 2:03."""
     hours, rest = divmod(int(seconds), 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def one_line(text: str) -> str:
+    """A text as a terminal can show it: one short line without control characters."""
+    shown = "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
+    return shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…"

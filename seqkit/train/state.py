@@ -3,30 +3,21 @@
 import dataclasses
 import io
 import math
-import random
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from seqkit.data.batch import Data
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, distributed
 from seqkit.train.average import WeightAverage
+from seqkit.train.random_state import seed_all, set_rng_state
 from seqkit.train.schedule import Horizon
-from seqkit.train.training_config import TrainingConfig
-
-RESUMABLE = (
-    "steps",
-    "epochs",
-    "max_minutes",
-    "patience",
-    "log_every",
-    "checkpoint_every",
-    "checkpoint_minutes",
-)  # fields that may differ on resuming
+from seqkit.train.training_config import RESUMABLE, TrainingConfig
 
 
 class Progress(NamedTuple):
@@ -63,9 +54,9 @@ class StepMetrics:
             for number, (loss, count, norm, rate) in enumerate(fresh, step - len(fresh) + 1):
                 if not math.isfinite(loss / count if count else math.nan) or not math.isfinite(norm):
                     raise InputError(
-                        f"step {number}: loss must be finite, got {loss:g} over {count:g} tokens, gradient norm "
-                        f"{norm:g}, at learning rate {rate:g}: lower `learning_rate` or `clip`, or raise `warmup`; "
-                        "the last checkpoint is from before"
+                        f"step {number}: loss must be finite, got {loss:g} over {count:g} terms, gradient norm "
+                        f"{norm:g}, at learning rate {rate:g}: lower `learning_rate` or `max_grad_norm`, or raise "
+                        "`warmup`; the last checkpoint is from before"
                     )
             self.rows += fresh
         return self.rows
@@ -80,40 +71,12 @@ class Training(NamedTuple):
     optimizer: Optimizer
     average: WeightAverage
     pending: StepMetrics
+    data: Data
 
     @property
     def device(self) -> torch.device:
         """Device of the model."""
         return next(self.model.parameters()).device
-
-
-def seed_all(number: int) -> None:
-    """Seed the generators of python, numpy and torch; `number` must be below 2**32."""
-    random.seed(number)
-    np.random.seed(number)
-    torch.manual_seed(number)
-
-
-def get_rng_state(device: torch.device) -> dict[str, Any]:
-    """State of the generators of python, numpy and torch, in types that `torch.load` reads safely."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-    keys_N = torch.from_numpy(np.asarray(keys, dtype=np.int64))
-    return {
-        "python": random.getstate(),
-        "numpy": (str(name), keys_N, int(position), int(has_gauss), float(gauss)),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-    }
-
-
-def set_rng_state(state: dict[str, Any], device: torch.device) -> None:
-    """Restore what `get_rng_state` returned."""
-    random.setstate(state["python"])
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(state["torch"])
-    if device.type == "cuda" and state["cuda"] is not None:
-        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def write_training_state(
@@ -130,6 +93,7 @@ def write_training_state(
             "average": training.average.state_dict(),
             "pending": training.pending.rows,
             "config": dataclasses.asdict(training.config),
+            "steps": training.horizon.steps,
         },
         buffer,
     )
@@ -137,38 +101,68 @@ def write_training_state(
         file.write(buffer.getbuffer())
 
 
-def load_training_state(folder: Path, training: Training) -> tuple[Progress, int]:
-    """Load weights, optimizer and generators from a checkpoint; returns its progress and bytes of log.jsonl.
+class Resumed(NamedTuple):
+    """A run as its checkpoint has it."""
 
-    The first process reads and sends it to the others.
+    progress: Progress
+    logged: int
+    """bytes of log.jsonl"""
+    steps: int
+    """length that the run was to have"""
+    processes: int
+
+
+def load_training_state(folder: Path, training: Training) -> Resumed:
+    """Load weights, optimizer and random number generators of a checkpoint into `training`.
+
+    The first process reads and sends it to the others; more processes than before draw random numbers of their own.
+    Raises InputError for another config and for a damaged file.
     """
-    state = distributed.on_rank_zero(lambda: _load(folder))
-    if len(state["random"]) != distributed.world_size():
-        raise InputError(
-            f"{folder}: must be resumed by {len(state['random'])} processes, got {distributed.world_size()}"
-        )
+    path = (checkpoint.find_checkpoint(folder) or folder) / checkpoint.TRAINING
+    state = distributed.on_rank_zero(lambda: _read(path))
     config = dataclasses.asdict(training.config)
-    for name in (name for name in config if name not in RESUMABLE and config[name] != state["config"][name]):
+    for name in (name for name in config if name not in RESUMABLE and config[name] != state["config"].get(name)):
         raise InputError(
-            f"`{name}` must stay {state['config'][name]} to resume {folder}, got {config[name]}: "
-            "leave it as it was, or begin another run with --init"
+            f"`{name}` must stay {state['config'].get(name)} to resume {folder}, got {config[name]}: "
+            "leave it as it was, or initialize another run with these weights"
         )
     if distributed.rank() == 0:
         checkpoint.load_weights(training.model, folder)
     distributed.broadcast(training.model)
-    training.optimizer.load_state_dict(state["optimizer"])
-    training.average.load_state_dict(state["average"])
-    training.pending.rows[:] = state["pending"]
-    set_rng_state(state["random"][distributed.rank()], training.device)
-    return Progress(*state["progress"]), state["logged"]
-
-
-def _load(folder: Path) -> dict[str, Any]:
-    whole = checkpoint.find_checkpoint(folder) or folder
     try:
-        state: dict[str, Any] = torch.load(whole / checkpoint.TRAINING, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+        progress, rank = Progress(*state["progress"]), distributed.rank()
+        training.optimizer.load_state_dict(state["optimizer"])
+        training.average.load_state_dict(state["average"])
+        training.pending.rows[:] = state["pending"]
+        if rank < len(state["random"]):
+            set_rng_state(state["random"][rank], training.device)
+        else:
+            seed_process(training.config.seed + progress.step)
+        return Resumed(progress, state["logged"], state["steps"], len(state["random"]))
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: must be the training state of this model, got another's: {error}") from error
+
+
+def seed_process(seed: int) -> None:
+    """Seed the random number generators of this process, each of several differently."""
+    seed_all((seed + 1_000_003 * distributed.rank()) % 2**32)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of `training.pt`."""
+    if not path.is_file():
         raise InputError(
-            f"{whole}: must hold {checkpoint.TRAINING} to be resumed: begin another run with --init"
+            f"{path.parent}: must hold {path.name} to be resumed: initialize another run with its weights instead"
+        )
+    damaged = (AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, UnpicklingError)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if state.keys() != {"progress", "optimizer", "random", "logged", "average", "pending", "config", "steps"}:
+            raise KeyError("other keys")
+    except damaged as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{path}: must be the training state of a run, got a damaged file ({first}): "
+            "initialize another run with its weights instead"
         ) from error
     return state

@@ -7,7 +7,7 @@ function of the epoch, so resuming in the middle of one is slicing.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,21 +16,31 @@ from torch import Tensor
 from seqkit.data.batch import Data
 from seqkit.errors import InputError
 from seqkit.train import distributed
+from seqkit.train.adapters import sum_and_count, to_device
+from seqkit.train.batch_norm import StepStatistics
 from seqkit.train.schedule import Horizon
 from seqkit.train.state import Progress, Training
 from seqkit.train.training_config import TrainingConfig
 
-Loss = Callable[[Any, int], tuple[Tensor, Tensor | int]]
+Loss = Callable[[Any, int], Tensor | tuple[Tensor, Tensor | float]]
 
 
-def measure_horizon(data: Data, config: TrainingConfig) -> Horizon:
-    """Steps of the run, and steps per epoch on average, as epochs may differ in length."""
+def measure_horizon(data: Data, config: TrainingConfig, progress: Progress = Progress()) -> Horizon:  # noqa: B008
+    """Steps of the run, and steps per epoch on average, as epochs may differ in length.
+
+    A run at `progress` may have got there with another number of processes: what is left is counted anew.
+    """
     width, count = config.grad_accumulation * distributed.world_size(), 1 if config.steps else math.ceil(config.epochs)
-    steps = [math.ceil(len(_batches(data, epoch)) / width) for epoch in range(count)]
+    lengths = [len(_batches(data, epoch)) for epoch in range(count)]
+    steps = [math.ceil(length / width) for length in lengths]
     if config.steps:
         return Horizon(config.steps, steps[0])
     steps[-1] = math.ceil(steps[-1] * (config.epochs - count + 1))
-    return Horizon(sum(steps), math.ceil(sum(steps) / config.epochs))
+    left = sum(steps[progress.epoch :])
+    if progress.epoch < count:
+        length = lengths[progress.epoch]
+        left -= math.ceil(length / width) - math.ceil((length - progress.batch) / width)
+    return Horizon(progress.step + max(0, left), math.ceil(sum(steps) / config.epochs))
 
 
 def batches(data: Data, config: TrainingConfig, progress: Progress) -> Iterator[tuple[tuple[int, int], list[Any]]]:
@@ -50,27 +60,33 @@ def batches(data: Data, config: TrainingConfig, progress: Progress) -> Iterator[
         epoch, first = epoch + 1, 0
 
 
-def train_step(training: Training, loss: Loss, batches: Iterable[Any], step: int) -> Tensor:
-    """One optimizer step; returns (3,) float64 on the device: sum of losses, number of terms, L2 norm of the gradient.
+def train_step(training: Training, loss: Loss, batches: Sequence[Any], step: int) -> Tensor:
+    """One optimizer step; returns (3,) on the device: sum of losses, number of terms, L2 norm of the gradient.
 
     A parameter without a gradient counts as zero. Nothing here waits for the GPU.
     """
     device, config = training.device, training.config
-    sums_2 = torch.zeros(2, dtype=torch.float64, device=device)
+    exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    sums_2 = torch.zeros(2, dtype=exact, device=device)
+    statistics = StepStatistics(training.model) if len(batches) > 1 or distributed.world_size() > 1 else None
     for batch in batches:
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            total, count = loss(batch.to(device), step)
+            total, count = sum_and_count(loss(to_device(batch, device), step))
         total.backward()  # type: ignore[no-untyped-call]
         sums_2[0] += total.detach()
         sums_2[1] += count
+        if statistics:
+            statistics.after_batch()
     gradients = _gradients(training.optimizer)
-    distributed.all_reduce([*gradients, sums_2])
+    distributed.all_reduce([*gradients, sums_2, *(statistics.to_reduce() if statistics else ())])
+    if statistics:
+        statistics.after_step()
     norm = torch.nn.utils.get_total_norm(gradients) / sums_2[1]
     scale = (config.max_grad_norm / (norm + 1e-6)).clamp(max=1.0) if config.max_grad_norm else torch.ones_like(norm)
     torch._foreach_mul_(gradients, (scale / sums_2[1]).to(gradients[0].dtype))
     training.optimizer.step()
     training.optimizer.zero_grad()
-    return torch.cat([sums_2, norm.double()[None]])
+    return torch.cat([sums_2, norm.to(exact)[None]])
 
 
 def _batches(data: Data, epoch: int) -> Sequence[Sequence[int]]:

@@ -19,7 +19,7 @@ from seqkit.errors import InputError
 class Search:
     beam: int = 5
     """hypotheses kept"""
-    kind: Literal["none", "wu"] = "wu"
+    kind: Literal["wu", "average"] | None = "wu"
     """penalty"""
 
     def __post_init__(self) -> None:
@@ -49,11 +49,13 @@ class Config:
     """file of vectors"""
     others: tuple[Path, ...] = ()
     """runs"""
+    strides: tuple[int, ...] | None = None
+    """of convolutions"""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     search: Search = field(default_factory=Search)
 
 
-NAMES = ["hidden", "dropout", "tied", "name", "table", "others", "rate", "betas", "beam", "kind"]
+NAMES = ["hidden", "dropout", "tied", "name", "table", "others", "strides", "rate", "betas", "beam", "kind"]
 number = st.floats(allow_nan=False, allow_infinity=False)
 plain = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12)
 
@@ -104,7 +106,19 @@ def test_a_name_in_two_places_is_refused_at_definition() -> None:
         ("betas", "[0.8, 1e-1]", (0.8, 0.1)),
         ("name", "1e-3", "1e-3"),
         ("betas", "0.8,0.9", (0.8, 0.9)),
-        ("kind", "none", "none"),
+        ("betas", "0.8 0.9", (0.8, 0.9)),
+        ("betas", " [.8 , .9 ] ", (0.8, 0.9)),
+        ("kind", "null", None),
+        ("kind", None, None),
+        ("kind", "average", "average"),
+        ("table", "null", None),
+        ("name", "null", "null"),  # which is a text like any other
+        ("strides", "null", None),
+        ("strides", "1 2,3", (1, 2, 3)),
+        ("strides", "2", (2,)),
+        ("strides", "[]", ()),
+        ("others", "", ()),
+        ("others", "a b/c", (Path("a"), Path("b/c"))),
         ("table", "a/b.vec", Path("a/b.vec")),
         ("name", "true", "true"),
         ("name", "", ""),
@@ -126,10 +140,13 @@ def test_text_becomes_the_fields_type(name: str, text: object, value: object) ->
         ("hidden", "x", "`hidden` must be int, got 'x'"),
         ("hidden", "7.5", "`hidden` must be int, got '7.5'"),
         ("tied", "3", "`tied` must be true|false, got '3'"),
-        ("kind", "wux", "`kind` must be none|wu, got 'wux'"),
+        ("kind", "wux", r"`kind` must be wu\|average\|null, got 'wux'"),
+        ("kind", "none", r"`kind` must be wu\|average\|null, got 'none'"),
+        ("strides", "1 x", r"`strides` must be \[int, ...\]\|null, got '1 x'"),
+        ("hidden", "null", "`hidden` must be int, got 'null'"),
         ("dropout", "x", "`dropout` must be float|null, got 'x'"),
         ("rate", "nan", "`rate` must be float, got 'nan'"),
-        ("betas", "1", r"`betas` must be \[float, float\], got '\[1\]'"),
+        ("betas", "1", r"`betas` must be \[float, float\], got '1'"),
         ("name", 5, "`name` must be text, got 5"),
         ("hiden", "1", "`hiden` must be a field of the config; did you mean `hidden`?"),
         ("beam", "0", "at least 1, got 0"),
@@ -142,8 +159,8 @@ def test_values_that_do_not_fit(name: str, value: object, message: str) -> None:
 
 
 def test_several_fields_of_one_section_are_set_together() -> None:
-    found = config.replace(Config(), {"beam": 2, "hidden": 3, "kind": "none"})
-    assert found == Config(hidden=3, search=Search(2, "none"))
+    found = config.replace(Config(), {"beam": 2, "hidden": 3, "kind": None})
+    assert found == Config(hidden=3, search=Search(2, None))
 
 
 @settings(max_examples=40, deadline=None)
@@ -155,6 +172,7 @@ def test_several_fields_of_one_section_are_set_together() -> None:
     rate=number,
     betas=st.tuples(number, number),
     beam=st.integers(1, 99),
+    strides=st.none() | st.lists(st.integers(), max_size=3).map(tuple),
 )
 def test_a_saved_config_is_read_back_exactly(
     tmp_path_factory: pytest.TempPathFactory,
@@ -165,10 +183,19 @@ def test_a_saved_config_is_read_back_exactly(
     rate: float,
     betas: tuple[float, float],
     beam: int,
+    strides: tuple[int, ...] | None,
 ) -> None:
     path = tmp_path_factory.mktemp("run") / "config.yaml"
     saved = Config(
-        hidden, dropout, tied, name, None, (Path("a b"), Path("c,d")), TrainingConfig(rate, betas), Search(beam)
+        hidden,
+        dropout,
+        tied,
+        name,
+        None,
+        (Path("a b"), Path("c,d")),
+        strides,
+        TrainingConfig(rate, betas),
+        Search(beam, None),
     )
     with mock.patch("os.fsync"):
         config.save_config(saved, path, recipe="r", data="/some: where # é")
@@ -181,6 +208,7 @@ def test_the_file_is_one_field_a_line_under_its_section(tmp_path: Path) -> None:
     config.save_config(Config(table=Path("x.vec"), others=(Path("a"),)), tmp_path / "c.yaml", recipe="r")
     assert (tmp_path / "c.yaml").read_text() == (
         "recipe: r\n\n# model\nhidden: 512\ndropout: null\ntied: false\nname: a\ntable: x.vec\nothers: [a]\n"
+        "strides: null\n"
         "\n# training\nrate: 0.001\nbetas: [0.9, 0.999]\n\n# search\nbeam: 5\nkind: wu\n"
     )
 

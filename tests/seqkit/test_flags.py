@@ -42,6 +42,24 @@ def test_flags_that_are_wrong(argv: list[str], message: str) -> None:
         parse(parser(), argv)
 
 
+def test_a_synonym_is_answered_with_the_flag_that_means_it_here() -> None:
+    made = Parser("prog", "about")
+    for name in ("device", "batch_budget", "decode_batch_size", "workers"):
+        made.add_argument(f"--{name}")
+    for word, flag in (("--gpu", "device cuda"), ("--batch-size", "batch_budget"), ("--num_workers=2", "workers")):
+        with pytest.raises(
+            InputError, match=f"`{word.partition('=')[0]}` must be a flag of prog; did you mean `--{flag}`"
+        ):
+            parse(made, [word])
+    bare = Parser("prog", "about")
+    bare.add_argument("--decode_batch_size")
+    with pytest.raises(InputError, match="; did you mean `--decode_batch_size`"):
+        parse(bare, ["--batch-size", "8"])
+    for word in ("--workers", "--num-workers"):
+        with pytest.raises(InputError, match="read in the training process: leave it out"):
+            parse(bare, [word, "4"])
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -85,8 +103,8 @@ def test_status_and_arguments_pass_through(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_reader_that_stops_ends_the_command_quietly() -> None:
     program = (
-        "import sys; from seqkit.flags import guarded; "
-        "sys.exit(guarded(lambda argv: [print(i) for i in range(10**6)] and 0))"
+        "import sys; from seqkit.flags import run_cli; "
+        "sys.exit(run_cli(lambda argv: [print(i) for i in range(10**6)] and 0))"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout and process.stderr

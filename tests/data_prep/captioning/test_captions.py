@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seqkit.data_prep.common.image_check import DecodeCheck, check_decode
-from seqkit.data_prep.common.raw_files import find_files, find_image
 from seqkit.data.check import check
 from seqkit.data.image import read_image
 from seqkit.data.manifest import read_manifest
 from seqkit.data_prep.captioning import coco, flickr8k
-from seqkit.data_prep.common import raw_files as published
+from seqkit.data_prep.common import image_check
+from seqkit.data_prep.common.image_check import DecodeCheck, check_decode
+from seqkit.data_prep.common.raw_files import find_files, find_image
 from seqkit.errors import InputError
 from tests.raw_files import run, stats, write_json, write_lines
 
@@ -97,7 +97,7 @@ def test_flickr8k_golden(raw, tmp_path, capsys):
             },
             "files": ["Flickr8k.token.txt", "Flickr_8k.trainImages.txt"],
         },
-        "unlisted": {"images": 1, "left_out": "in none of the lists"},
+        "unlisted": {"images": 1, "left_out": "in none of the lists", "named": {"unlisted": ["j.jpg"]}},
     }
     assert "train images=9 items=4 references=6 dropped={" in capsys.readouterr().out
     assert not any(finding.problem for finding in check(tmp_path)[1])
@@ -148,13 +148,13 @@ def test_one_split_of_all_takes_no_list(raw, tmp_path):
     assert stats(tmp_path / "out")["mine"]["files"] == ["Flickr8k.token.txt"]
 
 
-def test_carving_parts_the_training_list_the_same_way_for_everybody(raw, tmp_path):
+def test_holding_out_parts_the_training_list_the_same_way_for_everybody(raw, tmp_path):
     names = [f"{letter}.jpg" for letter in "abcdj"]
     write_lines(raw / "Flickr_8k.devImages.txt", "b.jpg")
     seen = []
     for order in (names, names[::-1]):
         write_lines(raw / "Flickr_8k.trainImages.txt", *(name for name in order if name != "b.jpg"))
-        run(flickr8k, raw, tmp_path / "out", "--carve", "3")
+        run(flickr8k, raw, tmp_path / "out", "--val_size", "3")
         parts = {s: [i.id for i in read_manifest(tmp_path / "out" / f"{s}.jsonl")] for s in ("train", "val", "dev")}
         assert parts["dev"] == ["b"] and len(parts["val"]) == 3
         assert sorted(parts["train"] + parts["val"]) == ["a", "c", "d", "j"]
@@ -169,13 +169,15 @@ def test_faulty_flickr8k_is_named(raw, tmp_path):
         run(flickr8k, tmp_path / "nowhere", out)
     with pytest.raises(InputError, match="--workers must be at least 1, got 0"):
         flickr8k.main(["--raw", str(raw), "--out", str(out), "--workers", "0"])
-    with pytest.raises(InputError, match="--carve must be given without --split, which makes one split of all"):
-        run(flickr8k, raw, out, "--carve", "1", "--split", "x")
+    with pytest.raises(InputError, match="--val_size must be given without --split, which makes one split of all"):
+        run(flickr8k, raw, out, "--val_size", "1", "--split", "x")
     for number in ("9", "-1"):
-        with pytest.raises(InputError, match=f"--carve must be from 1 to 8, one less than .* list, got {number}"):
-            run(flickr8k, raw, out, "--carve", number)
+        with pytest.raises(
+            InputError, match=f"--val_size must be a share below 1 or a whole .* training images, 9, got {number}"
+        ):
+            run(flickr8k, raw, out, "--val_size", number)
     write_lines(raw / "Flickr_8k.testImages.txt", "b.jpg")
-    with pytest.raises(InputError, match="differ in their names.*got b.jpg of train and b.jpg of test; rename one"):
+    with pytest.raises(InputError, match="differ in their names.*got b.jpg .*trainImages.txt, line 3. and b.jpg .*testImages.txt, line 1.; rename one"):
         run(flickr8k, raw, out)
     for name in ("testImages", "trainImages"):
         (raw / f"Flickr_8k.{name}.txt").unlink()
@@ -200,14 +202,14 @@ def test_a_published_file_found_twice_must_be_the_same(raw, tmp_path):
 
 def test_no_picture_at_all_is_an_error(tmp_path):
     write_lines(tmp_path / "Flickr8k.token.txt", *TOKENS)
-    with pytest.raises(InputError, match=r"token.txt: must name readable pictures under --raw, got none; dropped: x "):
+    with pytest.raises(InputError, match=r"token.txt: must name readable images under --raw, got none; dropped: x "):
         run(flickr8k, tmp_path, tmp_path / "out", "--split", "x")
     assert not (tmp_path / "out").exists()
 
 
 def test_flickr8k_as_published(real_data, tmp_path, monkeypatch):
     """Every caption byte for byte; pictures are not decoded here, for the time it takes."""
-    monkeypatch.setattr(published, "look", lambda path: DecodeCheck())
+    monkeypatch.setattr(image_check, "check_decode", lambda path: DecodeCheck())
     run(flickr8k, real_data / "flickr8k", tmp_path)
     items = {i.image.name: i for split in ("train", "val") for i in read_manifest(tmp_path / f"{split}.jsonl")}
     lines = [f"{name}#{n}\t{text}\n" for name, item in items.items() for n, text in enumerate(item.references)]
@@ -247,10 +249,10 @@ def test_a_link_that_leads_nowhere_is_a_missing_picture(tmp_path):
 def test_several_processes_find_what_one_finds(raw, tmp_path, monkeypatch):
     run(flickr8k, raw, tmp_path)
     before = (tmp_path / "train.jsonl").read_bytes(), stats(tmp_path)
-    monkeypatch.setattr(published, "FEW", 0)
-    monkeypatch.setattr(published, "CHUNK", 2)
-    pool, started = published.ProcessPoolExecutor, []
-    monkeypatch.setattr(published, "ProcessPoolExecutor", lambda n, *rest: started.append(n) or pool(n, *rest))
+    monkeypatch.setattr(image_check, "MIN_PARALLEL", 0)
+    monkeypatch.setattr(image_check, "CHUNK_SIZE", 2)
+    pool, started = image_check.ProcessPoolExecutor, []
+    monkeypatch.setattr(image_check, "ProcessPoolExecutor", lambda n, *rest: started.append(n) or pool(n, *rest))
     flickr8k.main(["--raw", str(raw), "--out", str(tmp_path), "--workers", "2"])
     assert ((tmp_path / "train.jsonl").read_bytes(), stats(tmp_path)) == before and started == [2]
 

@@ -49,7 +49,7 @@ def run(raw: Path, out: Path, *argv: str) -> dict:
 
 
 def test_golden(raw, tmp_path, capsys):
-    found = run(raw, tmp_path, "--val", "1")
+    found = run(raw, tmp_path, "--val_size", "1")
     assert json.loads((tmp_path / "test.jsonl").read_text().splitlines()[0]) == {
         "id": "an9-mxyz-b",
         "references": ["YES NO"],
@@ -73,7 +73,7 @@ def test_golden(raw, tmp_path, capsys):
 
 
 def test_rows_hold_what_the_files_hold(raw, tmp_path):
-    run(raw, tmp_path, "--val", "1")
+    run(raw, tmp_path, "--val_size", "1")
     features = np.load(tmp_path / "features.npy", mmap_mode="r")
     assert features.dtype == np.float32
     for name in ("train", "val", "test"):
@@ -116,7 +116,7 @@ def test_faults_are_counted_and_named(raw, tmp_path):
     (feat / "fash" / "an0-fash-b.mfc").unlink()
     (feat / "fbbh" / "an1-fbbh-b.mfc").write_bytes(b"")
     lists(raw, "test", {"an4test_clstk/mxyz/an9-mxyz-b": "", "an4test_clstk/mxyz/an8-mxyz-b": "HELP"})
-    found = run(raw, tmp_path, "--val", "0")
+    found = run(raw, tmp_path, "--val_size", "0")
     assert found["train"]["dropped"] == {"missing": 1, "malformed": 1} and "val" not in found
     assert found["train"]["named"] == {"missing": ["an0-fash-b"], "malformed": ["an1-fbbh-b"]}
     assert list(found["train"]["reasons"]) == ["an1-fbbh-b"] and found["test"]["named"] == {"no_text": ["an9-mxyz-b"]}
@@ -126,14 +126,16 @@ def test_faults_are_counted_and_named(raw, tmp_path):
 def test_val_is_of_other_speakers_by_the_seed(raw, tmp_path):
     held = []
     for seed in range(6):
-        run(raw, tmp_path, "--val", "1", "--seed", str(seed))
+        run(raw, tmp_path, "--val_size", "1", "--seed", str(seed))
         speakers = [{item.speaker for item in read_manifest(tmp_path / f"{name}.jsonl")} for name in ("train", "val")]
         assert len(speakers[1]) == 1 and speakers[0] | speakers[1] == {"fash", "fbbh", "mblw"}
         assert not speakers[0] & speakers[1]
         held += speakers[1]
     assert len(set(held)) > 1
-    with pytest.raises(InputError, match="--val must be from 0 to 2, one less than the speakers, got 3"):
-        run(raw, tmp_path, "--val", "3")
+    with pytest.raises(
+        InputError, match="--val_size must be a share below 1 or a whole .* of the training speakers, 3, got 3"
+    ):
+        run(raw, tmp_path, "--val_size", "3")
 
 
 def test_one_split_of_all(raw, tmp_path):

@@ -13,8 +13,7 @@ import pytest
 from seqkit.data.check import check
 from seqkit.data.manifest import read_manifest
 from seqkit.data.video_file import read_clip
-from seqkit.data_prep.lipreading import check_grid as grid_doctor
-from seqkit.data_prep.lipreading import clips, grid, grid_corpus, grid_splits
+from seqkit.data_prep.lipreading import check_grid, clips, grid, grid_corpus, grid_splits
 from seqkit.data_prep.lipreading.clips import ClipResult, Job, map_jobs
 from seqkit.data_prep.lipreading.grid_corpus import (
     NAME,
@@ -252,7 +251,7 @@ def test_the_choice_depends_on_seed_and_clip_alone():
 def test_a_few_of_every_speaker():
     shown = grid_splits.sample(bare({"s1": 900, "s2": 20, "s3": 1}))
     assert Counter(c.speaker for c in shown) == {"s1": 8, "s2": 8, "s3": 1}
-    assert len(grid_splits.sample(bare(everybody(3)))) <= grid_splits.ROWS and grid_splits.sample([]) == []
+    assert len(grid_splits.sample(bare(everybody(3)))) <= grid_splits.SAMPLE_SIZE and grid_splits.sample([]) == []
 
 
 # the whole of it
@@ -329,7 +328,7 @@ def test_what_is_odd_about_clips_is_counted_and_named(tmp_path, talker):
 def test_no_video_of_use(tmp_path, talker):
     raw = corpus(tmp_path / "raw", talker, {"s1": "bbaf2n"})
     (raw / "s1" / "bbaf2n.mp4").write_bytes(b"no video")
-    with pytest.raises(InputError, match=r"must hold videos of use, got none: {'unreadable': 1}; the first: .*bbaf2n"):
+    with pytest.raises(InputError, match=r"must hold usable videos, got none: {'unreadable': 1}; the first: .*bbaf2n"):
         run(raw, tmp_path)
     (raw / "s1" / "bbaf2n.mp4").unlink()
     (raw / "s1" / "bbaf2n.mp4").symlink_to(raw / "gone.mp4")
@@ -338,7 +337,7 @@ def test_no_video_of_use(tmp_path, talker):
 
 
 def test_flags(tmp_path):
-    with pytest.raises(InputError, match="--out must be given, the folder for clips and manifests, got none"):
+    with pytest.raises(InputError, match="the following arguments are required: --out"):
         grid.main(["--raw", str(tmp_path)])
     with pytest.raises(InputError, match="--workers must be at least 1, got 0"):
         grid.main(["--raw", str(tmp_path), "--out", str(tmp_path), "--workers", "0"])
@@ -371,7 +370,7 @@ def test_an_interrupt_loses_nothing_that_is_finished(tmp_path, talker, monkeypat
             raise KeyboardInterrupt
         return clips.make_clip(job)
 
-    monkeypatch.setattr(grid, "make", stopped)
+    monkeypatch.setattr(grid, "make_clip", stopped)
     with pytest.raises(KeyboardInterrupt):
         run(raw, tmp_path)
     times = [job.video.stat().st_mtime_ns for job in begun[:2]]
@@ -390,9 +389,7 @@ def test_a_clip_that_ends_its_process_stops_nothing():
 def test_a_crash_is_told():
     job = Job(Path("a.mp4"), Path(), Path())
     assert clips.crash_result(job).reason == "crashed"
-    assert grid_doctor.crashed_check(job).fault.startswith(
-        "a.mp4: must be a whole video, got one that ends the process"
-    )
+    assert check_grid.crashed_check(job).fault.startswith("a.mp4: must be a whole video, got one that ends the process")
 
 
 def test_several_processes_do_the_same(tmp_path, talker):
@@ -405,10 +402,10 @@ def test_several_processes_do_the_same(tmp_path, talker):
         assert path.read_bytes() == (tmp_path / "two" / "mouths" / "s1" / path.name).read_bytes()
 
 
-# the doctor
+# check_grid
 
 
-def test_the_doctor(tmp_path, talker, capsys):
+def test_faults_of_a_corpus_are_named_without_preparing_it(tmp_path, talker, capsys):
     raw = corpus(tmp_path / "raw", talker, {"s1": "bbaf2n bbaf3s bbaf4p bbaf5a bbaf6n", "s2": "lgbczs"})
     (raw / "alignments" / "s2").rename(raw / "alignments" / "s5")
     write_video(raw / "s1" / "bbaf3s.mp4", talking(FRAMES))
@@ -416,11 +413,11 @@ def test_the_doctor(tmp_path, talker, capsys):
     (raw / "s1" / "bbaf5a.mp4").write_bytes(talker.read_bytes()[:3000])
     align(raw / "alignments" / "s1" / "bbaf6n.align", "bin blue at f six again")
     write_video(raw / "s1" / "bbaf6n.mp4", talking(FRAMES), clicks(2, [0.1]))
-    grid.main(["doctor", "--raw", str(raw), "--workers", "1", "--out", str(tmp_path)])
+    check_grid.main(["--raw", str(raw), "--workers", "1", "--out", str(tmp_path)])
     text = capsys.readouterr().out
     assert "alignments of s2 lie in the folder of s5; they are taken from there" in text
     assert "s1             5       38        4" in text and "no_face (1): s1_bbaf4p" in text
-    found = json.loads((tmp_path / "stats.json").read_text())["doctor"]
+    found = json.loads((tmp_path / "stats.json").read_text())["check"]
     assert found["named"] == {
         "no_sound": ["s1_bbaf3s"],
         "no_face": ["s1_bbaf4p"],
@@ -436,18 +433,18 @@ def test_the_doctor(tmp_path, talker, capsys):
     assert sorted(os.listdir(tmp_path)) == ["contact_sheet.jpg", "raw", "stats.json"]
 
 
-def test_the_doctor_of_a_sound_corpus(tmp_path, talker, capsys):
-    grid.main(["--raw", str(corpus(tmp_path, talker, {"s1": "bbaf2n"})), "--workers", "1", "--doctor"])
+def test_a_sound_corpus_has_no_faults(tmp_path, talker, capsys):
+    check_grid.main(["--raw", str(corpus(tmp_path, talker, {"s1": "bbaf2n"})), "--workers", "1"])
     assert "nothing is wrong" in capsys.readouterr().out and sorted(os.listdir(tmp_path)) == ["alignments", "s1"]
 
 
-def test_the_doctor_tells_of_sentences_that_outlast_their_video_and_of_copies(tmp_path, talker, capsys):
+def test_sentences_that_outlast_their_video_and_copies_are_named(tmp_path, talker, capsys):
     raw = corpus(tmp_path, talker, {"s1": "bbaf2n"})
     align(raw / "alignments" / "s1" / "bbaf2n.align", sentence_of("bbaf2n"), unit=3000)
     (raw / "s1" / "bbaf2n.mpg").write_bytes(b"")
     (raw / "s1" / "bbaf2n.avi").write_bytes(talker.read_bytes())
     (raw / "s1" / "bbaf2n.mpg").unlink()
-    grid.main(["doctor", "--raw", str(raw), "--workers", "1"])
+    check_grid.main(["--raw", str(raw), "--workers", "1"])
     text = capsys.readouterr().out
     assert "cut_off (1): s1_bbaf2n" in text and "1 videos are there twice" in text
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,22 +79,22 @@ def test_lrs2(tmp_path, talker, capsys):
 def test_lrs3(tmp_path, talker):
     raw = tmp_path / "raw"
     talks = [f"talk{n}" for n in range(8)]
-    held = [talk for talk in talks if lrs.stable_hash(talk) < 0.4]
+    held = [talk for talk in talks if lrs.hash_share(talk) < 0.4]
     assert 0 < len(held) < 8
     for talk in talks:
         clip(raw, talker, f"trainval/{talk}/50001")
     clip(raw, talker, f"pretrain/{held[0]}/00001")
     clip(raw, talker, "pretrain/other/00001")
     clip(raw, talker, "test/quiz/00001")
-    run(raw, tmp_path, "--val", "0.4")
+    run(raw, tmp_path, "--val_size", "0.4")
     assert ids(tmp_path, "val") == [f"trainval_{talk}_50001" for talk in held]
     assert ids(tmp_path, "train") == [f"trainval_{talk}_50001" for talk in talks if talk not in held]
     assert ids(tmp_path, "pretrain") == ["pretrain_other_00001"] and ids(tmp_path, "test") == ["test_quiz_00001"]
 
 
-def test_chance_is_even():
-    assert abs(sum(lrs.stable_hash(f"talk{n}") for n in range(2000)) / 2000 - 0.5) < 0.03
-    assert all(0 <= lrs.stable_hash(f"talk{n}") < 1 for n in range(100))
+def test_the_hash_is_even():
+    assert abs(sum(lrs.hash_share(f"talk{n}") for n in range(2000)) / 2000 - 0.5) < 0.03
+    assert all(0 <= lrs.hash_share(f"talk{n}") < 1 for n in range(100))
 
 
 def test_faults_are_counted_and_named(tmp_path, talker):
@@ -128,11 +129,15 @@ def test_texts(tmp_path):
 def test_mistakes(tmp_path):
     with pytest.raises(InputError, match=r"must hold main, pretrain, trainval, test folders of ID/00001.mp4, in it or"):
         run(tmp_path, tmp_path)
+    clip(tmp_path / "more", b"no video", "trainval/a/00001")
     for val in ("1", "-0.1"):
-        with pytest.raises(InputError, match=rf"--val must be a part from 0 to below 1, got {val}"):
-            run(tmp_path, tmp_path, f"--val={val}")
+        with pytest.raises(InputError, match=rf"--val_size must be a share .* that of the IDs, 1, got {val}"):
+            run(tmp_path / "more", tmp_path, f"--val_size={val}")
+    with pytest.raises(InputError, match="--val_size must be given without --split, which makes one split of all"):
+        run(tmp_path / "more", tmp_path, "--val_size=0.5", "--split=mine")
+    shutil.rmtree(tmp_path / "more")
     with pytest.raises(InputError, match="--workers must be at least 1, got 0"):
         run(tmp_path, tmp_path, "--workers", "0")
     clip(tmp_path, b"no video", "test/a/00001")
-    with pytest.raises(InputError, match=r"must hold videos of use with their texts, got none: {'test': {'unread"):
+    with pytest.raises(InputError, match=r"must hold usable videos with their texts, got none: {'test': {'unread"):
         run(tmp_path, tmp_path)

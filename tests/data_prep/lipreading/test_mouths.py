@@ -12,15 +12,32 @@ from hypothesis import strategies as st
 
 from seqkit.data.video_file import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME, read_clip, read_frames, read_note
 from seqkit.data_prep.lipreading import faces, mouths
-from seqkit.data_prep.lipreading.faces import FaceBox, NoseTemplate, Talker, Track, peak, smooth, talker
-from seqkit.data_prep.lipreading.mouths import SIDE, SPAN, Unusable, contact_sheet, crop, crop_boxes, crops, find_talker
+from seqkit.data_prep.lipreading.faces import (
+    FaceBox,
+    NoseTemplate,
+    Talker,
+    Track,
+    gaussian_smooth,
+    select_talker,
+    subpixel_peak,
+)
+from seqkit.data_prep.lipreading.mouths import (
+    CROP_SIZE,
+    SPAN,
+    Unusable,
+    contact_sheet,
+    crop,
+    crop_boxes,
+    crops,
+    find_talker,
+)
 from seqkit.errors import InputError
-from seqkit.recipes.lipreading.raw_video import as_item
+from seqkit.recipes.lipreading.raw_video import raw_item
 from tests.corpora import DATA
 from tests.drawn_faces import LIPS, clicks, face, talking, write_video
 
 GRID = DATA / "grid"
-BELOW_DRAWN = 0.30  # widths from the centre of a drawn face to its mouth
+BELOW_DRAWN = 0.30  # widths from the center of a drawn face to its mouth
 
 
 def swing(frames: int, across: float, down: float, period: float = 25) -> list[tuple[float, float]]:
@@ -43,13 +60,13 @@ def lips(pixels_THW3: np.ndarray) -> np.ndarray:
 
 def test_a_still_head_gives_one_box_with_the_mouth_in_its_middle(tmp_path):
     note, pixels = made(tmp_path, talking(20), clicks(0.8, [0.4]))
-    assert pixels.shape == (20, SIDE, SIDE, 3) and note["frames"] == 20 and note["remarks"] == []
+    assert pixels.shape == (20, CROP_SIZE, CROP_SIZE, 3) and note["frames"] == 20 and note["remarks"] == []
     assert len(note["boxes"]) == 1
     left, top, right, bottom = note["boxes"][0]
     assert abs((left + right) / 2 - 88) < 3 and abs((top + bottom) / 2 - (66 + BELOW_DRAWN * 70)) < 7
     assert right - left == pytest.approx(bottom - top, abs=0.11) and 0.9 < (right - left) / (SPAN * 70) < 1.25
     places = lips(pixels)
-    assert np.abs(places.mean(axis=0) - SIDE / 2).max() < 15 and places.std(axis=0).max() < 1
+    assert np.abs(places.mean(axis=0) - CROP_SIZE / 2).max() < 15 and places.std(axis=0).max() < 1
 
 
 def test_the_note_is_in_the_file(tmp_path):
@@ -63,10 +80,10 @@ def test_the_note_is_in_the_file(tmp_path):
 def test_a_moving_head_is_followed_to_a_pixel(across, down, tmp_path):
     path = swing(50, across, down)
     note, pixels = made(tmp_path, talking(50, path))
-    crop_boxes = np.array(note["boxes"])
-    apart = (crop_boxes[:, :2] + crop_boxes[:, 2:]) / 2 - path
-    assert len(crop_boxes) == 50 and apart[2:-2].std(axis=0).max() < 0.6  # smoothing errs where it knows one side alone
-    moved = max(across, down) * SIDE / (SPAN * 70)
+    boxes = np.array(note["boxes"])
+    apart = (boxes[:, :2] + boxes[:, 2:]) / 2 - path
+    assert len(boxes) == 50 and apart[2:-2].std(axis=0).max() < 0.6  # smoothing errs where it knows one side alone
+    moved = max(across, down) * CROP_SIZE / (SPAN * 70)
     assert moved > 25 and lips(pixels)[2:-2].std(axis=0).max() < 1.5
 
 
@@ -90,7 +107,7 @@ def test_gaps_are_bridged_and_told(tmp_path):
 
 
 def beside(frames: int, *others: tuple[float, float, float]) -> list[np.ndarray]:
-    """Several faces in every frame, each centre x, centre y and width."""
+    """Several faces in every frame, each center x, center y and width."""
     pictures = []
     for number in range(frames):
         picture = np.full((160, 320, 3), (70, 120, 150), np.uint8)
@@ -106,14 +123,14 @@ def test_of_two_faces_the_large_one_near_the_middle_is_taken(others, tmp_path):
     wanted = max(others, key=lambda face: face[2] * (1 - abs(face[0] / 320 - 0.5)))
     left, _, right, _ = note["boxes"][0]
     assert abs((left + right) / 2 - wanted[0]) < 4
-    assert note["remarks"] == ["2 faces, of which the largest near the middle was taken"]
+    assert note["remarks"] == ["2 faces, of which the largest near the center was taken"]
 
 
 def test_who_asks_for_a_text_hears_of_the_other_face(tmp_path, capsys):
     source = write_video(tmp_path / "raw.mp4", beside(8, (80, 72, 54), (230, 72, 80)))
-    item = as_item(source, tmp_path)
+    item = raw_item(source, tmp_path)
     assert item.video is not None and len(read_clip(item.video)) == 8 and item.audio is None
-    assert f"{source}: 2 faces, of which the largest near the middle was taken" in capsys.readouterr().err
+    assert f"{source}: 2 faces, of which the largest near the center was taken" in capsys.readouterr().err
 
 
 def test_a_video_without_a_face(tmp_path):
@@ -164,7 +181,7 @@ def test_damage_that_a_decoder_cannot_bear(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise cv2.error("bad frame")
 
-    monkeypatch.setattr(mouths, "find", broken)
+    monkeypatch.setattr(mouths, "find_talker", broken)
     with pytest.raises(Unusable, match=r"raw.mp4: must be a video that can be decoded, got damage \(bad frame\)") as e:
         crop(tmp_path / "raw.mp4", tmp_path / "a.mp4", tmp_path / "a.wav")
     assert e.value.reason == "undecodable"
@@ -187,7 +204,7 @@ def test_beyond_the_edge_the_edge_goes_on(tmp_path):
 
 
 def test_a_crop_shows_its_box(tmp_path):
-    """Resampled by the centres of pixels: a box of SIDE pixels is the picture itself, one of twice that its half."""
+    """Resampled by the centers of pixels: a box of CROP_SIZE pixels is the frame itself, one of twice that its half."""
     wave = np.sin(np.arange(320) / 4)
     picture = np.repeat((128 + 60 * wave + 60 * wave[:, None])[..., None], 3, axis=2).astype(np.uint8)
     source = write_video(tmp_path / "raw.mp4", [picture] * 2)
@@ -238,22 +255,22 @@ def test_landmarks_are_put_in_the_cascades_measure(monkeypatch):
         monkeypatch.setitem(modules, name, ModuleType(name))
     monkeypatch.setitem(modules, "mediapipe.python.solutions.face_mesh", SimpleNamespace(FaceMesh=FaceMesh))
     mouths.landmarks.cache_clear()
-    layout, grey, detect = mouths.make_detector("mediapipe")
-    (spot,) = detect(np.ones((288, 360, 3), np.uint8), None)
-    assert spot == pytest.approx((180, 140, 139.3), abs=0.3) and layout == "rgb24"
-    assert detect(np.zeros((288, 360, 3), np.uint8), None) == [] and grey(np.ones((4, 5, 3), np.uint8)).shape == (4, 5)
+    layout, gray, detect = mouths.make_detector("mediapipe")
+    (box,) = detect(np.ones((288, 360, 3), np.uint8), None)
+    assert box == pytest.approx((180, 140, 139.3), abs=0.3) and layout == "rgb24"
+    assert detect(np.zeros((288, 360, 3), np.uint8), None) == [] and gray(np.ones((4, 5, 3), np.uint8)).shape == (4, 5)
     mouths.landmarks.cache_clear()
 
 
 @pytest.mark.parametrize("width", [30, 70, 130])
 def test_the_cascade_finds_a_face_of_any_size_again_near_where_it_was(width):
-    grey = cv2.cvtColor(face((288, 360), 170, 140, width), cv2.COLOR_RGB2GRAY)
-    (spot,) = mouths.cascade()(grey, None)
-    assert abs(spot.x - 170) < 4 and abs(spot.y - 140) < 4 and 0.9 < spot.width / width < 1.35
-    (again,) = mouths.cascade()(grey, spot)
-    assert again.near(spot) and abs(again.x - spot.x) < 3 and abs(again.y - spot.y) < 3
-    assert mouths.cascade()(grey, FaceBox(20, 20, width)) == []
-    assert mouths.cascade()(grey[:10, :10], None) == []
+    gray = cv2.cvtColor(face((288, 360), 170, 140, width), cv2.COLOR_RGB2GRAY)
+    (box,) = mouths.cascade()(gray, None)
+    assert abs(box.x - 170) < 4 and abs(box.y - 140) < 4 and 0.9 < box.width / width < 1.35
+    (again,) = mouths.cascade()(gray, box)
+    assert again.matches(box) and abs(again.x - box.x) < 3 and abs(again.y - box.y) < 3
+    assert mouths.cascade()(gray, FaceBox(20, 20, width)) == []
+    assert mouths.cascade()(gray[:10, :10], None) == []
 
 
 # the parts
@@ -262,29 +279,29 @@ def test_the_cascade_finds_a_face_of_any_size_again_near_where_it_was(width):
 @given(st.floats(-0.5, 0.5), st.floats(0.1, 10), st.floats(-5, 5))
 def test_peak_finds_the_top_of_a_parabola(top, bend, high):
     values = np.array([high - bend * (x - top) ** 2 for x in (-1, 0, 1)], np.float64)
-    assert peak(values, 1) == pytest.approx(top, abs=1e-6)
-    assert peak(values, 0) == peak(values, 2) == peak(np.ones(3), 1) == 0
+    assert subpixel_peak(values, 1) == pytest.approx(top, abs=1e-6)
+    assert subpixel_peak(values, 0) == subpixel_peak(values, 2) == subpixel_peak(np.ones(3), 1) == 0
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=30), st.floats(0.5, 30))
 def test_smoothing_keeps_constants_lines_inside_and_the_range(values, deviation):
     line = np.array(values)
-    smoothed = smooth(line, deviation)
+    smoothed = gaussian_smooth(line, deviation)
     assert len(smoothed) == len(line) and line.min() - 1e-6 <= smoothed.min() <= smoothed.max() <= line.max() + 1e-6
-    assert np.allclose(smooth(np.full(9, 3.5), deviation), 3.5)
+    assert np.allclose(gaussian_smooth(np.full(9, 3.5), deviation), 3.5)
     straight = np.arange(400.0)
-    assert np.allclose(smooth(straight, deviation)[100:300], straight[100:300])
+    assert np.allclose(gaussian_smooth(straight, deviation)[100:300], straight[100:300])
 
 
 def seen(first: int, last: int, x: float, width: float, hits: int) -> Track:
     frames = list(range(first, last))
-    spots = [(first + n, 0.0, 0.0, width) for n in range(hits)]
-    return Track([NoseTemplate(np.zeros((4, 4), np.uint8), frames, [(x, 50.0)] * len(frames), spots)], hits=hits)
+    boxes = [(first + n, 0.0, 0.0, width) for n in range(hits)]
+    return Track([NoseTemplate(np.zeros((4, 4), np.uint8), frames, [(x, 50.0)] * len(frames), boxes)], hits=hits)
 
 
 def test_the_talker_is_large_central_and_there_for_long():
     def taken(*tracks: Track) -> float:
-        found = talker(tracks, 100, 400)
+        found = select_talker(tracks, 100, 400)
         assert found is not None
         return round(float(found.faces[0, 0]), 6)
 
@@ -292,52 +309,52 @@ def test_the_talker_is_large_central_and_there_for_long():
     assert taken(seen(0, 100, 20, 80, 10), seen(0, 100, 210, 80, 10)) == 210
     assert taken(seen(0, 100, 150, 80, 10), seen(40, 60, 200, 90, 2)) == 150
     assert taken(seen(0, 100, 60, 80, 10), seen(0, 100, 200, 60, 10)) == 60
-    assert talker([seen(0, 100, 200, 80, 1)], 100, 400) is None and talker([], 5, 400) is None
-    assert talker([seen(0, 5, 200, 80, 1)], 5, 400) is not None
+    assert select_talker([seen(0, 100, 200, 80, 1)], 100, 400) is None and select_talker([], 5, 400) is None
+    assert select_talker([seen(0, 5, 200, 80, 1)], 5, 400) is not None
 
 
 def test_a_face_found_again_goes_on_and_another_is_counted():
-    found = talker([seen(0, 40, 100, 80, 5), seen(60, 100, 140, 80, 5), seen(0, 100, 300, 30, 9)], 100, 400)
+    found = select_talker([seen(0, 40, 100, 80, 5), seen(60, 100, 140, 80, 5), seen(0, 100, 300, 30, 9)], 100, 400)
     assert found is not None and found.others == 0 and found.seen == 0.8
     assert np.allclose(found.faces[[10, 50, 90], 0], [100, 120, 140], atol=1.5)
-    assert talker([seen(0, 100, 100, 80, 9), seen(0, 100, 300, 70, 9)], 100, 400).others == 1
-    found = talker([seen(0, 40, 100, 80, 5), seen(60, 100, 140, 30, 5)], 100, 400)
+    assert select_talker([seen(0, 100, 100, 80, 9), seen(0, 100, 300, 70, 9)], 100, 400).others == 1
+    found = select_talker([seen(0, 40, 100, 80, 5), seen(60, 100, 140, 30, 5)], 100, 400)
     assert found is not None and found.seen == 0.4 and np.allclose(found.faces[:, 0], 100)
 
 
-def test_widths_that_tremble_are_one_and_others_change_slowly():
-    def looks(*widths: float) -> Talker:
-        tracks = [seen(20 * n, 20 * n + 20, 100, width, 3).looks[0] for n, width in enumerate(widths)]
-        found = talker([Track(tracks, hits=9)], 20 * len(widths), 400)
+def test_widths_that_jitter_are_one_and_others_change_slowly():
+    def widths_of(*widths: float) -> Talker:
+        tracks = [seen(20 * n, 20 * n + 20, 100, width, 3).templates[0] for n, width in enumerate(widths)]
+        found = select_talker([Track(tracks, hits=9)], 20 * len(widths), 400)
         assert found is not None
         return found
 
-    assert np.ptp(looks(80, 84, 82).faces[:, 2]) == 0
-    wide = looks(80, 90, 100, 110, 120).faces[:, 2]
+    assert np.ptp(widths_of(80, 84, 82).faces[:, 2]) == 0
+    wide = widths_of(80, 90, 100, 110, 120).faces[:, 2]
     assert (np.diff(wide) >= -1e-9).all() and np.diff(wide).max() < 1.2 and wide[-1] - wide[0] > 30
 
 
-def test_a_look_has_one_place_about_the_nose_and_widths_as_detected():
+def test_a_template_has_one_position_relative_to_the_nose_and_widths_as_detected():
     """The middle of three detections that disagree; the widths between them by straight lines."""
-    spots = [(0, 5.0, 5.0, 80.0), (2, 6.0, 4.0, 90.0), (4, 9.0, 4.5, 82.0)]
-    look = NoseTemplate(np.zeros((4, 4), np.uint8), [0, 1, 2, 3, 4], [(10.0 * n, 50.0) for n in range(5)], spots)
-    assert look.faces()[:, 0].tolist() == [6, 16, 26, 36, 46] and set(look.faces()[:, 1]) == {54.5}
-    assert look.faces()[:, 2].tolist() == [80, 85, 90, 86, 82]
+    boxes = [(0, 5.0, 5.0, 80.0), (2, 6.0, 4.0, 90.0), (4, 9.0, 4.5, 82.0)]
+    template = NoseTemplate(np.zeros((4, 4), np.uint8), [0, 1, 2, 3, 4], [(10.0 * n, 50.0) for n in range(5)], boxes)
+    assert template.faces()[:, 0].tolist() == [6, 16, 26, 36, 46] and set(template.faces()[:, 1]) == {54.5}
+    assert template.faces()[:, 2].tolist() == [80, 85, 90, 86, 82]
 
 
 def test_noses_are_lost_and_found():
     pictures = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in talking(30)]
     pictures[12:16] = [np.random.default_rng(0).integers(0, 255, (144, 176), dtype=np.uint8)] * 4
-    (track,), number = faces.track(pictures, mouths.cascade(), lambda picture: picture)
-    assert number == 30 and len(track.looks) == 2
-    assert track.looks[0].frames == list(range(12)) and track.looks[1].frames[0] == 20
+    (track,), number = faces.track_faces(pictures, mouths.cascade(), lambda picture: picture)
+    assert number == 30 and len(track.templates) == 2
+    assert track.templates[0].frames == list(range(12)) and track.templates[1].frames[0] == 20
 
 
 def test_noses_are_followed_to_a_part_of_a_pixel():
     path = [(88 + 0.2 * number, 66 + 0.1 * number) for number in range(10)]
     pictures = [cv2.cvtColor(face(x=x, y=y), cv2.COLOR_RGB2GRAY) for x, y in path]
-    (found,), _ = faces.track(pictures, mouths.cascade(), lambda picture: picture)
-    moved = np.array(found.looks[0].corners) - found.looks[0].corners[0]
+    (found,), _ = faces.track_faces(pictures, mouths.cascade(), lambda picture: picture)
+    moved = np.array(found.templates[0].corners) - found.templates[0].corners[0]
     assert np.abs(moved - (np.array(path) - path[0])).max() < 0.15
 
 
@@ -350,17 +367,19 @@ def test_a_face_that_is_gone_is_given_up():
         calls.append((picture is blank, near))
         return mouths.cascade()(picture, near)
 
-    (track,), _ = faces.track(pictures, detect, lambda picture: picture)
-    assert track.misses == faces.MISSES and sum(gone and near is not None for gone, near in calls) <= faces.MISSES
+    (track,), _ = faces.track_faces(pictures, detect, lambda picture: picture)
+    assert (
+        track.misses == faces.MAX_MISSES and sum(gone and near is not None for gone, near in calls) <= faces.MAX_MISSES
+    )
 
 
 def test_a_contact_sheet_has_a_row_a_clip(tmp_path):
     made(tmp_path, talking(8))
     clips = [("one", tmp_path / "a.mp4")]
     contact_sheet(tmp_path / "sheet.jpg", clips, frames=3)
-    assert cv2.imread(str(tmp_path / "sheet.jpg")).shape == (SIDE, 3 * SIDE, 3)
+    assert cv2.imread(str(tmp_path / "sheet.jpg")).shape == (CROP_SIZE, 3 * CROP_SIZE, 3)
     contact_sheet(tmp_path / "sheet.jpg", clips * 5, frames=2)
-    assert cv2.imread(str(tmp_path / "sheet.jpg")).shape == (3 * SIDE, 4 * SIDE, 3)
+    assert cv2.imread(str(tmp_path / "sheet.jpg")).shape == (3 * CROP_SIZE, 4 * CROP_SIZE, 3)
 
 
 @pytest.mark.skipif(not GRID.is_dir(), reason=f"the shared clips of GRID are not at {GRID}")

@@ -10,7 +10,7 @@ import pytest
 from seqkit.data.audio import log_mel, read_audio
 from seqkit.data.manifest import read_manifest
 from seqkit.data.video_file import read_clip
-from seqkit.data_prep.synthetic import speech as talkers
+from seqkit.data_prep.synthetic import speech
 from seqkit.data_prep.synthetic.speech import SLOTS, TALKERS, lipreading, speak, visemes_of
 from seqkit.data_prep.synthetic.speech_audio import PHONEMES, VOWELS, Voice, synthesize
 from seqkit.data_prep.synthetic.speech_video import VISEME_OF, VISEMES, Face, draw_mouth, mouth_shapes
@@ -47,7 +47,7 @@ def test_lips_alone_cannot_tell_these_pairs_and_no_others_apart():
         if visemes_of(one, number) == visemes_of(other, number)
     ]
     assert alike == [("mark", "park"), ("b", "p"), ("d", "t")]
-    assert all(one in talkers.__doc__ and other in talkers.__doc__ for one, other in alike)
+    assert all(one in speech.__doc__ and other in speech.__doc__ for one, other in alike)
 
 
 @pytest.mark.parametrize(("one", "other"), [("mark", "park"), ("b", "p"), ("d", "t")])

@@ -33,5 +33,5 @@ def test_bad_options_are_the_users_mistake(options: dict[str, float], text: str)
 
 def test_an_ensemble_speaks_with_one_vocabulary() -> None:
     check_vocabulary(WordVocab(["a", "b"]), WordVocab(["a", "b"]), Path("other"))
-    with pytest.raises(InputError, match="`ensemble` must hold runs over one vocabulary, got other, which has another"):
+    with pytest.raises(InputError, match="an ensemble must have one vocabulary, got other, which has another"):
         check_vocabulary(WordVocab(["a", "b"]), WordVocab(["b", "a"]), Path("other"))

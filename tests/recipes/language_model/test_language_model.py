@@ -7,22 +7,23 @@ from typing import Any
 
 import pytest
 
-from seqkit.cli import run_recipe
+import seqkit
+from seqkit.cli import main
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data.vocab import SPECIALS, CharVocab
-from seqkit.decode import Mapped, WordScorer
+from seqkit.decode import MappedScorer, WordScorer
 from seqkit.decode.ngram_file import load_ngram
 from seqkit.decode.ngram_train import train_ngram
 from seqkit.errors import InputError
-from seqkit.recipes.language_model import recipe as language_model
-from seqkit.recipes.language_model.recipe import load_scorer
+from seqkit.recipes.language_model.data import read_splits
+from seqkit.recipes.language_model.scorer import load_scorer
 from tests.seqkit.decode.test_ctc import scored
 from tests.seqkit.decode.test_lm import CPU, TOKENS, characters, texts
 from tests.seqkit.decode.test_ngram import ask
 
 
 def command(*words: object) -> int:
-    return run_recipe(language_model.RECIPE, [str(word) for word in words])
+    return main(["language_model", *(str(word) for word in words)])
 
 
 @pytest.fixture(scope="module")
@@ -50,26 +51,41 @@ def test_an_ngram_run_is_counted_evaluated_and_used(run: Path, plain: Path, caps
     assert perplexity["value"] == pytest.approx(math.exp(-sum(logprobs) / len(logprobs)), rel=1e-5)
     assert bits["value"] == pytest.approx(math.log2(perplexity["value"]), rel=1e-9)
     assert perplexity["low"] < perplexity["value"] < perplexity["high"]
-    signature = "perplexity|unit:char|normalize:normalize_whitespace|end:counted|unknown:counted|seqkit:"
+    signature = "perplexity|units:characters|normalize:normalize_whitespace|end:counted|unknown:counted|seqkit:"
     assert perplexity["signature"].startswith(signature)
     assert report["items"] == 120 and perplexity["counts"]["symbols"] == len(logprobs)
-    capsys.readouterr()
+    lines = [json.loads(line) for line in (run / "evaluate/mine/hypotheses.jsonl").read_text().splitlines()]
+    assert [line["hypothesis"] for line in lines] == texts()
+    assert [line["logprob"] for line in lines] == pytest.approx(
+        [sum(ask(model, list(text))) for text in texts()], abs=1e-3
+    )
+    shown = capsys.readouterr().out
+    assert f"{len(logprobs):,} symbols and ends, 0 unknown: perplexity {perplexity['value']:.4f}" in shown
+
+
+def test_a_text_is_given_its_log_probability_in_nats(run: Path, capsys: Any) -> None:
+    model = characters()
     assert command("predict", "--run", run, "ab", "--json") == 0
-    answer = json.loads(capsys.readouterr().out)
+    (answer,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert answer["text"] == "ab"
     assert answer["logprob"] == pytest.approx(sum(ask(model, ["a", "b"])), abs=1e-4)
-    assert answer["symbols"] == 3 and answer["unknown"] == 0
+    assert answer["score"] == pytest.approx(answer["logprob"] / 3, abs=1e-6)  # two symbols and the end
+    found = [best for best, *_ in seqkit.load(run).predict(["ab", "axyz", ""])]
+    unknown = model.symbols.index("<unk>")
+    assert [(len(best.tokens), best.tokens.count(unknown)) for best in found] == [(2, 0), (4, 3), (0, 0)]
     assert command("predict", "--run", run, "ab", "axyz") == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [line[2] for line in lines] == ["ab", "axyz"]
-    assert float(lines[0][0]) == pytest.approx(answer["logprob"] / math.log(10), abs=1e-3)
+    assert float(lines[0][0]) == pytest.approx(answer["logprob"], abs=1e-3)
+    assert float(lines[0][1]) == pytest.approx(math.exp(-answer["score"]), abs=1e-3)
 
 
 def test_unknown_words_are_counted_and_left_out(plain: Path, tmp_path: Path) -> None:
     out, other = tmp_path / "word", tmp_path / "other.txt"
     known_word = next(text for text in texts() if text).split()[0]
     other.write_text(f"{known_word} zebra\n\nlion zebra\n")
-    assert command("train", "--data", plain, "--out", out, "--order", 2, "--unit", "word") == 0
-    assert command("evaluate", "--run", out, "--data", other, "--split", "other") == 0
+    assert command("train", "--data", plain, "--out", out, "--order", 2, "--units", "words") == 0
+    assert command("evaluate", "--run", out, "--data", other, "--split", "other", "--name", "other") == 0
     metrics = json.loads((out / "evaluate/other/report.json").read_text())["metrics"]
     model = train_ngram([text.split() for text in texts()], 2)
     known = [
@@ -87,7 +103,7 @@ def test_a_model_made_elsewhere_is_taken_as_it_is(run: Path, plain: Path, tmp_pa
     assert command("train", "--data", run / "model.arpa", "--out", tmp_path / "again") == 0
     values = []
     for folder in run, tmp_path / "again":
-        assert command("evaluate", "--run", folder, "--data", plain, "--split", "same") == 0
+        assert command("evaluate", "--run", folder, "--data", plain, "--split", "same", "--name", "same") == 0
         values.append(json.loads((folder / "evaluate/same/report.json").read_text())["metrics"]["perplexity"]["value"])
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
@@ -109,7 +125,7 @@ def recurrent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         )
     assert (
         command(
-            "train", "--data", folder, "--out", folder / "run", "--preset", "tiny", "--epochs", 4, "--batch_tokens", 200
+            "train", "--data", folder, "--out", folder / "run", "--preset", "tiny", "--epochs", 4, "--batch_budget", 200
         )
         == 0
     )
@@ -118,7 +134,7 @@ def recurrent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_every_twentieth_line_of_a_file_validates(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("".join(f"{n}\n" for n in range(43)))
-    learned, held_out = language_model.read_parts(tmp_path / "lines.txt")
+    learned, held_out = read_splits(tmp_path / "lines.txt")
     assert held_out == ["0", "20", "40"] and learned == [str(n) for n in range(43) if n % 20]
 
 
@@ -129,6 +145,40 @@ def test_a_recurrent_model_is_trained_by_the_same_fit(recurrent: tuple[Path, Pat
     value = json.loads((run / "evaluate/val/report.json").read_text())["metrics"]["perplexity"]["value"]
     validated = json.loads((run / "best/meta.json").read_text())["metrics"]["perplexity"]
     assert value == pytest.approx(validated, rel=1e-5) and value < 9  # of 12 symbols
+
+
+def test_an_ensemble_gives_the_mean_of_probabilities(run: Path, recurrent: tuple[Path, Path], tmp_path: Path) -> None:
+    """Symbol by symbol, and of any kind of model over the same symbols; a run with itself is the run."""
+    inputs = ["ab", "axyz", "", texts()[0]]
+    alone, other, both, twice = (
+        seqkit.load(runs).predictor for runs in (run, recurrent[0], [run, recurrent[0]], [run, run])
+    )
+    scored_texts = (predictor.score(inputs) for predictor in (alone, other, both, twice))
+    for first, second, mean, same in zip(*scored_texts, strict=True):
+        expected = [math.log((math.exp(a) + math.exp(b)) / 2) for a, b in zip(first[1], second[1], strict=True)]
+        assert mean.logprobs == pytest.approx(expected, abs=1e-9)
+        assert same.logprobs == pytest.approx(first.logprobs, abs=1e-9) and same.tokens == first.tokens
+
+
+def test_another_runs_vocabulary_is_kept(recurrent: tuple[Path, Path], tmp_path: Path, capsys: Any) -> None:
+    run, data = recurrent
+    (tmp_path / "val.jsonl").write_bytes((data / "val.jsonl").read_bytes())
+    write_manifest(tmp_path / "train.jsonl", [Item(id="0", references=("xyz",))])
+    more = ("--preset", "tiny", "--steps", "1", "--init", run)
+    assert command("train", "--data", tmp_path, "--out", tmp_path / "next", *more) == 0
+    assert (tmp_path / "next/best/target.json").read_bytes() == (run / "best/target.json").read_bytes()
+    assert "0 left as they were" in capsys.readouterr().err
+    assert command("train", "--data", tmp_path, "--out", tmp_path / "words", "--units", "words", *more) == 2
+    assert "`units` must be those of the vocabulary in" in capsys.readouterr().err
+
+
+def test_subwords_are_trained_where_no_run_gives_them(plain: Path, tmp_path: Path) -> None:
+    for kind in ("ngram", "recurrent"):
+        size = ("--preset", "tiny", "--kind", kind, "--steps", 1, "--units", "subwords", "--vocab_size", 40)
+        assert command("train", "--data", plain, "--out", tmp_path / kind, *size) == 0
+        found = [best for best, *_ in seqkit.load(tmp_path / kind).predict(texts())]
+        assert 0 < sum(len(best.tokens) for best in found) < sum(map(len, texts()))
+        assert all(best.logprob < 0 for best in found)
 
 
 def test_either_kind_scores_the_searches_of_others(run: Path, recurrent: tuple[Path, Path], capsys: Any) -> None:
@@ -142,14 +192,14 @@ def test_either_kind_scores_the_searches_of_others(run: Path, recurrent: tuple[P
         if folder.is_dir():
             capsys.readouterr()
             assert command("predict", "--run", folder, text, "--json") == 0
-            expected = json.loads(capsys.readouterr().out)["logprob"]
+            expected = json.loads(capsys.readouterr().out)["predictions"][0]["logprob"]
         assert found == pytest.approx(expected if folder == recurrent[0] else counted, abs=1e-3)
 
 
 def test_a_model_of_words_scores_characters(plain: Path, tmp_path: Path) -> None:
-    assert command("train", "--data", plain, "--out", tmp_path / "word", "--order", 2, "--unit", "word") == 0
+    assert command("train", "--data", plain, "--out", tmp_path / "word", "--order", 2, "--units", "words") == 0
     assert isinstance(load_scorer(tmp_path / "word", TOKENS, CPU), WordScorer)
-    assert isinstance(load_scorer(tmp_path / "word", [*SPECIALS, "ab", "de"], CPU), Mapped)
+    assert isinstance(load_scorer(tmp_path / "word", [*SPECIALS, "ab", "de"], CPU), MappedScorer)
 
 
 def test_a_subword_model_cuts_as_its_run_does(tmp_path: Path, plain: Path) -> None:
@@ -160,7 +210,9 @@ def test_a_subword_model_cuts_as_its_run_does(tmp_path: Path, plain: Path) -> No
     (tmp_path / "other/best/meta.json").write_text("{}")
     vocab.save(tmp_path / "other/best", "target")
     out = tmp_path / "lm"
-    assert command("train", "--data", plain, "--out", out, "--unit", "subword", "--pieces", tmp_path / "other") == 0
+    assert (
+        command("train", "--data", plain, "--out", out, "--units", "subwords", "--subword_run", tmp_path / "other") == 0
+    )
     model = load_ngram(out / "best/model.ngram")
     assert set(model.symbols[3:]) <= {vocab.token(i) for i in range(len(vocab))}
     assert command("evaluate", "--run", out, "--data", plain, "--split", "same") == 0
@@ -174,8 +226,12 @@ def test_a_subword_model_cuts_as_its_run_does(tmp_path: Path, plain: Path) -> No
     [
         (["train", "--data", "{plain}", "--out", "{new}", "--order", "0"], "`order` must be at least 1, got 0"),
         (
-            ["train", "--data", "{plain}", "--out", "{new}", "--unit", "subword"],
-            "`pieces` must be given with unit subword",
+            ["train", "--data", "{plain}", "--out", "{new}", "--units", "words", "--subword_run", "{run}"],
+            "`subword_run` must be null for units words",
+        ),
+        (
+            ["train", "--data", "{run}/model.arpa", "--out", "{new}", "--units", "subwords"],
+            "`subword_run` must be given with an ARPA file of subwords, got null",
         ),
         (
             ["train", "--data", "{plain}", "--out", "{new}", "--init", "{run}"],
@@ -187,19 +243,23 @@ def test_a_subword_model_cuts_as_its_run_does(tmp_path: Path, plain: Path) -> No
             "must hold at least one text, got an empty",
         ),
         (
-            ["evaluate", "--run", "{run}", "--data", "{plain}", "--split", "x", "--batch", "0"],
-            "`batch` must be at least 1",
+            ["evaluate", "--run", "{run}", "--data", "{plain}", "--split", "x", "--decode_batch_size", "0"],
+            "`decode_batch_size` must be at least 1",
         ),
         (
             ["predict", "--run", "{run}", "a", "--nbest", "2"],
-            "`--nbest` and `--pictures` must not be given to a language",
+            "`nbest` must be 1 for a language model, which scores its inputs, got 2",
         ),
-        (["predict", "--run", "{half}", "a"], "must be the run of a language model, got a folder without best/"),
+        (["predict", "--run", "{run}", "a", "--plots", "{new}"], "plots need a model with attention, got a language"),
+        (["predict", "--run", "{half}", "a"], "half: must hold a checkpoint, best/ or last/, got none: train first"),
+        (["predict", "--run", "{run}", "--run", "{words}", "a"], "words, which has another than the first"),
     ],
 )
 def test_mistakes_are_named(words: list[str], text: str, run: Path, plain: Path, tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "empty.txt").touch()
     (tmp_path / "half").mkdir()
+    if "{words}" in words:
+        assert command("train", "--data", plain, "--out", tmp_path / "words", "--units", "words") == 0
     (tmp_path / "half/config.yaml").write_text("recipe: language_model\n")
     places = {
         "plain": plain,
@@ -207,6 +267,7 @@ def test_mistakes_are_named(words: list[str], text: str, run: Path, plain: Path,
         "new": tmp_path / "new",
         "empty": tmp_path / "empty.txt",
         "half": tmp_path / "half",
+        "words": tmp_path / "words",
     }
     assert command(*(word.format(**places) for word in words)) == 2
     assert text in capsys.readouterr().err

@@ -8,26 +8,30 @@ import pytest
 import torch
 from PIL import Image
 
-from seqkit.cli import run_recipe
+from seqkit.cli import main
+from seqkit.compare import flags
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import WordVocab
 from seqkit.errors import InputError
-from seqkit.recipes.common.image_encoder import Eye, make_eye
-from seqkit.recipes.common.text_encoder import Language
+from seqkit.recipe import preset
+from seqkit.recipes.common.image_encoder import ImageEncoderConfig, make_image_encoder, pixel_reader
+from seqkit.recipes.common.image_text import parse_pairs
+from seqkit.recipes.common.text_encoder import TextEncoderConfig
 from seqkit.recipes.vqa import recipe as vqa
 from seqkit.recipes.vqa.data import (
     Answers,
-    Text,
+    TextConfig,
     load_answers,
-    pairs,
     question_type,
     read_questions,
     read_vectors,
     train_answers,
     train_data,
-    train_words,
+    train_vocab,
 )
-from seqkit.recipes.vqa.model import Answerer, Network
+from seqkit.recipes.vqa.model import Network, VQAModel
+from seqkit.recipes.vqa.predictor import AnswerPredictor, Member
+from seqkit.score.vqa import consensus, soft_scores
 from seqkit.train import checkpoint
 
 SMALL = [
@@ -37,41 +41,41 @@ SMALL = [
     "4",
     "--embed_dim",
     "8",
-    "--question_dim",
+    "--text_dim",
     "8",
     "--attention_dim",
     "8",
     "--fused_dim",
     "32",
-    "--pixels",
+    "--image_size",
     "32",
     "--backbone",
     "small_cnn",
     "--weights",
     "random",
-    "--last_stage",
-    "",
-    "--finetune",
+    "--output_stage",
+    "null",
+    "--unfreeze_from",
     "conv1",
 ]
 
 
 def command(*words: object) -> int:
-    return run_recipe(vqa.RECIPE, [str(word) for word in words])
+    return main(["vqa", *map(str, words)])
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Squares of one colour: the question of the colour, and one whose answer is always the same."""
-    folder, colours = tmp_path_factory.mktemp("colours"), {"red": (220, 20, 20), "blue": (20, 20, 220)}
+    """Squares of one color: the question of the color, and one whose answer is always the same."""
+    folder, colors = tmp_path_factory.mktemp("colors"), {"red": (220, 20, 20), "blue": (20, 20, 220)}
     for split, count in (("train", 12), ("val", 6), ("test", 6)):
         lines = []
         for number in range(count):
-            name, colour = list(colours.items())[number % 2]
-            Image.new("RGB", (40, 32), colour).save(folder / f"{split}{number}.png")
+            name, color = list(colors.items())[number % 2]
+            Image.new("RGB", (40, 32), color).save(folder / f"{split}{number}.png")
             for place, (question, answers) in enumerate(
                 (
-                    ("What colour is it?", [name] * 2 + ["green"]),
+                    ("What color is it?", [name] * 2 + ["green"]),
                     ("is it a square ?", ["yes"] * 3),
                     ("what is on the list", ["pen, book"]),
                 )
@@ -104,29 +108,30 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_is_trained_evaluated_and_used(run, corpus, capsys, tmp_path):
     reader = tmp_path / "reader"
-    assert command("train", "--data", corpus, "--out", reader, *SMALL, "--fusion", "question") == 0
-    assert command("evaluate", "--run", run, "--data", corpus, "--split", "test", "--reader", reader) == 0
+    assert command("train", "--data", corpus, "--out", reader, *SMALL, "--fusion", "null") == 0
+    words = ("evaluate", "--run", run, "--data", corpus, "--split", "test", "--name", "test")
+    assert command(*words, "--question_only_run", reader) == 0
     report = json.loads((run / "evaluate/test/report.json").read_text())
     assert list(report["metrics"]) == ["vqa_accuracy", "accuracy"] and report["items"] == 18
-    assert set(report["by"]["floor"]) == {"majority", "question_type", "question_only"}
+    assert set(report["by"]["baseline"]) == {"majority", "question_type", "question_only"}
     assert set(report["by"]["answers"]) == {"list", "single"} and "yes/no" in report["by"]["answer_type"]
-    assert report["by"]["floor"]["question_type"]["accuracy"]["value"] == pytest.approx(100 * 5 / 6)
+    assert report["by"]["baseline"]["question_type"]["accuracy"]["value"] == pytest.approx(100 * 5 / 6)
     page = (run / "evaluate/test/report.html").read_text()
-    assert "What colour is it?" in page and page.count("data:image/jpeg") == 18
+    assert "What color is it?" in page and page.count("data:image/jpeg") == 18
     capsys.readouterr()
-    pictures = tmp_path / "pictures"
-    asked = (corpus / "test0.png", "what colour is it", corpus / "test1.png", "which dog is it?")
-    assert command("predict", "--run", run, *asked, "--json", "--nbest", 3, "--pictures", pictures) == 0
+    plots = tmp_path / "plots"
+    asked = (corpus / "test0.png", "what color is it", corpus / "test1.png", "which dog is it?")
+    assert command("predict", "--run", run, *asked, "--json", "--nbest", 3, "--plots", plots) == 0
     said = capsys.readouterr()
     answers = [json.loads(line) for line in said.out.splitlines()]
     assert "not in any training question: which, dog" in said.err
-    scores = [answer["score"] for answer in answers[0]["hypotheses"]]
+    scores = [answer["score"] for answer in answers[0]["predictions"]]
     assert len(answers) == 2 and len(scores) == 3 and scores == sorted(scores, reverse=True) and sum(scores) < 1 + 1e-6
-    assert sorted(path.name for path in pictures.iterdir()) == ["0001.png", "0002.png"]
+    assert sorted(path.name for path in plots.iterdir()) == ["0001.png", "0002.png"]
 
 
 def test_from_the_cache_as_from_pixels(corpus, tmp_path, capsys):
-    frozen = ["--finetune", "", "--backbone", "resnet18"]
+    frozen = ["--unfreeze_from", "null", "--backbone", "resnet18"]
     run = tmp_path / "run"
     assert command("train", "--data", corpus, "--out", run, *SMALL, *frozen) == 0
     assert command("evaluate", "--run", run, "--data", corpus, "--split", "val") == 0
@@ -138,14 +143,14 @@ def test_from_the_cache_as_from_pixels(corpus, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == [json.loads(line)["hypothesis"] for line in lines]
 
 
-@pytest.mark.parametrize("row", vqa.ROWS)
-def test_every_row_trains(row, corpus, tmp_path):
-    fields = [part for name, value in vqa.ROWS[row].items() for part in (f"--{name}", value)]
+@pytest.mark.parametrize("variant", vqa.VARIANTS)
+def test_every_variant_trains(variant, corpus, tmp_path):
+    fields = flags(vqa.VARIANTS[variant])
     assert command("train", "--data", corpus, "--out", tmp_path / "run", *SMALL, *fields, "--steps", 1) == 0
 
 
 @pytest.mark.parametrize("targets", ["sampled", "soft", "frequent"])
-def test_colours_are_learnt_from_any_targets(targets, corpus, tmp_path):
+def test_colors_are_learned_from_any_targets(targets, corpus, tmp_path):
     run = tmp_path / "run"
     more = [
         "--targets",
@@ -154,7 +159,7 @@ def test_colours_are_learnt_from_any_targets(targets, corpus, tmp_path):
         90,
         "--learning_rate",
         1e-2,
-        "--finetune_rate",
+        "--unfreeze_lr",
         1e-2,
         "--ema_decay",
         0,
@@ -167,41 +172,42 @@ def test_colours_are_learnt_from_any_targets(targets, corpus, tmp_path):
     assert report["metrics"]["accuracy"]["value"] == 100
 
 
-def test_rows_are_compared_and_an_interrupted_comparison_goes_on(corpus, tmp_path, capsys, monkeypatch):
-    out = tmp_path / "rows"
-    words = ("compare", "--data", corpus, "--out", out, "--rows", "question,mcb", "--split", "test", *SMALL)
+def test_variants_are_compared_and_an_interrupted_comparison_goes_on(corpus, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "variants"
+    words = ("compare", "--data", corpus, "--out", out, "--variants", "question,mcb", "--split", "test", *SMALL)
     assert command(*words) == 0
     said = capsys.readouterr()
-    rows = json.loads((out / "compare_test.json").read_text())["rows"]
-    assert [row["row"] for row in rows] == ["question", "mcb"] and not rows[0]["less_the_first"]
-    assert set(rows[1]["less_the_first"]["accuracy"]) == {"value", "low", "high", "p_value"}
-    assert rows[1]["steps"] == 4 and "less the first" in said.out
+    variants = json.loads((out / "compare_test.json").read_text())["variants"]
+    assert [variant["variant"] for variant in variants] == ["question", "mcb"] and not variants[0]["differences"]
+    assert set(variants[1]["differences"]["accuracy"]) == {"value", "low", "high", "p_value"}
+    assert variants[1]["steps"] == 4 and "difference" in said.out
     assert command(*words) == 0
     assert capsys.readouterr().err.count("already finished") == 2
-    assert command("compare", "--data", corpus, "--out", out, "--rows", "question,magic", *SMALL) == 2
-    assert "`--rows` must be among question, sum," in capsys.readouterr().err
+    assert command("compare", "--data", corpus, "--out", out, "--variants", "question,magic", *SMALL) == 2
+    assert "`--variants` must be among question, sum," in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert command(*words) == 2
     assert "`compare` must run as one process" in capsys.readouterr().err
 
 
-def test_an_eye_may_be_another_runs(run):
-    eye = make_eye(Eye(backbone="small_cnn", weights=str(run), pixels=32))
+def test_an_image_encoder_may_be_another_runs(run):
+    encoder = make_image_encoder(ImageEncoderConfig(backbone="small_cnn", weights=str(run), image_size=32))
     weights = checkpoint.read_weights(run / "best")
-    assert all(torch.equal(own, weights[f"eye.{name}"]) for name, own in eye.state_dict().items())
-    with pytest.raises(InputError, match="must hold the weights of this eye"):
-        make_eye(Eye(backbone="resnet18", weights=str(run)))
+    assert all(torch.equal(own, weights[f"image_encoder.{name}"]) for name, own in encoder.state_dict().items())
+    with pytest.raises(InputError, match="must hold the weights of this image_encoder"):
+        make_image_encoder(ImageEncoderConfig(backbone="resnet18", weights=str(run)))
 
 
-def answerer(**changes: object) -> Answerer:
+def vqa_model(**changes: object) -> VQAModel:
     torch.manual_seed(1)
-    eye = make_eye(Eye(backbone="small_cnn", weights="random", pixels=32, finetune="conv1"))
-    language = Language(embed_dim=8, question_dim=8)
-    return Answerer(Network(fused_dim=32, attention_dim=8, **changes), language, eye, 20, 5).eval()
+    config = ImageEncoderConfig(backbone="small_cnn", weights="random", image_size=32, unfreeze_from="conv1")
+    text_encoder = TextEncoderConfig(embed_dim=8, text_dim=8)
+    network = Network(**({"fused_dim": 32, "attention_dim": 8} | changes))
+    return VQAModel(network, text_encoder, make_image_encoder(config), 20, 5).eval()
 
 
 def test_an_answer_does_not_depend_on_its_company():
-    model = answerer()
+    model = vqa_model()
     pixels = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
     tokens, lengths = torch.randint(4, 20, (3, 6)), torch.tensor([6, 2, 4])
     together, weights = model((pixels,), tokens, lengths)
@@ -211,20 +217,22 @@ def test_an_answer_does_not_depend_on_its_company():
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2))
 
 
-@pytest.mark.parametrize("centre", [True, False])
-def test_what_all_cells_share_is_not_looked_at(centre):
-    model = answerer(centre=centre).double()  # a signed square root makes much of rounding
+@pytest.mark.parametrize("center", [True, False])
+def test_what_all_cells_share_is_not_looked_at(center):
+    model = vqa_model(center=center).double()  # a signed square root makes much of rounding
     tokens, lengths = torch.randint(4, 20, (2, 6)), torch.tensor([6, 2])
-    grid = torch.rand(2, 16, model.eye.dim).double()
-    seen, moved = ((values.mean(1), values) for values in (grid, grid + torch.rand(2, 1, model.eye.dim).double()))
+    grid = torch.rand(2, 16, model.image_encoder.dim).double()
+    seen, moved = (
+        (values.mean(1), values) for values in (grid, grid + torch.rand(2, 1, model.image_encoder.dim).double())
+    )
     for one, other in zip(model(seen, tokens, lengths), model(moved, tokens, lengths), strict=True):
-        assert torch.allclose(one, other, atol=1e-5) == centre
+        assert torch.allclose(one, other, atol=1e-5) == center
 
 
 def test_soft_targets_are_the_consensus():
     """Four people say the first class, one the second: 1 and 1/3."""
     loss = vqa.answer_loss(lambda seen, *question: (torch.tensor([[0.3, -0.2, 0.7]]), None), "soft")
-    text, vocab = Text(targets="soft"), WordVocab(["what"])
+    text, vocab = TextConfig(targets="soft"), WordVocab(["what"])
     item = Item(id="a", image=Path("a.png"), question="what", references=("x", "x", "y", "x", "x", "unheard"))
     data = train_data(text, vocab, Answers(("x", "y", "z"), {"": "x"}, 1), [item], lambda paths: (), 1)
     (batch,) = data.load(data.epoch(0), 0)
@@ -235,10 +243,88 @@ def test_soft_targets_are_the_consensus():
     assert count == 1
 
 
+def test_answers_that_the_consensus_takes_for_one_are_one_class(tmp_path):
+    people = ("2", "2", "2", "2", "two", "two", "Two.", "2.", "two", "3")
+    item = Item(id="a", image=Path("a.png"), question="how many", references=people)
+    answers = train_answers(TextConfig(), [item])
+    assert answers.texts == ("2", "3") and answers.type_prior(item) == "2"
+    assert answers.class_ids([item]) == [[0] * 9 + [1]]
+    ((classes, scores),) = answers.soft_targets([item])
+    learned = {answers.texts[number]: score for number, score in zip(classes, scores, strict=True)}
+    assert learned == soft_scores(people) == {"2": 1.0, "3": 1 / 3}
+    best = max(learned, key=lambda text: learned[text])
+    assert consensus(people, best) == max(consensus(people, text) for text in (*people, "4")) == 1.0
+
+
+def test_a_class_is_written_as_most_people_wrote_it():
+    items = [Item(id=str(n), image=Path("a.png"), question="q", references=("pen, book",)) for n in range(2)]
+    items.append(Item(id="2", image=Path("a.png"), question="q", references=("the pen  book",)))
+    answers = train_answers(TextConfig(), items)
+    assert answers.texts == ("pen, book",) and answers.class_ids(items) == [[0], [0], [0]]
+
+
+def test_the_most_frequent_class_is_the_target_whatever_is_written_first():
+    item = Item(id="a", image=Path("a.png"), question="what", references=("3", "two", "2", "Two."))
+    answers, vocab = Answers(("3", "2"), {"": "2"}, 1), WordVocab(["what"])
+    data = train_data(TextConfig(), vocab, answers, [item], lambda paths: (), 1)
+    (batch,) = data.load(data.epoch(0), 0)
+    assert batch.targets_BT[0, 0] == 1
+
+
+@pytest.mark.parametrize("targets", ["soft", "frequent"])
+def test_an_ensemble_averages_probabilities(targets, tmp_path):
+    Image.new("RGB", (40, 32), (220, 20, 20)).save(tmp_path / "a.png")
+    vocab, answers = WordVocab([f"w{n}" for n in range(16)]), Answers(tuple("abcde"), {"": "a"}, 1)
+    members = []
+    for network in ({"fused_dim": 32}, {"fused_dim": 16, "fusion": "sum"}, {"fusion": "mlb", "attention": None}):
+        model = vqa_model(**network)
+        text = TextConfig(targets=targets)
+        members.append(Member(model, pixel_reader(model.image_encoder), ImageEncoderConfig(), text))
+    question = (tmp_path / "a.png", "w1 w2 w3")
+    shares = []
+    for chosen in ((member,) for member in members):
+        (found,) = AnswerPredictor(chosen, vocab, answers, 4).predict([question], nbest=5)
+        shares.append({one.text: one.probability for one in found})
+    (found,) = AnswerPredictor(tuple(members), vocab, answers, 4).predict([question], nbest=5)
+    means = {text: sum(own[text] for own in shares) / 3 for text in answers.texts}
+    assert [one.text for one in found] == sorted(means, key=lambda text: -means[text])
+    assert [one.probability for one in found] == pytest.approx(sorted(means.values(), reverse=True), rel=1e-5)
+    assert all(one.score == one.probability == pytest.approx(np.exp(one.logprob)) for one in found)
+
+
+def test_runs_of_other_answers_or_words_are_no_ensemble(run, corpus, tmp_path, capsys):
+    for change, message in ((["--answers", 2], "one set of answers"), (["--min_count", 13], "one vocabulary")):
+        other = tmp_path / message.replace(" ", "_")
+        assert command("train", "--data", corpus, "--out", other, *SMALL, *change) == 0
+        assert command("evaluate", "--run", run, other, "--data", corpus, "--split", "val") == 2
+        assert f"an ensemble must have {message}, got {other}" in capsys.readouterr().err
+    assert command("evaluate", "--run", run, run, "--data", corpus, "--split", "val") == 0
+
+
+def test_options_of_evaluate_are_no_fields_of_train(corpus, tmp_path, capsys):
+    for flag in ("--question_only_run", "--wordnet", "--vqa_script"):
+        assert command("train", "--data", corpus, "--out", tmp_path / "run", *SMALL, flag, "/no/such") == 2
+        assert f"`{flag}` must be a flag of seqkit vqa train" in capsys.readouterr().err
+
+
+def test_vocabulary_and_answers_are_those_of_the_first_run(run, corpus, tmp_path):
+    for split in ("train", "val"):
+        lines = [json.loads(line) for line in (corpus / f"{split}.jsonl").read_text().splitlines()]
+        changed = [
+            line | {"image": str(corpus / line["image"]), "question": f"or {line['question']}"} for line in lines
+        ]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in changed[::2]))
+    second = tmp_path / "second"
+    assert command("train", "--data", tmp_path, "--out", second, "--init", run, *SMALL, "--answers", 1) == 0
+    for name in ("answers.json", "words.txt"):
+        files = [list((folder / "best").glob(name.split(".")[0] + "*")) for folder in (run, second)]
+        assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]] != []
+
+
 def test_a_sampled_answer_is_drawn_anew_each_epoch_in_the_shares_of_the_people():
     items = [Item(id=str(n), image=Path("a.png"), question="what", references=("x", "y", "y", "y")) for n in range(200)]
     answers = Answers(("x", "y"), {"": "y"}, 1)
-    data = train_data(Text(targets="sampled"), WordVocab(["what"]), answers, items, lambda paths: (), 1)
+    data = train_data(TextConfig(targets="sampled"), WordVocab(["what"]), answers, items, lambda paths: (), 1)
 
     def drawn(epoch: int) -> list[int]:
         batches = data.load(data.epoch(epoch), epoch)
@@ -248,7 +334,7 @@ def test_a_sampled_answer_is_drawn_anew_each_epoch_in_the_shares_of_the_people()
     assert drawn(0) == drawn(0) != drawn(1) and 0.65 < np.mean(drawn(0)) < 0.85
 
 
-def test_classes_are_the_frequent_answers_and_floors_the_usual_ones(tmp_path):
+def test_classes_are_the_frequent_answers_and_priors_the_most_frequent_of_a_type(tmp_path):
     def item(number: int, question: str, *answers: str, **extra: str) -> Item:
         return Item(id=str(number), image=Path("a.png"), question=question, references=answers, extra=extra)
 
@@ -259,15 +345,15 @@ def test_classes_are_the_frequent_answers_and_floors_the_usual_ones(tmp_path):
         item(3, "how many", "2"),
         item(4, "odd", "cat", question_type="strange"),
     ]
-    answers = train_answers(Text(answers=3), items)
-    assert answers.texts == ("2", "dog", "3") and answers.longest == 4
+    answers = train_answers(TextConfig(answers=3), items)
+    assert answers.texts == ("2", "dog", "3") and answers.max_question == 4
     assert [question_type(i) for i in items] == ["what is", "what is", "how many", "how many", "strange"]
-    assert answers.usual(item(9, "How many?", "9")) == "2" and answers.usual(item(9, "who", "9")) == "2"
-    assert answers.known([items[2], items[4]]) == [[0, 2], []]
+    assert answers.type_prior(item(9, "How many?", "9")) == "2" and answers.type_prior(item(9, "who", "9")) == "2"
+    assert answers.class_ids([items[2], items[4]]) == [[0, 2], []]
     answers.save(tmp_path)
     assert load_answers(tmp_path) == answers
     with pytest.raises(InputError, match="training questions must have at least one answer among the classes, got"):
-        train_data(Text(), train_words(Text(), items), answers, items[4:], lambda paths: (), 1)
+        train_data(TextConfig(), train_vocab(TextConfig(), items), answers, items[4:], lambda paths: (), 1)
 
 
 def test_word_vectors_are_read_for_the_words_at_hand(tmp_path, corpus, capsys):
@@ -291,13 +377,13 @@ def test_word_vectors_are_read_for_the_words_at_hand(tmp_path, corpus, capsys):
 
 
 def test_mistakes_get_one_line(run, corpus, tmp_path, capsys):
-    picture = corpus / "test0.png"
+    image = corpus / "test0.png"
     (tmp_path / "train.jsonl").write_text('{"id": "a", "image": "a.png", "question": "??", "references": ["x"]}\n')
     (tmp_path / "val.jsonl").write_text('{"id": "a", "image": "a.png", "references": ["x"]}\n')
     wrong = [
-        (("predict", "--run", run, "what colour is it", picture), "a picture and then a text about it, got 'what col"),
-        (("predict", "--run", run, picture), "pictures and texts in turn, got 1 in all"),
-        (("predict", "--run", run, picture, " ? "), "test0.png must have at least one word, got ' ? '"),
+        (("predict", "--run", run, "what color is it", image), "an image and then a text about it, got 'what col"),
+        (("predict", "--run", run, image), "images and texts in turn, got 1 in all"),
+        (("predict", "--run", run, image, " ? "), "test0.png must have at least one word, got ' ? '"),
         (("predict", "--run", run, tmp_path / "none.png", "what"), "none.png: no such picture"),
         (("train", "--data", tmp_path, "--out", tmp_path / "r", *SMALL), 'id "a": `question` must have at least one w'),
         (("evaluate", "--run", run, "--data", tmp_path, "--split", "val"), 'line 1, id "a": `question`'),
@@ -313,28 +399,22 @@ def test_mistakes_get_one_line(run, corpus, tmp_path, capsys):
         assert command(*words) == 2
         error = capsys.readouterr().err
         assert message in error and "Traceback" not in error
-    blind = tmp_path / "blind"
-    assert command("train", "--data", corpus, "--out", blind, *SMALL, "--attention", "none") == 0
-    assert command("predict", "--run", blind, picture, "what", "--pictures", tmp_path / "p") == 2
-    assert "`--pictures` must be given for a model with glimpses" in capsys.readouterr().err
+    pooled = tmp_path / "pooled"
+    assert command("train", "--data", corpus, "--out", pooled, *SMALL, "--attention", "null") == 0
+    assert command("predict", "--run", pooled, image, "what", "--plots", tmp_path / "p") == 2
+    assert "plots need a model with glimpses, got a run whose `attention` or `fusion`" in capsys.readouterr().err
 
 
 def test_pairs_may_be_lines_with_a_tab(corpus):
-    picture = corpus / "test0.png"
-    assert pairs([f"{picture}\twhat is it"]) == pairs([str(picture), "what is it"]) == [(picture, "what is it")]
+    image = corpus / "test0.png"
+    assert parse_pairs([f"{image}\twhat is it"]) == parse_pairs([str(image), "what is it"]) == [(image, "what is it")]
 
 
 def test_the_papers_sizes_are_the_papers():
-    paper = vqa.paper()
-    assert (paper.network.fused_dim, paper.network.glimpses, paper.text.answers, paper.text.max_question) == (
-        16000,
-        2,
-        3000,
-        15,
-    )
-    assert (paper.language.question_dim, paper.language.question_layers, paper.training.learning_rate) == (
-        1024,
-        2,
-        7e-4,
-    )
-    assert (paper.eye.backbone, paper.eye.pixels, paper.text.targets) == ("resnet152", 448, "sampled")
+    paper = preset(vqa.RECIPE, "paper")
+    network, text, encoder = paper.network, paper.text, paper.image_encoder
+    assert (network.fused_dim, network.glimpses, network.normalize) == (16000, 2, "l2")
+    assert (text.answers, text.max_question, text.targets) == (3000, 15, "sampled")
+    assert (paper.text_encoder.text_dim, paper.text_encoder.text_layers) == (1024, 2)
+    assert (paper.training.learning_rate, paper.training.ema_decay, paper.training.max_grad_norm) == (7e-4, 0, 0)
+    assert (encoder.backbone, encoder.image_size) == ("resnet152", 448)

@@ -61,7 +61,9 @@ def test_a_sound_folder_has_no_findings(tmp_path, capsys):
         (item(source=" "), True, "empty text", 'train.jsonl, line 2, id "x", `source`: is empty; fill it in'),
         (item(references=["ja", ""]), False, "empty text", 'train.jsonl, line 2, id "x", `references`: is empty'),
         (item(references=None), True, "no reference", 'train.jsonl, line 2, id "x", `references`: is missing'),
-        (item(source="so " * 251), False, "long text", 'line 2, id "x", `source`: has 251 words'),
+        (item(references=["a\u00a0b"]), False, "not in normal form", 'id "x", `references`: is not in NFC with single'),
+        (item(references=["a\u0308"]), False, "not in normal form", 'id "x", `references`: is not in NFC with single'),
+        (item(source="so" + " so" * 250), False, "long text", 'line 2, id "x", `source`: has 251 words'),
         (item(source="a\ufffdb"), False, "unusual character", "`source`: holds U+FFFD, lost character"),
         (item(references=["a\u200bb"]), False, "unusual character", "`references`: holds U+200B, invisible character"),
         (item(source="a\x07b"), False, "unusual character", "`source`: holds U+0007, control character"),
@@ -160,3 +162,10 @@ def test_hours_and_media_are_counted(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "train.jsonl: 4 items, 4 references, 4 audio, 1 speakers" in out
     assert "seconds: 0.5 to 0.5, median 0.5, 99 percent at most 0.5, 0.00 hours in all" in out
+
+
+def test_commands_of_a_terminal_are_shown_and_not_obeyed(tmp_path, capsys):
+    folder = corpus(tmp_path, line2=item(id="a\x1b[2J", refrences=["x"]))
+    run(arguments(folder))
+    out = capsys.readouterr().out
+    assert r"a\x1b[2J" in out and "\x1b" not in out

@@ -156,6 +156,18 @@ def test_a_damaged_header_begins_anew(tmp_path: Path, content: str) -> None:
     assert found(tmp_path, 1) == [True] and len(list(tmp_path.iterdir())) == 4
 
 
+@pytest.mark.parametrize("key", ["features", "index"])
+def test_a_header_that_names_other_files_leaves_them_alone(tmp_path: Path, key: str) -> None:
+    add(tmp_path / "cache", 1)
+    (tmp_path / "mine").write_bytes(b"x" * 640)
+    header = json.loads((tmp_path / "cache" / HEADER).read_text())
+    for name_of_mine in ("../mine", str(tmp_path / "mine"), "mine"):
+        (tmp_path / "cache" / HEADER).write_text(json.dumps(header | {key: name_of_mine}))
+        assert "names that are not those of a cache" in complaint(tmp_path / "cache")
+        add(tmp_path / "cache", 1)
+        assert found(tmp_path / "cache", 1) == [True] and (tmp_path / "mine").read_bytes() == b"x" * 640
+
+
 @pytest.mark.parametrize("pattern", ["features-*", "index-*"])
 def test_a_missing_file_begins_anew(tmp_path: Path, pattern: str) -> None:
     add(tmp_path, 1)

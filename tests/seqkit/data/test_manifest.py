@@ -1,5 +1,6 @@
 """Manifests: what is written is read back, and every faulty line is named."""
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -103,6 +104,11 @@ def test_blank_lines_byte_order_mark_and_carriage_returns_are_passed_over(tmp_pa
         ('{"id": "b", "words": [["x", 2, 1]]}', 'id "b": `words` must be a list of'),
         ('{"id": "b", "boxes": [[1, 2, 3]]}', 'id "b": `boxes` must be a list of boxes of four numbers'),
         ('{"id": "b", "rows": [3, 3]}', r'id "b": `rows` must be \[first, end\) with 0 <= first < end'),
+        ("[" * 100_000, "line 2: must be a JSON object, got brackets nested too deep"),
+        ('{"id": "b", "seconds": ' + "1" * 5000 + "}", "line 2: must be a JSON object, got Exceeds the limit"),
+        ('{"id": "b", "seconds": ' + "1" * 400 + "}", 'id "b": `seconds` must be seconds, a finite number from 0 up'),
+        ('{"id": "b", "boxes": [[0, 0, 1, ' + "9" * 400 + "]]}", 'id "b": `boxes` must be a list of boxes'),
+        ('{"id": "b", "rows": [0, ' + "9" * 400 + "]}", r'id "b": `rows` must be \[first, end\)'),
         ('{"id": "b", "rows": [0, 3.0]}', r'id "b": `rows` must be \[first, end\)'),
     ],
 )
@@ -162,3 +168,18 @@ def test_a_broken_archive_is_named(tmp_path):
     (tmp_path / "t.gz").write_bytes(b"no gzip")
     with pytest.raises(InputError, match=r"t.gz: cannot be read after line 0"):
         list(read_lines(tmp_path / "t.gz"))
+
+
+def test_gzip_is_told_by_content_and_its_damage_is_named(tmp_path):
+    packed = gzip.compress(b"one\ntwo\n" * 1000)
+    (tmp_path / "plain.txt").write_bytes(packed)
+    assert sum(1 for _ in read_lines(tmp_path / "plain.txt")) == 2000
+    outcomes = set()
+    for place in range(len(packed)):
+        (tmp_path / "t.gz").write_bytes(packed[:place] + bytes([packed[place] ^ 0x55]) + packed[place + 1 :])
+        try:
+            outcomes.add(len(list(read_lines(tmp_path / "t.gz"))))
+        except InputError as error:
+            assert "t.gz" in str(error)
+            outcomes.add("refused")
+    assert "refused" in outcomes

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seqkit.data.text import JOINER, join_words, normalize, normalize_whitespace, strip_punctuation, words
+from seqkit.data.text import JOINER, join_words, normalize, normalize_whitespace, printable, strip_punctuation, words
 from seqkit.errors import InputError
 
 TEXT = st.text(st.characters(exclude_characters=JOINER, exclude_categories=["Cs"]))
@@ -27,7 +27,7 @@ def test_words_join_to_the_text_with_single_spaces(text):
 
 @given(TEXT)
 @settings(deadline=None)
-def test_squeeze_is_a_projection(text):
+def test_normalizing_white_space_is_a_projection(text):
     once = normalize_whitespace(text)
     assert normalize_whitespace(once) == once == unicodedata.normalize("NFC", once) and "  " not in once
 
@@ -68,3 +68,9 @@ def test_an_unknown_normalization_is_named():
         InputError, match="`normalize` must be among normalize_whitespace, lower, strip_punctuation, got 'upper'"
     ):
         normalize("x", ["upper"])
+
+
+def test_what_a_terminal_would_obey_is_escaped_and_letters_stay():
+    assert printable("a\x1b[31mb\r\n\x9b\u202e") == "a\\x1b[31mb\\r\\n\\x9b\\u202e"
+    for text in ("नमस्ते, می\u200cخواهم", "日本 é ¿", "a b"):
+        assert printable(text) == text

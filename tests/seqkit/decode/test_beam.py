@@ -74,6 +74,16 @@ def test_beam_of_one_is_greedy(seed: int) -> None:
     assert beam(model, memories, search, scorers=scorers) == greedy(model, memories, search, scorers=scorers)
 
 
+@pytest.mark.parametrize("vocab", [8, 700])
+@pytest.mark.parametrize("seed", range(10))
+def test_beam_of_one_is_greedy_where_many_tokens_tie(seed: int, vocab: int) -> None:
+    model, memories = Table(vocab, seed=seed), source(6, 4, seed=seed)
+    model.logits_RV = model.logits_RV.clamp(max=1.0).round()  # three or more equal best tokens at nearly every step
+    search = Search(beam=1, max_len=9, no_repeat_ngram=seed % 3)
+    assert ((model.logits_RV == model.logits_RV.amax(1, keepdim=True)).sum(1) >= 3).double().mean() > 0.5
+    assert beam(model, memories, search) == greedy(model, memories, search)
+
+
 @pytest.mark.parametrize("penalty", PENALTIES)
 def test_search_reports_the_forced_log_probability(penalty: Any) -> None:
     model, memories = Recurrent(9, 4, seed=6), source(6, 4, seed=6)

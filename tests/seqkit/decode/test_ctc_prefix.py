@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from seqkit.decode import CtcPrefix, Search, beam
+from seqkit.decode import CtcPrefixScorer, Search, beam
 from tests.oracles import Table, source
 from tests.seqkit.decode.test_ctc import all_paths, emissions, log_sum
 
@@ -13,7 +13,7 @@ VOCAB, BOS, EOS = 6, 1, 2
 LETTERS = (3, 4, 5)
 
 
-def walk(scorer: CtcPrefix, text: tuple[int, ...], rows: int) -> list[torch.Tensor]:
+def walk(scorer: CtcPrefixScorer, text: tuple[int, ...], rows: int) -> list[torch.Tensor]:
     """The bonuses (N, V) after BOS and after each token of the text, the same for all rows."""
     state, found = scorer.initial_state(rows, torch.device("cpu")), []
     for token in (BOS, *text):
@@ -25,7 +25,7 @@ def walk(scorer: CtcPrefix, text: tuple[int, ...], rows: int) -> list[torch.Tens
 @pytest.mark.parametrize("seed", range(4))
 def test_bonuses_are_ratios_of_sums_over_all_paths(seed: int) -> None:
     logits_BTV, lengths_B = emissions(3, 5, VOCAB, seed=seed)
-    scorer = CtcPrefix(logits_BTV, lengths_B)
+    scorer = CtcPrefixScorer(logits_BTV, lengths_B)
     paths = [
         {text: log_sum(own) for text, own in all_paths(logits_TV[:length]).items()}
         for logits_TV, length in zip(logits_BTV, lengths_B.tolist(), strict=True)
@@ -52,7 +52,7 @@ def test_bonuses_are_ratios_of_sums_over_all_paths(seed: int) -> None:
 
 def test_a_hypothesis_gets_the_log_probability_of_its_text() -> None:
     logits_BTV, _ = emissions(1, 5, VOCAB, seed=9)
-    scorer, text = CtcPrefix(logits_BTV, torch.tensor([5])), (4, 4, 3)
+    scorer, text = CtcPrefixScorer(logits_BTV, torch.tensor([5])), (4, 4, 3)
     bonuses = walk(scorer, text, 2)
     total = sum(float(bonus_NV[1, token]) for bonus_NV, token in zip(bonuses, (*text, EOS), strict=True))
     assert total == pytest.approx(log_sum(all_paths(logits_BTV[0])[text]), abs=1e-8)
@@ -60,9 +60,9 @@ def test_a_hypothesis_gets_the_log_probability_of_its_text() -> None:
 
 def test_an_item_without_frames_scores_nothing() -> None:
     logits_BTV, _ = emissions(2, 4, VOCAB, seed=3)
-    bonuses = walk(CtcPrefix(logits_BTV, torch.tensor([4, 0])), (3, 4), 4)
+    bonuses = walk(CtcPrefixScorer(logits_BTV, torch.tensor([4, 0])), (3, 4), 4)
     assert all(not bonus_NV[2:].any() and bonus_NV[:2].any() for bonus_NV in bonuses)
-    assert not walk(CtcPrefix(logits_BTV[:, :0], torch.tensor([0, 0])), (3,), 2)[1].any()
+    assert not walk(CtcPrefixScorer(logits_BTV[:, :0], torch.tensor([0, 0])), (3,), 2)[1].any()
 
 
 def test_the_joint_search_ranks_by_both() -> None:
@@ -70,7 +70,7 @@ def test_the_joint_search_ranks_by_both() -> None:
     model, memories = Table(VOCAB, seed=5), source(2, 4, seed=5)
     logits_BTV, lengths_B = emissions(2, 4, VOCAB, seed=6)
     search = Search(beam=8, nbest=8, max_len=4, suppress_tokens=(0, 1))
-    found = beam(model, memories, search, scorers=[(CtcPrefix(logits_BTV, lengths_B), 0.5)])
+    found = beam(model, memories, search, scorers=[(CtcPrefixScorer(logits_BTV, lengths_B), 0.5)])
     checked = 0
     for row, hypotheses in enumerate(found):
         paths = all_paths(logits_BTV[row, : lengths_B[row]])

@@ -6,7 +6,17 @@ import pytest
 import torch
 
 from seqkit.data.vocab import SPECIALS
-from seqkit.decode import LanguageModel, LengthBonus, Mapped, NgramScorer, Search, WordScorer, beam, match, prefix_beam
+from seqkit.decode import (
+    LanguageModel,
+    LengthBonus,
+    MappedScorer,
+    NgramScorer,
+    Search,
+    WordScorer,
+    beam,
+    match_symbols,
+    prefix_beam,
+)
 from seqkit.decode.ngram_train import train_ngram
 from tests.oracles import Table, source
 from tests.seqkit.decode.test_ctc import scored
@@ -32,7 +42,7 @@ def ids(text: str) -> tuple[int, ...]:
 @pytest.mark.parametrize("order", [1, 2, 4])
 def test_an_ngram_scorer_says_what_the_model_does(order: int, dense: int) -> None:
     model = characters(order)
-    scorer = Mapped(NgramScorer(model, dense=dense), match(TOKENS, model.symbols)[0])
+    scorer = MappedScorer(NgramScorer(model, dense=dense), match_symbols(TOKENS, model.symbols)[0])
     for text in ["", "ab de", "a'a", "hhhh", *texts()[:10]]:
         assert scored([(scorer, 1.0)], ids(text)) == pytest.approx(sum(ask(model, list(text))), abs=1e-4)
         state, logprobs = scorer.initial_state(1, CPU), []
@@ -57,15 +67,17 @@ def test_ready_answers_are_those_that_are_looked_up() -> None:
 
 
 def test_symbols_are_matched_by_name() -> None:
-    symbol_V, lacking = match(["<pad>", "<s>", "</s>", "<unk>", "b", "z", "a"], ["<unk>", "<s>", "</s>", "a", "b"])
+    symbol_V, lacking = match_symbols(
+        ["<pad>", "<s>", "</s>", "<unk>", "b", "z", "a"], ["<unk>", "<s>", "</s>", "a", "b"]
+    )
     assert symbol_V.tolist() == [0, 1, 2, 0, 4, 0, 3] and lacking == ["z"]
-    assert match(["<pad>", "b", "z"], ["x", "b", "<unk>"], unknown=2)[0].tolist() == [2, 1, 2]
+    assert match_symbols(["<pad>", "b", "z"], ["x", "b", "<unk>"], unknown=2)[0].tolist() == [2, 1, 2]
 
 
 def test_a_recurrent_model_over_other_numbers_is_mapped() -> None:
     model = Table(7, seed=1)
     symbol_V = torch.tensor([3, 1, 2, 3, 6, 4, 5, 3])
-    scorer = Mapped(LanguageModel(model), symbol_V)
+    scorer = MappedScorer(LanguageModel(model), symbol_V)
     text = (4, 6, 5, 7)
     assert scored([(scorer, 1.0)], text) == pytest.approx(
         scored([(LanguageModel(model), 1.0)], tuple(symbol_V[list(text)].tolist())), abs=1e-9
@@ -73,17 +85,17 @@ def test_a_recurrent_model_over_other_numbers_is_mapped() -> None:
 
 
 def test_a_bonus_for_any_token_passes_a_map() -> None:
-    bonus_NV, _ = Mapped(LengthBonus(), torch.tensor([2, 1, 0])).step(torch.tensor([1, 1]), (), ())
+    bonus_NV, _ = MappedScorer(LengthBonus(), torch.tensor([2, 1, 0])).step(torch.tensor([1, 1]), (), ())
     assert bonus_NV.tolist() == [[1.0], [1.0]]
 
 
 def scorers_of_every_kind() -> list[tuple[Any, float]]:
     model = characters()
     words = train_ngram([text.split() for text in texts()], 3)
-    symbol_V = match(TOKENS, model.symbols)[0]
+    symbol_V = match_symbols(TOKENS, model.symbols)[0]
     return [
-        (Mapped(NgramScorer(model), symbol_V), 0.5),
-        (Mapped(NgramScorer(model, dense=0), symbol_V), 0.25),
+        (MappedScorer(NgramScorer(model), symbol_V), 0.5),
+        (MappedScorer(NgramScorer(model, dense=0), symbol_V), 0.25),
         (LanguageModel(Table(len(TOKENS), seed=4)), 0.3),
         (WordScorer(words, TOKENS, unknown=-1.0), 0.4),
     ]
@@ -105,7 +117,7 @@ def test_both_beams_add_the_models_log_probability(which: int) -> None:
 def test_a_language_model_chooses_the_word_that_it_knows() -> None:
     model = train_ngram([list("the cat"), list("the cat"), list("a cat")], 3)
     tokens = [*SPECIALS, *sorted(set("the cat"))]
-    scorer = Mapped(NgramScorer(model), match(tokens, model.symbols)[0])
+    scorer = MappedScorer(NgramScorer(model), match_symbols(tokens, model.symbols)[0])
     logits_BTV = torch.full((1, 3, len(tokens)), -9.0)
     for frame, pair in enumerate(("ch", "aa", "te")):
         for char, value in zip(pair, (0.0, 0.3), strict=True):

@@ -14,7 +14,7 @@ import torch
 
 from seqkit.decode import ngram_train
 from seqkit.decode.arpa import load_arpa, write_arpa
-from seqkit.decode.ngram import BOS, EOS, UNK, Ngram, Tables
+from seqkit.decode.ngram import BOS, EOS, UNK, Ngram, NgramTables
 from seqkit.decode.ngram_file import load_ngram, write_ngram
 from seqkit.decode.ngram_train import discounts, train_ngram
 from seqkit.errors import InputError
@@ -86,7 +86,7 @@ class Reference:
 
 def ask(model: Ngram, sentence: list[str]) -> list[float]:
     """log p of each word and of the end."""
-    ids, tables = {symbol: i for i, symbol in enumerate(model.symbols)}, Tables(model)
+    ids, tables = {symbol: i for i, symbol in enumerate(model.symbols)}, NgramTables(model)
     _, node_N = tables.follow(torch.tensor([0]), torch.tensor([BOS]))
     found = []
     for word in [*(ids.get(word, UNK) for word in sentence), EOS]:
@@ -118,7 +118,7 @@ def test_probabilities_are_those_of_the_equations(order: int, seed: int) -> None
 @pytest.mark.parametrize("order", [1, 3, 4])
 def test_every_row_is_a_distribution_and_is_what_following_says(order: int) -> None:
     model = train_ngram(corpus(5), order)
-    tables, node_N = Tables(model), contexts(model)
+    tables, node_N = NgramTables(model), contexts(model)
     rows_NV = tables.rows(node_N)
     assert rows_NV.exp().sum(1).tolist() == pytest.approx([1.0] * len(node_N), abs=1e-5)
     every_M = torch.arange(tables.vocab).repeat(len(node_N))
@@ -131,7 +131,7 @@ def test_a_context_is_all_that_matters_of_what_was_read(order: int) -> None:
     """The context after a text is the one that its last words alone lead to, and it asks nothing of longer ones."""
     sentences = corpus(6, sentences=200)
     model = train_ngram(sentences, order)
-    tables, ids = Tables(model), {symbol: i for i, symbol in enumerate(model.symbols)}
+    tables, ids = NgramTables(model), {symbol: i for i, symbol in enumerate(model.symbols)}
     for sentence in sentences[:20]:
         words = [ids[word] for word in sentence]
         for end in range(order, len(words)):
@@ -146,7 +146,7 @@ def test_a_context_is_all_that_matters_of_what_was_read(order: int) -> None:
 
 def test_contexts_without_continuation_fall_to_shorter_ones() -> None:
     model = train_ngram([[*"abc"], [*"xbd"]], 3)
-    tables, ids = Tables(model), {symbol: i for i, symbol in enumerate(model.symbols)}
+    tables, ids = NgramTables(model), {symbol: i for i, symbol in enumerate(model.symbols)}
     _, node_N = tables.follow(torch.tensor([0]), torch.tensor([ids["c"]]))
     _, end_N = tables.follow(node_N, torch.tensor([EOS]))
     assert end_N.tolist() == [0]  # nothing ever followed an end
@@ -179,7 +179,9 @@ def test_an_unknown_word_has_the_share_of_the_uniform_distribution() -> None:
 
 def test_seen_text_is_likelier_with_every_order() -> None:
     sentences = corpus(9, sentences=300)
-    totals = [sum(sum(ask(train_ngram(sentences, order), sentence)) for sentence in sentences[:30]) for order in (1, 2, 3)]
+    totals = [
+        sum(sum(ask(train_ngram(sentences, order), sentence)) for sentence in sentences[:30]) for order in (1, 2, 3)
+    ]
     assert totals == sorted(totals) and totals[0] < totals[2] - 20
 
 

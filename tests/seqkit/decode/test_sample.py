@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from seqkit.decode import Sampling, Search, greedy, sample, score_targets
+from seqkit.decode import Sampling, Search, greedy, sample, sample_with_gradient, score_targets
 from seqkit.decode import search as core
 from seqkit.decode.sampling import draw, scramble, uniform
-from seqkit.nn.memory import select
+from seqkit.nn import build_decoder, select, sequence_risk
 from tests.oracles import Recurrent, Table, one, source
 
 SEARCH = Search(max_len=10, no_repeat_ngram=2)
@@ -139,7 +139,69 @@ def test_a_state_may_be_given() -> None:
 
 def test_the_ends_of_the_unit_interval_draw_possible_tokens() -> None:
     rank_PV = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]]).repeat(2, 1)
-    assert draw(rank_PV, torch.tensor([0.0, 1 - 2.0**-40], dtype=torch.float64), Sampling()).tolist() == [1, 3]
+    token_P, logprob_P = draw(rank_PV, torch.tensor([0.0, 1 - 2.0**-40], dtype=torch.float64), Sampling())
+    assert token_P.tolist() == [1, 3] and logprob_P.exp().tolist() == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("cut", [{}, {"top_k": 3}, {"top_p": 0.6}, {"temperature": 2.0, "top_k": 4, "top_p": 0.9}])
+def test_samples_come_as_often_as_they_are_said_to_be_drawn(cut: dict[str, Any]) -> None:
+    model, memories = Table(7, seed=2), source(1, 4, seed=2)
+    drawn, logprob_BK = sample_with_gradient(model, memories, Search(max_len=2), Sampling(5000, seed=3, **cut))
+    every = {tuple(h.tokens): logprob for h, logprob in zip(drawn[0], logprob_BK[0].tolist(), strict=True)}
+    kinds = sorted(every)
+    count_V = torch.bincount(torch.tensor([kinds.index(tuple(h.tokens)) for h in drawn[0]]))
+    share_V = torch.tensor([every[kind] for kind in kinds], dtype=torch.float64).exp()
+    assert 0.98 < float(share_V.sum()) < 1.0 + 1e-9
+    assert chi_square(count_V, share_V / share_V.sum()) < 2.5 * len(every)
+
+
+@pytest.mark.parametrize("leave_share", [core.LEAVE_SHARE, 1.0])
+def test_the_gradient_of_a_draw_is_that_of_teacher_forcing(leave_share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without dropout, and where nothing is suppressed; of paths that end early, late and never."""
+    monkeypatch.setattr(core, "LEAVE_SHARE", leave_share)
+    model, memories = Recurrent(9, 4, seed=8), source(4, 4, seed=8)
+    search = Search(max_len=torch.tensor([5, 6, 7, 8]), suppress_tokens=())
+    drawn, logprob_BK = sample_with_gradient(model, memories, search, Sampling(3))
+    found = torch.autograd.grad(logprob_BK.sum(), list(model.parameters()))
+    rows, targets, limits = [], [], search.max_len.tolist()
+    for row, hypotheses in enumerate(drawn):
+        rows += [row] * 3
+        targets += [[*h.tokens, 2][: limits[row]] for h in hypotheses]
+    assert len({len(target) for target in targets}) > 2
+    target_PT = torch.tensor([target + [0] * (8 - len(target)) for target in targets])
+    input_PT = torch.cat([torch.ones_like(target_PT[:, :1]), target_PT[:, :-1]], 1)
+    lengths_P = torch.tensor([len(target) for target in targets])
+    forced = score_targets(model, select(memories, torch.tensor(rows)), input_PT, target_PT, lengths_P)
+    torch.testing.assert_close(logprob_BK.flatten(), forced.total_B)
+    torch.testing.assert_close(found, torch.autograd.grad(forced.total_B.sum(), list(model.parameters())))
+
+
+def constant_reward_gradients(*, same_pass: bool, batches: int = 200) -> torch.Tensor:
+    """Gradients of a reward of 1 for every sentence, (batches, parameters), with dropout of one half."""
+    torch.manual_seed(0)
+    decoder = build_decoder(8, 6, 8, [6], attention="additive", attention_dim=6, readout_dim=6, dropout=0.5)
+    values_BSD, search = torch.randn(64, 4, 6), Search(max_len=6)
+    gradients = []
+    for batch in range(batches):
+        memories = decoder.make_memory((values_BSD, torch.full((64,), 4), values_BSD[:, 0]))
+        drawn, logprob_BK = sample_with_gradient(decoder, memories, search, Sampling(seed=batch))
+        if not same_pass:
+            targets = [[*best.tokens, 2][:6] for (best,) in drawn]
+            target_BT = torch.tensor([target + [0] * (6 - len(target)) for target in targets])
+            input_BT = torch.cat([torch.ones_like(target_BT[:, :1]), target_BT[:, :-1]], 1)
+            lengths_B = torch.tensor([len(target) for target in targets])
+            logprob_BK = score_targets(decoder, memories, input_BT, target_BT, lengths_B).total_B[:, None]
+        loss = sequence_risk(logprob_BK, torch.ones(64, 1), torch.zeros(64))
+        gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(decoder.parameters()))]))
+    return torch.stack(gradients).double()
+
+
+@pytest.mark.parametrize("same_pass", [True, False])
+def test_the_mean_gradient_of_a_constant_reward_is_no_larger_than_chance_makes_it(same_pass: bool) -> None:
+    """Of n gradients without bias the mean has 1 / sqrt(n) of their size; under another dropout mask it is biased."""
+    gradients_NP = constant_reward_gradients(same_pass=same_pass)
+    share = float(gradients_NP.mean(0).norm() / gradients_NP.square().sum(1).mean().sqrt())
+    assert (share < 1.2 / len(gradients_NP) ** 0.5) == same_pass, share
 
 
 def test_scramble_is_split_mix_and_uniform() -> None:

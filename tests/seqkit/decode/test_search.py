@@ -49,12 +49,26 @@ def test_top_is_the_head_of_a_sort(vocab: int, count: int) -> None:
     assert torch.equal(values_NC.sort(-1, descending=True).values, rank_NV.sort(-1, descending=True).values[:, :count])
 
 
-def test_equal_candidates_go_to_the_lowest_token() -> None:
+@pytest.mark.parametrize("vocab", [2, 5, 64, 129, 640, 700, 1500])
+@pytest.mark.parametrize("count", [1, 2, 6, 11])
+@pytest.mark.parametrize("levels", [1, 2, 30])
+def test_of_equal_columns_top_takes_the_lowest(vocab: int, count: int, levels: int) -> None:
+    generator = torch.Generator().manual_seed(vocab + count)
+    rank_NV = torch.randint(levels, (40, vocab), generator=generator).float()
+    rank_NV[torch.rand(rank_NV.shape, generator=generator) < 0.2] = -torch.inf
+    first_NC = rank_NV.sort(dim=-1, descending=True, stable=True).indices[:, :count]
+    assert torch.equal(core.top(rank_NV, count)[1], first_NC.sort(-1).values)
+
+
+@pytest.mark.parametrize("tied", [[5, 7], [5, 7, 9], [5, 70, 150, 290], list(range(2, 300)), [2, 5, 9], [9, 5, 299]])
+def test_equal_candidates_go_to_the_lowest_token(tied: list[int]) -> None:
+    """EOS is token 2; however many are equal, a beam of one is greedy search."""
     model, search = Table(300, seed=0), Search(beam=1, max_len=3)
     model.logits_RV[:] = 0.0
-    model.logits_RV[:, [5, 7]] = 1.0
+    model.logits_RV[:, tied] = 1.0
+    expected = [] if 2 in tied else [5, 5, 5]
     for found in greedy(model, source(3, 4, seed=0), search), beam(model, source(3, 4, seed=0), search):
-        assert [h[0].tokens for h in found] == [[5, 5, 5]] * 3
+        assert [h[0].tokens for h in found] == [expected] * 3
 
 
 @pytest.mark.parametrize("search", [greedy, beam])

@@ -133,9 +133,9 @@ def test_wrong_sizes_are_named():
         LocationAwareAttention(D, D, 4, kernel=4)
     with pytest.raises(ValueError, match="`attention_dim` must be a multiple of heads 3, got 4"):
         MultiHeadAttention(D, D, 4, heads=3)
-    with pytest.raises(ValueError, match="`kind` must be additive, .*, got 'cosine'"):
+    with pytest.raises(ValueError, match="`kind` must be one of additive, .*, got 'cosine'"):
         make_attention("cosine", D, D, 4)
-    with pytest.raises(ValueError, match="`query_dim` must be the memory's width 6 for dot attention, got 5"):
+    with pytest.raises(ValueError, match="`query_dim` must be the memory's width 6 for dot products, got 5"):
         make_attention("dot", D, 5, 4)
     attention, values_BSD, lengths_B, query_B1Q, previous_BS = example("location")
     with pytest.raises(ValueError, match="`query_BTQ` must hold one query a call, got 2"):

@@ -14,7 +14,7 @@ from seqkit.nn.decoder import Decoder, Wiring, draw, feature_dim
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import Encoded, RecurrentEncoder
 from seqkit.nn.initial_state import make_init_hidden, summarize
-from seqkit.nn.losses import cross_entropy, real_tokens, sequence_loss
+from seqkit.nn.losses import sequence_loss
 from seqkit.nn.memory import select
 from seqkit.nn.readout import Readout
 from seqkit.nn.recurrent import RecurrentStack
@@ -275,22 +275,6 @@ def test_tied_embeddings_are_one_matrix():
     assert Readout(6, E, V, tied_embedding=embedding).output.weight is embedding.weight
     with pytest.raises(ValueError, match=r"`tied_embedding` must be \(7, 4\), got \(7, 5\)"):
         Readout(6, 4, V, tied_embedding=embedding)
-
-
-def test_smoothing_spreads_the_targets_mass():
-    logits_NV, targets_N = torch.randn(5, V, dtype=torch.float64), torch.randint(V, (5,))
-    want = torch.full((5, V), 0.1 / V, dtype=torch.float64)
-    want[torch.arange(5), targets_N] += 0.9
-    got = cross_entropy(logits_NV, targets_N, smoothing=0.1)
-    torch.testing.assert_close(got.double(), -(want * logits_NV.log_softmax(-1)).sum(), rtol=1e-6, atol=0)
-
-
-def test_loss_counts_real_tokens_alone():
-    logits_BTV, targets_BT = torch.randn(2, 3, V), torch.randint(V, (2, 3))
-    total, count = sequence_loss(logits_BTV, targets_BT, torch.tensor([3, 1]))
-    rows = torch.cat([logits_BTV[0], logits_BTV[1, :1]])
-    torch.testing.assert_close(total, cross_entropy(rows, torch.cat([targets_BT[0], targets_BT[1, :1]])))
-    assert count == 4 and real_tokens(targets_BT, torch.tensor([3, 1])).shape == (4,)
 
 
 @pytest.mark.parametrize("start, width", [("mean", 8), ("last", 8), ("backward", 4), (None, 0)])

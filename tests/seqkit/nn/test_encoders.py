@@ -39,7 +39,7 @@ def test_an_lstm_step_is_the_published_equations():
 
 
 def test_an_unknown_cell_is_named():
-    with pytest.raises(ValueError, match="`kind` must be one of rnn, lstm, gru, got 'sru'"):
+    with pytest.raises(ValueError, match="`kind` must be one of lstm, gru, rnn, got 'sru'"):
         RecurrentStack("sru", 2, 2)
 
 

@@ -184,10 +184,9 @@ def test_the_tower_has_the_published_channels():
 
 def test_the_residual_network_is_resnet_18():
     """Weights of torchvision's trunk give torchvision's map, on the stem's output."""
-    from torchvision.models import resnet18
-
+    models = pytest.importorskip("torchvision.models")
     torch.manual_seed(0)
-    theirs, ours = resnet18(weights=None).eval(), ResNet(PixelNorm(*GRAY), span=5).eval()
+    theirs, ours = models.resnet18(weights=None).eval(), ResNet(PixelNorm(*GRAY), span=5).eval()
     parts = nn.Sequential(
         theirs.bn1, theirs.relu, theirs.maxpool, theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4
     )

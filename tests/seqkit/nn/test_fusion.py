@@ -7,7 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.nn.bilinear import CompactBilinear, l2_normalize, signed_sqrt
-from seqkit.nn.fusion import MFB, MLB, MUTAN, CompactBilinearFusion, ConcatFusion, BilinearFusion, FusionKind, ProductFusion, SumFusion, make_fusion
+from seqkit.nn.fusion import (
+    MFB,
+    MLB,
+    MUTAN,
+    BilinearFusion,
+    CompactBilinearFusion,
+    ConcatFusion,
+    FusionKind,
+    ProductFusion,
+    SumFusion,
+    make_fusion,
+)
 
 D1, D2 = 6, 5
 ROWS = {  # every row by name: kind, width, layers
@@ -121,7 +132,11 @@ def test_a_width_that_would_broadcast_is_refused(fusion: nn.Module) -> None:
 
 def test_plain_rows_have_no_parameters() -> None:
     x, y = draw(3, 4), draw(3, 4) + 1
-    for fusion, want in ((SumFusion(4, 4, 4), x + y), (ProductFusion(4, 4, 4), x * y), (ConcatFusion(4, 4, 8), torch.cat([x, y], -1))):
+    for fusion, want in (
+        (SumFusion(4, 4, 4), x + y),
+        (ProductFusion(4, 4, 4), x * y),
+        (ConcatFusion(4, 4, 8), torch.cat([x, y], -1)),
+    ):
         assert not list(fusion.parameters())
         assert torch.equal(fusion(x, y), want)
 

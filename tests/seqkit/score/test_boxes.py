@@ -68,7 +68,7 @@ def test_one_half_is_enough() -> None:
     assert list(found.metric.value(found.statistics_NK)) == [100, 0, 100, 100]
     score = scores_with_intervals({"iou_0.5": found})["iou_0.5"]
     assert score.value == 75 and score.counts == {"items": 4, "correct": 3, "valid": 4, "boxes": 4}
-    assert score.signature.startswith("iou_0.5|nrefs:1|refs:any|least:0.5|library:seqkit|seqkit:")
+    assert score.signature.startswith("iou_0.5|nrefs:1|refs:any|least:0.5|library:seqkit|text:nfc+space|seqkit:")
 
 
 def test_any_of_several_boxes_will_do() -> None:
@@ -77,11 +77,11 @@ def test_any_of_several_boxes_will_do() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["", "1 2 3", "0 0 1 1 1", "a b c d", "0 0 nan 1", "0 0 inf 1", "0,0,1,1"])
+@pytest.mark.parametrize("text", ["", "1 2 3", "0 0 1 1 1", "a b c d", "0 0 nan 1", "0 0 inf 1", "1e999 0 1 1"])
 def test_a_text_that_is_no_box_is_wrong_as_a_hypothesis_and_refused_as_a_reference(text: str) -> None:
     found = scores_with_intervals(statistics(["iou_0.5"], [["0 0 1 1"]] * 2, [text, "0 0 1 1"]))["iou_0.5"]
     assert found.value == 50 and found.counts["valid"] == 1
-    box = "four numbers `left top right bottom` with left < right and top < bottom"
+    box = "boxes, four numbers `left top right bottom` with left < right and top < bottom"
     with pytest.raises(InputError, match=re.escape(f"references of `iou_0.5` must be {box}, got {text!r} as item 2")):
         statistics(["iou_0.5"], [["0 0 1 1"], ["0 0 1 1", text]], ["0 0 1 1"] * 2)
 

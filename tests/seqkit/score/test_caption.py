@@ -194,7 +194,7 @@ def test_bleu_is_sacrebleus_beside_cocos_and_signatures_tell_them_apart() -> Non
     assert found["bleu1"].value > plain["bleu1"].value
     for name in COCO:
         assert found[name].signature.startswith(f"{name}|nrefs:var|case:lc|tok:ptb|punct:coco|")
-        assert "|library:seqkit|equals:pycocoevalcap-1.2|seqkit:" in found[name].signature
+        assert "|library:seqkit|equals:pycocoevalcap-1.2|text:nfc+space|seqkit:" in found[name].signature
     assert "|order:1|" in found["bleu1"].signature and "|order:4|" in found["bleu4"].signature
     assert "|smooth:add-1e-15-over-1e-9|" in found["bleu4"].signature
     assert "|variant:d|order:4|sigma:6|df:set|" in found["cider"].signature

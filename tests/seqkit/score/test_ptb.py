@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqkit.data.files import read_lines
 from seqkit.score import ptb
 from seqkit.score.ptb import tokenize
 from tests.corpora import DATA
@@ -20,6 +21,10 @@ GOLDEN = [  # sentences of our own with the tokens that the COCO caption evaluat
     (
         "She's sure they've seen where he'd go, and I'm sure you're late; we'll wait.",
         "she 's sure they 've seen where he 'd go and i 'm sure you 're late we 'll wait",
+    ),
+    (
+        "Parce que c'est l'heure (C’est dit) qu'y'était j'ai vu, d'où c'est-à-dire n'est-ce pas.",
+        "parce que c'est l'heure -lrb- c’est dit -rrb- qu y' était j' ai vu d'où c'est à-dire n'est ce pas",
     ),
     ("CAN'T STOP, WON'T STOP: THEY'RE ALL IT'S GOT.", "ca n't stop wo n't stop they 're all it 's got"),
     ("The twins’ mother didn’t see the boy’s kite.", "the twins mother did n't see the boy 's kite"),
@@ -167,10 +172,10 @@ def test_tokens_are_the_official_ones_of_the_published_cases() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared folder of published data beside the repository")
 @pytest.mark.skipif(not shutil.which("java"), reason="needs Java")
-def test_all_captions_have_the_tokens_of_the_official_program() -> None:
+@pytest.mark.parametrize(("corpus", "count"), [("flickr8k/Flickr8k.token.txt", 35000), ("multi30k/train.fr.gz", 29000)])
+def test_all_captions_have_the_tokens_of_the_official_program(corpus: str, count: int) -> None:
     module = pytest.importorskip("pycocoevalcap.tokenizer.ptbtokenizer")
-    lines = (DATA / "flickr8k" / "Flickr8k.token.txt").read_text(encoding="utf-8").splitlines()
-    captions = [line.split("\t")[1] for line in lines]
+    captions = [line.rpartition("\t")[2] for _, line in read_lines(DATA / corpus)]
     official = module.PTBTokenizer().tokenize({n: [{"caption": text}] for n, text in enumerate(captions)})
     different = [text for n, text in enumerate(captions) if [" ".join(tokenize(text))] != official[n]]
-    assert len(captions) == 35000 and different == []
+    assert len(captions) == count and different == []

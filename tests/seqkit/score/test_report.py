@@ -37,6 +37,7 @@ def test_the_report_has_the_keys_of_the_contract_and_is_what_the_file_holds(tmp_
         "split",
         "items",
         "metrics",
+        "remarks",
         "by",
         "decode",
         "data_sha256",
@@ -203,7 +204,7 @@ def test_the_table_shows_every_figure(tmp_path: Path) -> None:
         assert f"{score['value']:.2f}" in table and score["signature"] in table
     assert f"{report['by']['length']['2']['wer']['value']:.2f} [" in table
     assert "beam 5" in table and "repetition_loops 1" in table
-    assert all(len(line) <= 120 for line in table.splitlines())
+    assert all(len(line) <= 120 for line in table.splitlines() if "|" not in line)  # a signature stays whole
 
 
 def test_faults_are_told_and_leave_nothing(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_a_corpus_scores_the_mean_of_its_items() -> None:
     found = scores_with_intervals(statistics(["vqa_accuracy"], references, hypotheses))["vqa_accuracy"]
     assert found.value == pytest.approx(100 * 1.6 / 3) and found.low < found.value < found.high
     assert found.counts == {"items": 3, "vqa_accuracy_sum": pytest.approx(1.6), "answers": 3}
-    assert found.signature.startswith("vqa_accuracy|nrefs:10|script:2021|library:seqkit|equals:vqaEval|seqkit:")
+    assert found.signature.startswith("vqa_accuracy|nrefs:10|script:2021|library:seqkit|equals:vqaEval|text:nfc+space|")
     old = statistics(["vqa_accuracy"], references, hypotheses, OLD)["vqa_accuracy"]
     assert "|script:2016|" in old.signature
     assert list(old.metric.value(old.statistics_NK)) == pytest.approx([0, 60, 100])
@@ -277,7 +277,7 @@ def test_accuracy_is_the_share_of_answers_that_equal_any_reference() -> None:
     references, hypotheses = [["red", "blue"], ["a, b", "c"], ["Red"], ["x"]], ["blue", "b, a", "red", "y"]
     found = scores_with_intervals(statistics(["accuracy"], references, hypotheses))["accuracy"]
     assert found.value == 50 and found.counts == {"items": 4, "correct": 2, "answers": 4}
-    assert found.signature.startswith("accuracy|nrefs:var|case:mixed|match:set|refs:any|library:seqkit|seqkit:")
+    assert found.signature.startswith("accuracy|nrefs:var|case:mixed|match:set|refs:any|library:seqkit|text:nfc+space|")
     lower = statistics(["accuracy"], references, hypotheses, TextOptions(lowercase=True))
     assert corpus_scores(lower) == {"accuracy": 75} and "|case:lc|" in lower["accuracy"].signature
     bare = statistics(["accuracy"], [["a, b"]], ["b, a"], TextOptions(punctuation=False))["accuracy"]

@@ -190,7 +190,7 @@ def test_an_irregular_plural_is_no_regular_one(tmp_path: Path) -> None:
 def test_a_synset_may_have_many_words(tmp_path: Path) -> None:
     synonyms = [f"word{n}" for n in range(17)]  # their number is written in hexadecimal
     offsets = write_dictionary(tmp_path, [Synset(["top"]), Synset(synonyms[:12], [0]), Synset(synonyms, [1])])
-    assert set(Dictionary(tmp_path).hypernyms(offsets[2]).ways) == set(offsets)
+    assert set(Dictionary(tmp_path).hypernyms(offsets[2]).distances) == set(offsets)
 
 
 def test_a_word_that_is_also_a_plural_has_the_synsets_of_both(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_corpus_has_the_best_of_its_references(tmp_path: Path) -> None:
     for threshold in ("0.9", "0.0"):
         wanted = f"|nrefs:2|case:mixed|refs:best|threshold:{threshold}|far:0.1|wordnet:9.7|library:seqkit"
         signature = found[f"wups_{threshold}"].signature
-        assert signature.startswith(f"wups_{threshold}{wanted}|equals:calculate_wups|seqkit:")
+        assert signature.startswith(f"wups_{threshold}{wanted}|equals:calculate_wups|text:nfc+space|seqkit:")
     lower = statistics(["wups_0.9"], references, hypotheses, options._replace(lowercase=True))
     assert (
         corpus_scores(lower)["wups_0.9"] == pytest.approx(100 * 2.075 / 3)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from seqkit.errors import InputError
-from seqkit.train import checkpoint, state
+from seqkit.train import checkpoint, random_state
 from seqkit.train.average import WeightAverage
 from tests.tiny_training import Tiny, differences, forked
 
@@ -160,14 +160,14 @@ def test_random_states_come_back(tmp_path: Path) -> None:
         return [random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(), torch.rand(1).item()]
 
     cpu = torch.device("cpu")
-    state.seed_all(3)
+    random_state.seed_all(3)
     draw()  # numpy and python now hold back the second half of a pair of normal numbers
-    torch.save(state.get_rng_state(cpu), tmp_path / "random.pt")
+    torch.save(random_state.get_rng_state(cpu), tmp_path / "random.pt")
     first = draw()
     draw()
-    state.set_rng_state(torch.load(tmp_path / "random.pt", weights_only=True), cpu)
+    random_state.set_rng_state(torch.load(tmp_path / "random.pt", weights_only=True), cpu)
     assert draw() == first
-    state.seed_all(3)
+    random_state.seed_all(3)
     draw()
     assert draw() == first
 

@@ -19,7 +19,7 @@ from seqkit.train.distributed import process_group
 from seqkit.train.loop import TrainingConfig
 from seqkit.train.state import Progress
 from seqkit.train.step import _gradients, batches
-from tests.tiny_training import Tiny, differences, forked, order, rows_of, state_of, train
+from tests.tiny_training import Tiny, differences, forked, order, rows_of, state_of, stop_at, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 CPU = torch.device("cpu")
@@ -108,10 +108,24 @@ def test_two_processes_resume_as_if_never_stopped(tmp_path: Path) -> None:
 
     assert together(2, lambda rank: train(tmp_path / "whole", config) and None) == [0, 0]
     assert together(2, stopped) == [0, 0]
-    assert train_alone(tmp_path / "cut", config) == "must be resumed by 2 processes, got 1"
     assert together(2, lambda rank: train(tmp_path / "cut", config, resume=True) and None) == [0, 0]
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "cut")) == []
     assert (tmp_path / "seed0").read_text() != (tmp_path / "seed1").read_text()  # each has dropout of its own
+
+
+def test_any_number_of_processes_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = TrainingConfig(epochs=4, learning_rate=0.02, log_every=2)  # 7 batches: 7 steps an epoch alone, 4 of two
+
+    def stopped(rank: int) -> None:
+        assert train(tmp_path, config, hook=stop_at(5))[1].progress[:3] == (6, 1, 4)
+
+    assert together(2, stopped) == [0, 0]
+    assert train(tmp_path, config, resume=True, hook=stop_at(10))[1].progress[:3] == (11, 2, 2)
+    assert "resumed at step 6, with 1 processes instead of 2, to step 23 instead of 16" in capsys.readouterr().err
+    assert together(3, lambda rank: train(tmp_path, config, resume=True) and None) == [0, 0, 0]
+    meta = checkpoint.read_meta(tmp_path / "last")
+    assert (meta["epoch"], meta["step"]) == (4, 11 + 2 + 3)
+    assert [row["step"] for row in rows_of(tmp_path) if "validation" in row] == [4, 9, 13, 16]
 
 
 def test_every_batch_goes_to_one_process(tmp_path: Path) -> None:
@@ -124,12 +138,6 @@ def test_every_batch_goes_to_one_process(tmp_path: Path) -> None:
         assert shares == [[dealt[1 + rank], dealt[3 + rank]], [dealt[5 + rank]]]
 
     assert together(2, work) == [0, 0]
-
-
-def train_alone(folder: Path, config: TrainingConfig) -> str:
-    with pytest.raises(ValueError, match="must be resumed by") as error:
-        train(folder, config, resume=True)
-    return str(error.value).split(": ")[-1]
 
 
 def test_parameters_that_took_no_part_do_not_stop_the_others() -> None:

@@ -150,7 +150,9 @@ def test_a_run_is_not_overwritten_and_a_finished_one_says_so(
     assert train(tmp_path, config, resume=True)[1].ending == "finished"
     assert "no checkpoint yet, so training starts afresh" in capsys.readouterr().err
     before = state_of(tmp_path)
-    with pytest.raises(InputError, match="must be a new folder, got one that holds a run: --resume continues it"):
+    with pytest.raises(
+        InputError, match="must be a new folder, got one that holds last: resume the run that is there, or choose"
+    ):
         train(tmp_path, config)
     model, outcome = train(tmp_path, config, resume=True)
     assert outcome.ending == "already finished" and outcome.progress.step == 3
@@ -159,20 +161,10 @@ def test_a_run_is_not_overwritten_and_a_finished_one_says_so(
     assert differences(dict(model.state_dict()), checkpoint.read_weights(tmp_path / "last")) == []
 
 
-def test_a_longer_budget_goes_on_and_another_plan_does_not(tmp_path: Path) -> None:
-    train(tmp_path, TrainingConfig(steps=7, **QUICK))  # one epoch
-    with pytest.raises(InputError, match=r"`max_grad_norm` must stay 1.0 to resume .*, got 2.0: leave it as it was"):
-        train(tmp_path, TrainingConfig(steps=8, max_grad_norm=2.0, **QUICK), resume=True)
-    assert train(tmp_path, TrainingConfig(steps=14, **QUICK), resume=True)[1].progress.step == 14
-    train(tmp_path / "whole", TrainingConfig(steps=14, **QUICK))
-    ours, whole = state_of(tmp_path / "whole"), state_of(tmp_path)
-    assert ours["last"] == whole["last"]
-
-
 def test_last_without_its_training_state_cannot_be_resumed(tmp_path: Path) -> None:
     train(tmp_path, TrainingConfig(steps=3, **QUICK))
     (tmp_path / "last" / "training.pt").unlink()
-    with pytest.raises(InputError, match="last: must hold training.pt to be resumed: begin another run with --init"):
+    with pytest.raises(InputError, match="last: must hold training.pt to be resumed: initialize another run"):
         train(tmp_path, TrainingConfig(steps=3, **QUICK), resume=True)
 
 
@@ -181,8 +173,9 @@ def test_signals_save_and_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     before = signal.getsignal(number)
     hook = {4: lambda: signal.raise_signal(number)}
     _, outcome = train(tmp_path, TrainingConfig(steps=9, **QUICK), hook=lambda step: hook.get(step, lambda: None)())
+    assert outcome.exit_status == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     assert outcome.ending == "interrupted" and checkpoint.read_meta(tmp_path / "last")["step"] == 5
-    assert "interrupted and saved at step 5; --resume continues" in capsys.readouterr().err
+    assert f"interrupted by {number.name} and saved at step 5; resume the run to go on" in capsys.readouterr().err
     assert signal.getsignal(number) is before
 
 
@@ -241,26 +234,33 @@ def test_a_gradient_or_weight_that_is_not_finite_is_found_too(tmp_path: Path) ->
     model = nn.Linear(1, 1)
     data = Data(lambda epoch: [[0]], lambda batches, epoch: [torch.ones(1, 1) for _ in batches])
     config = TrainingConfig(optimizer="sgd", steps=2, log_every=9, checkpoint_every=1)
-    with pytest.raises(InputError, match="step 1: loss must be finite, got 0 over 1 tokens, gradient norm nan"):
+    with pytest.raises(InputError, match="step 1: loss must be finite, got 0 over 1 terms, gradient norm nan"):
         fit(
             model,
             lambda b, s: ((0 * model(b)).sqrt().sum(), 1),
             data,
-            lambda: {},
+            lambda: {"loss": 0.0},
             config,
             RunFolder(tmp_path / "gradient"),
         )
     model, steep = nn.Linear(1, 1), TrainingConfig(optimizer="sgd", steps=2, learning_rate=1e39, checkpoint_every=1)
     with pytest.raises(InputError, match="step 1: weights must be finite, got a norm of "):
-        fit(model, lambda b, s: (model(b).sum(), 1), data, lambda: {}, steep, RunFolder(tmp_path / "weight"))
+        fit(model, lambda b, s: (model(b).sum(), 1), data, lambda: {"loss": 0.0}, steep, RunFolder(tmp_path / "weight"))
     assert not list(tmp_path.glob("*/last"))
 
 
 def test_a_batch_without_tokens_says_so(tmp_path: Path) -> None:
     model = nn.Linear(1, 1)
     data = Data(lambda epoch: [[0]], lambda batches, epoch: [torch.ones(1, 1) for _ in batches])
-    with pytest.raises(InputError, match="got 0 over 0 tokens"):
-        fit(model, lambda b, s: (0 * model(b).sum(), 0), data, lambda: {}, TrainingConfig(steps=2), RunFolder(tmp_path))
+    with pytest.raises(InputError, match="got 0 over 0 terms"):
+        fit(
+            model,
+            lambda b, s: (0 * model(b).sum(), 0),
+            data,
+            lambda: {"loss": 0.0},
+            TrainingConfig(steps=2),
+            RunFolder(tmp_path),
+        )
 
 
 def test_a_full_disk_ends_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,18 +284,12 @@ def test_a_full_disk_ends_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "full")) == []
 
 
-def test_other_errors_of_the_file_system_are_not_called_a_full_disk(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(FileExistsError):
-        train(tmp_path / "file", TrainingConfig(steps=1))
-
-
 def test_patience_and_minutes_end_a_run(tmp_path: Path) -> None:
     model = Tiny()
     scores = iter([3.0, 2.0, 2.5, 2.0, 1.0])
     config = TrainingConfig(steps=50, validate_every=2, patience=2, **QUICK)
     run = RunFolder(tmp_path / "patience")
-    outcome = fit(model, make_loss(model), make_data(), lambda: {"loss": next(scores)}, config, run)
+    outcome = fit(model, make_loss(model), make_data(), lambda: {"loss": next(scores)}, config, run, metrics=["loss"])
     assert outcome.ending == "finished" and outcome.progress.scores == (3.0, 2.0, 2.5, 2.0)
     assert checkpoint.read_meta(tmp_path / "patience" / "best")["step"] == 4
     assert train(tmp_path / "patience", config, resume=True)[1].ending == "already finished"
@@ -319,11 +313,6 @@ def test_checkpoints_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert found == [0, 0, 0, 3, 3, 3, 6]
     train(tmp_path, TrainingConfig(**(config.__dict__ | {"steps": 9})), resume=True)
     assert checkpoint.read_meta(tmp_path / "last")["seconds"] == 9 * 25
-
-
-def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"`metric` must be one that validation gives \(loss, accuracy\), got 'bleu'"):
-        train(tmp_path, TrainingConfig(steps=1, metric="bleu"))
 
 
 def test_an_optimizer_of_ones_own(tmp_path: Path) -> None:

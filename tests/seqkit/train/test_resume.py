@@ -1,5 +1,6 @@
 """Stop after any step, or be killed at any instant, and resume = never stopped, bit for bit."""
 
+import dataclasses
 import os
 import random
 import shutil
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from seqkit.errors import InputError
 from seqkit.train import checkpoint
 from seqkit.train.loop import TrainingConfig
+from seqkit.train.schedule import Horizon, lr_factor
 from tests.tiny_training import differences, forked, rows_of, state_of, stop_at, train
 
 BASE = {"steps": 17, "learning_rate": 0.02, "log_every": 4, "validate_every": 5}
@@ -71,6 +74,69 @@ def test_crash_between_checkpoints_resumes_from_the_latest_and_cuts_the_log(tmp_
     assert differences(state_of(tmp_path / "whole"), state_of(tmp_path / "crashed")) == []
 
 
+def test_more_steps_or_epochs_go_on_and_another_config_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tmp_path / "cut", TrainingConfig(**BASE | {"steps": 7}))  # one epoch
+    with pytest.raises(InputError, match=r"`max_grad_norm` must stay 1.0 to resume .*, got 2.0: leave it as it w"):
+        train(tmp_path / "cut", TrainingConfig(**BASE | {"max_grad_norm": 2.0}), resume=True)
+    assert train(tmp_path / "cut", TrainingConfig(**BASE | {"steps": 14}), resume=True)[1].progress.step == 14
+    assert "cut: resumed at step 7, to step 14 instead of 7\n" in capsys.readouterr().err
+    longer = TrainingConfig(**BASE | {"steps": 0, "epochs": 3})
+    assert train(tmp_path / "cut", longer, resume=True)[1].progress.step == 21
+    train(tmp_path / "whole", longer)
+    assert state_of(tmp_path / "whole")["last"] == state_of(tmp_path / "cut")["last"]
+
+
+def test_a_schedule_that_follows_the_length_follows_the_new_one_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    every = BASE | {"schedule": "cosine", "log_every": 1}
+    short, longer = TrainingConfig(**every | {"steps": 6}), TrainingConfig(**every | {"steps": 20})
+    train(tmp_path, short)
+    train(tmp_path, longer, resume=True)
+    text = "resumed at step 6, to step 20 instead of 6; the learning rate follows the cosine of the new length\n"
+    assert text in capsys.readouterr().err
+    rates = [row["lr"] for row in rows_of(tmp_path) if "lr" in row]
+    want = [lr_factor(short, Horizon(6, 7), step, ()) for step in range(6)]
+    want += [lr_factor(longer, Horizon(20, 7), step, ()) for step in range(6, 20)]
+    assert rates == [pytest.approx(0.02 * factor) for factor in want]
+
+
+def test_more_patience_and_minutes_go_on(tmp_path: Path) -> None:
+    impatient = config_of("patience")
+    first = train(tmp_path, impatient)[1].progress
+    more = dataclasses.replace(impatient, patience=3)
+    assert train(tmp_path, more, resume=True)[1].progress.step > first.step
+    short = TrainingConfig(**BASE | {"max_minutes": 1e-9})
+    assert train(tmp_path / "minutes", short)[1].progress.step == 1
+    assert train(tmp_path / "minutes", dataclasses.replace(short, max_minutes=0), resume=True)[1].progress.step == 17
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK", None, {"step": 1}], ids=["empty", "no archive", "cut", "other keys"])
+def test_a_damaged_training_state_is_one_line(tmp_path: Path, damage: Any) -> None:
+    train(tmp_path, config_of("sgd"), hook=stop_at(5))
+    path = tmp_path / "last" / "training.pt"
+    if isinstance(damage, dict):
+        torch.save(damage, path)
+    else:
+        path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
+    with pytest.raises(
+        InputError, match=r"training.pt: must be the training state of a run, got a damaged file \(.*\)"
+    ):
+        train(tmp_path, config_of("sgd"), resume=True)
+
+
+def test_a_training_state_of_another_model_is_one_line(tmp_path: Path) -> None:
+    train(tmp_path / "sgd", config_of("sgd"), hook=stop_at(5))
+    path = tmp_path / "sgd" / "last" / "training.pt"
+    state = torch.load(path, weights_only=True)
+    state["optimizer"]["param_groups"] = []
+    torch.save(state, path)
+    with pytest.raises(InputError, match=r"training.pt: must be the training state of this model, got another's: "):
+        train(tmp_path / "sgd", config_of("sgd"), resume=True)
+
+
 def die_at(count: int) -> None:
     """Kill this process at its `count`-th change of a file's or folder's name, content or presence on the disk."""
     left = [count]
@@ -108,7 +174,7 @@ def test_killed_at_any_point_of_writing_a_checkpoint(tmp_path: Path) -> None:
         had = checkpoint.find_checkpoint(folder / "last")
         if had:
             assert checkpoint.read_weights(folder / "last").keys() == {"steps"} | names()
-            with pytest.raises(InputError, match="holds a run"):
+            with pytest.raises(InputError, match="must be a new folder, got one that holds last"):
                 train(folder, config)
         train(folder, config, resume=True)
         assert differences(want, state_of(folder)) == [], f"killed at operation {count}"

@@ -1,0 +1,89 @@
+"""Text in markup: the tagged lines of IWSLT's training files, and the XML and SGM of its and of WMT's test sets.
+
+What a file is shows in its first line that is not empty, whatever its name:
+- a tag such as `<doc ...>` or `<url>`: sentences stand on lines of their own, others hold what is known of a talk;
+- `<mteval>`, `<srcset ...>`, `<refset ...>` or an XML declaration: sentences are the `<seg id="...">` of documents;
+- anything else: plain text, one sentence a line.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from seqkit.data.files import read_lines
+from seqkit.errors import InputError
+
+TAGS = (
+    "doc|url|keywords|speaker|talkid|title|description|reviewer|translator|transcript|content|head|date|genre|summary"
+)
+MARKUP = re.compile(rf"\s*</?(?P<tag>{TAGS})\b[^<>]*>", re.IGNORECASE)
+SETS = re.compile(r"\s*<(\?xml|!doctype|mteval|srcset|refset|tstset|dataset)\b", re.IGNORECASE)
+SEGMENT = re.compile(r"<(?P<tag>seg|doc)\b(?P<attributes>[^<>]*)>|(?P<end></seg\s*>)", re.IGNORECASE)
+ATTRIBUTE = re.compile(r"""(?P<key>[\w:-]+)\s*=\s*("(?P<double>[^"]*)"|'(?P<single>[^']*)')""")
+ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
+
+
+class Sentence(NamedTuple):
+    """One sentence of a file."""
+
+    line: int  # from 1
+    text: str  # stripped
+    key: str = ""  # document and number of a segment; empty for a line
+    tag: str = ""  # of a line that is markup, and no sentence
+
+
+def read_sentences(path: Path) -> Iterator[Sentence]:
+    """Reads every sentence and every line of markup in their order, each line or segment as one.
+
+    Raises InputError for segments that are not closed, have no number, or have the number of an earlier one.
+    """
+    first = next((text for _, text in read_lines(path) if text.strip()), "")
+    if SETS.match(first):
+        yield from _segments(path)
+        return
+    tagged = MARKUP.match(first) is not None
+    for line, text in read_lines(path):
+        match = MARKUP.match(text) if tagged else None
+        yield Sentence(line, text.strip(), tag=match["tag"].lower() if match else "")
+
+
+def _segments(path: Path) -> Iterator[Sentence]:
+    """The segments of a file in which they may share a line or span several."""
+    places: dict[str, int] = {}
+    document, key, start, parts = "", "", 0, list[str]()
+    for line, text in read_lines(path):
+        position = 0
+        for match in SEGMENT.finditer(text):
+            if start:
+                parts.append(text[position : match.start()])
+            position = match.end()
+            if match["end"] and start:
+                yield Sentence(start, _unescape(" ".join(parts)), key)
+                start, parts = 0, []
+            elif match["tag"] and start:
+                raise InputError(f"{path}, line {line}: must close the <seg> of line {start} first; fetch it again")
+            elif match["tag"]:
+                found = {m["key"].lower(): m["double"] or m["single"] or "" for m in ATTRIBUTE.finditer(match[0])}
+                if match["tag"].lower() == "doc":
+                    document = found.get("docid") or found.get("id", "")
+                    continue
+                key, start, parts = f"{document} {found.get('id', '')}", line, []
+                if not found.get("id"):
+                    raise InputError(f'{path}, line {line}: must have <seg id="NUMBER">, got {match[0][:60]!r}')
+                if key in places:
+                    raise InputError(
+                        f"{path}, line {line}: `id` of a <seg> must be unique in its document, got {found['id']!r}, "
+                        f"which line {places[key]} has; take out one of the two"
+                    )
+                places[key] = line
+        if start:
+            parts.append(text[position:])
+    if start:
+        raise InputError(f"{path}, line {start}: must close its <seg>, got the end of the file; fetch it again")
+
+
+def _unescape(text: str) -> str:
+    for entity, character in ENTITIES.items():
+        text = text.replace(entity, character)
+    return text.strip()

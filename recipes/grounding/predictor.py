@@ -1,0 +1,111 @@
+"""Predictor of grounding: one run, or several whose box probabilities are averaged.
+
+B batch, K candidate boxes, M members.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqkit.data.batch import pad
+from seqkit.data.image import read_image, read_size
+from seqkit.data.manifest import Item
+from seqkit.data.vocab import Vocab
+from seqkit.data_prep.grounding.proposals import windows
+from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
+from seqkit.recipes.common.image_reader import ImageReader
+from seqkit.recipes.common.image_text import check_text, normalize_text, parse_pairs
+from seqkit.recipes.grounding.data import Phrase, phrase_of
+from seqkit.recipes.grounding.model import GroundingModel
+from seqkit.score.prediction import Prediction
+
+
+class Member(NamedTuple):
+    """One model of an ensemble, and how it reads images."""
+
+    model: GroundingModel
+    reader: ImageReader
+    image_encoder: ImageEncoderConfig
+
+    def log_probs(self, phrases: Sequence[Phrase], vocab: Vocab) -> Tensor:
+        """Log-probabilities of the candidates (B, K)."""
+        device = self.model.text_encoder.embedding.weight.device
+        tokens_BT, lengths_B = pad([vocab.encode(normalize_text(phrase.text)) for phrase in phrases])
+        boxes_BK4, counts_B = pad([phrase.relative_boxes() for phrase in phrases])
+        image = tuple(part.to(device) for part in self.reader([phrase.image for phrase in phrases]))
+        inputs = (part.to(device) for part in (boxes_BK4, counts_B, tokens_BT, lengths_B))
+        logprobs_BK: Tensor = self.model(image, *inputs).float().log_softmax(-1).cpu()
+        return logprobs_BK
+
+
+@dataclass(frozen=True)
+class GroundingPredictor:
+    """Finds the box of a phrase; an input is a pair of image path and phrase, or a Phrase with its candidate boxes."""
+
+    members: tuple[Member, ...]
+    vocab: Vocab
+    batch_size: int
+    """phrases grounded together"""
+
+    def parse(self, words: Sequence[str]) -> list[tuple[Path, str]]:
+        """Pairs from the command line: images and phrases in turn, or lines with a tab between them."""
+        return parse_pairs(words)
+
+    def predict(self, inputs: Sequence[tuple[Path, str] | Phrase], nbest: int = 1) -> list[list[Prediction]]:
+        """The `nbest` boxes of every phrase, best first; a box's score is its probability among the candidates, which
+        for a pair are windows of several sizes.
+
+        Raises InputError for an image that cannot be read and for a phrase without words.
+        """
+        phrases = [given if isinstance(given, Phrase) else with_windows(*given) for given in inputs]
+        found = []
+        for phrase, logprobs_K in zip(phrases, self._log_probs(phrases), strict=True):
+            best_N, places_N = logprobs_K.topk(min(nbest, len(phrase.boxes)))
+            ranked = zip(places_N.tolist(), best_N.tolist(), strict=True)
+            found.append([box_prediction(phrase.boxes[place], logprob) for place, logprob in ranked])
+        return found
+
+    def predict_items(self, items: Sequence[Item]) -> list[Prediction]:
+        """The best candidate of every item."""
+        return [best for best, *_ in self.predict([phrase_of(item) for item in items])]
+
+    @torch.no_grad()
+    def _log_probs(self, phrases: Sequence[Phrase]) -> Iterator[Tensor]:
+        """For every phrase the log of the members' mean probability of its candidates (K,)."""
+        for first in range(0, len(phrases), self.batch_size):
+            batch = phrases[first : first + self.batch_size]
+            logprobs_MBK = torch.stack([member.log_probs(batch, self.vocab) for member in self.members])
+            logprobs_BK = logprobs_MBK.logsumexp(0) - math.log(len(self.members))
+            yield from (row_K[: len(phrase.boxes)] for row_K, phrase in zip(logprobs_BK, batch, strict=True))
+
+    def plot(self, given: tuple[Path, str] | Phrase, found: Sequence[Prediction], path: Path) -> None:
+        """Draw the boxes, each with its probability, on the image."""
+        from seqkit.draw import boxes
+
+        drawn = [(f"{box.score:.2f}", box.box) for box in found if box.box is not None]
+        boxes(read_image(Path(given[0])), drawn, path, title=given[1])
+
+    def with_features(self, images: Sequence[Path]) -> "GroundingPredictor":
+        """The same with features of `images` read from the cache, where image encoders are frozen."""
+        readers = [image_reader(m.image_encoder, m.model.image_encoder, images) for m in self.members]
+        members = (m._replace(reader=reader) for m, reader in zip(self.members, readers, strict=True))
+        return replace(self, members=tuple(members))
+
+
+def with_windows(image: Path, text: str) -> Phrase:
+    """A phrase about an image without candidates: windows of several sizes take their place."""
+    check_text(Path(image), text)
+    size = read_size(Path(image))
+    return Phrase(Path(image), text, windows(*size), size)
+
+
+def box_prediction(box: Sequence[float], logprob: float) -> Prediction:
+    left, top, right, bottom = (float(side) for side in box)
+    probability = math.exp(logprob)
+    text = " ".join(f"{side:g}" for side in box)
+    return Prediction(text, logprob, probability, box=(left, top, right, bottom), probability=probability)

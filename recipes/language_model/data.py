@@ -1,0 +1,105 @@
+"""Text of a language model: lines and references, cut into symbols, to vocabularies and batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+
+from seqkit.data.batch import BucketBatchSampler, Data, Example, collate
+from seqkit.data.files import read_lines
+from seqkit.data.manifest import read_manifest
+from seqkit.data.text import normalize
+from seqkit.data.vocab import SPECIALS, UNK, CharVocab, SubwordVocab, Vocab, WordVocab, load_vocab
+from seqkit.errors import InputError
+from seqkit.ranges import Range, check_ranges
+from seqkit.train.checkpoint import find_checkpoint
+
+HELD_OUT = 20  # of a plain file every 20th line validates a recurrent model
+KINDS = {"characters": CharVocab, "words": WordVocab, "subwords": SubwordVocab}
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """From text to symbols."""
+
+    units: Literal["characters", "subwords", "words"] = "characters"
+    """what one symbol is; words are what stands between spaces"""
+    subword_run: Path | None = None
+    """run whose target vocabulary segments text into subwords; null: subwords of the training text"""
+    vocab_size: Annotated[int, Range(min=len(SPECIALS) + 1)] = 10000
+    """most subwords, or words of the recurrent model, the most frequent; characters are all kept"""
+    normalize: tuple[Literal["normalize_whitespace", "lower", "strip_punctuation"], ...] = ("normalize_whitespace",)
+    """normalization of a text before it is segmented, in this order"""
+    batch_budget: Annotated[int, Range(min=1)] = 2000
+    """most symbols of a training batch: its texts times the longest"""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.subword_run and self.units != "subwords":
+            raise InputError(f"`subword_run` must be null for units {self.units}, got {self.subword_run}")
+
+
+def read_texts(data: Path, split: str) -> list[str]:
+    """The lines of a plain file, or every reference of the manifest `split` in a folder."""
+    if not data.is_dir():
+        return [text for _, text in read_lines(data)]
+    items = read_manifest(data / f"{split}.jsonl", needed=("references",))
+    return [text for item in items for text in item.references]
+
+
+def read_splits(data: Path) -> tuple[list[str], list[str]]:
+    """Texts for training and for validation: `train` and `val` of a folder, or the lines of one file."""
+    if data.is_dir():
+        return read_texts(data, "train"), read_texts(data, "val")
+    texts = read_texts(data, "train")
+    return [text for place, text in enumerate(texts) if place % HELD_OUT], texts[::HELD_OUT]
+
+
+def segment(text: TextConfig, subwords: Vocab | None, line: str) -> list[str]:
+    """The symbols of one text."""
+    line = normalize(line, text.normalize)
+    if subwords:
+        return subwords.tokens(line)
+    return list(line) if text.units == "characters" else line.split()
+
+
+def find_subwords(text: TextConfig, assets: Path | None, texts: Sequence[str]) -> Vocab | None:
+    """The vocabulary that segments into subwords: of `assets`, of `subword_run`, or trained; None for other units."""
+    if text.units != "subwords":
+        return None
+    if assets:
+        return load_checked(text, assets)
+    if text.subword_run:
+        return load_checked(text, find_checkpoint(text.subword_run / "best") or text.subword_run)
+    return SubwordVocab.train([normalize(line, text.normalize) for line in texts], text.vocab_size)
+
+
+def load_checked(text: TextConfig, folder: Path) -> Vocab:
+    """The vocabulary of a checkpoint; InputError where its units are others."""
+    vocab = load_vocab(folder, "target")
+    if not isinstance(vocab, KINDS[text.units]):
+        raise InputError(f"`units` must be those of the vocabulary in {folder}, got {text.units}")
+    return vocab
+
+
+def make_vocab(text: TextConfig, rows: Sequence[Sequence[str]]) -> Vocab:
+    """A vocabulary of the characters or words in `rows`, the most frequent first."""
+    found, counts = np.unique([symbol for row in rows for symbol in row], return_counts=True)
+    ordered = [str(found[place]) for place in np.lexsort((found, -counts)) if found[place] not in SPECIALS]
+    if text.units == "characters":
+        return CharVocab(ordered)
+    return WordVocab(ordered[: text.vocab_size - len(SPECIALS)])
+
+
+def symbols_of(vocab: Vocab) -> list[str]:
+    return [vocab.token(i) for i in range(len(vocab))]
+
+
+def train_data(text: TextConfig, vocab: Vocab, rows: Sequence[Sequence[str]], seed: int) -> Data:
+    """Rows of symbols in batches of like length."""
+    ids = {symbol: i for i, symbol in enumerate(symbols_of(vocab))}
+    examples = [Example(place, (), [ids.get(symbol, UNK) for symbol in row]) for place, row in enumerate(rows)]
+    batches = BucketBatchSampler([len(row) + 1 for row in rows], text.batch_budget, seed=seed)
+    return Data(batches.epoch, lambda found, epoch: (collate([examples[i] for i in batch]) for batch in found))

@@ -1,0 +1,58 @@
+"""What the models read: the choice of streams, and how video, audio and features are prepared and augmented."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from seqkit.ranges import Range
+
+Modality = Literal["video", "audio", "both"]
+STREAMS: Mapping[Modality, tuple[str, ...]] = {"video": ("video",), "audio": ("audio",), "both": ("video", "audio")}
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Mouth clips: center crop, size and augmentation."""
+
+    crop_size: Annotated[tuple[int, int], Range(min=1)] = (50, 100)
+    """height and width of the center crop in pixels (LipNet: 50, 100; Chung et al.: 120, 120)"""
+    frame_size: Annotated[tuple[int, int], Range(min=1)] = (50, 100)
+    """height and width that the crop is resized to (LipNet: 50, 100; Chung et al.: 120, 120)"""
+    grayscale: bool = False
+    """convert frames to grayscale (Chung et al.: true)"""
+    horizontal_flip: Annotated[float, Range(min=0, max=1)] = 0.5
+    """probability that a training clip is flipped left to right (LipNet: every clip is used both ways)"""
+    crop_jitter: Annotated[int, Range(min=0)] = 0
+    """largest shift of a training clip's crop, in pixels each way"""
+    frame_drop: Annotated[float, Range(min=0, max=0.5)] = 0.05
+    """probability that a training frame is dropped, and that it is repeated; not beside audio (LipNet: 0.05)"""
+    random_erasing: Annotated[float, Range(min=0, max=1)] = 0.0
+    """probability that a box is erased in a span of a training clip (Zhong et al. 2020)"""
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Feature vectors, precomputed or of audio: normalization and augmentation."""
+
+    normalize: Literal["utterance", "corpus"] | None = "utterance"
+    """mean 0 and deviation 1 of each feature, over the utterance or the training set; null: as they are"""
+    time_mask: Annotated[int, Range(min=0)] = 0
+    """longest span of steps masked in training, twice an utterance (Park et al. 2019: 40)"""
+    freq_mask: Annotated[int, Range(min=0)] = 0
+    """most adjacent features masked in training, twice an utterance (Park et al. 2019: 27 of 80)"""
+    feature_noise: Annotated[float, Range(min=0)] = 0.0
+    """standard deviation of Gaussian noise on normalized features in training"""
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """Acoustic features, one vector every 10 ms, and additive noise."""
+
+    features: Literal["mfcc", "log_mel"] = "mfcc"
+    """kind of acoustic feature (Chung et al.: mfcc)"""
+    num_features: Annotated[int, Range(min=1)] = 13
+    """number of MFCC coefficients or mel filters (Chung et al.: 13)"""
+    speed_perturb: bool = False
+    """train on speeds 0.9, 1.0 and 1.1, a third each; for examples with audio alone (Ko et al. 2015)"""
+    noise: str = "white"
+    """additive noise: white (Chung et al.), babble (six other utterances), or an audio file"""
