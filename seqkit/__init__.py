@@ -10,9 +10,9 @@ __version__ = "0.2.0"
 def load(runs: str | PathLike[str] | Sequence[str | PathLike[str]], *, device: str = "auto", **search: Any) -> Any:
     """A trained run, or an ensemble of several of one recipe, ready to predict.
 
-    runs: the run's folder, or folders whose probabilities are averaged. device: auto, cpu or cuda. search: fields of
-    the recipe's search options, such as `beam=1`. Returns a `seqkit.recipe.Predictor`: `predict(inputs, nbest=1)` gives
-    for each text, path or (image path, text) pair a list of `nbest` predictions with `text`, `logprob` in nats,
+    runs: the run's folder, or folders whose probabilities are averaged. device: auto, cpu, cuda or mps. search: fields
+    of the recipe's search options, such as `beam=1`. Returns a `seqkit.recipe.Predictor`: `predict(inputs, nbest=1)`
+    gives for each text, path or (image path, text) pair a list of `nbest` predictions with `text`, `logprob` in nats,
     `score` and, where they exist, `words` with times, `box` and `probability`; `plot(inputs, folder)` draws what was
     attended to. Raises InputError, a ValueError, where a folder is no run.
     """

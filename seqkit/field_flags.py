@@ -24,7 +24,10 @@ def given_options(args: argparse.Namespace, kind: type[Any] | None) -> Any:
 
 def add_device(parser: Parser) -> None:
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: the GPU when there is one [auto]"
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="cuda: an Nvidia or AMD GPU; mps: Apple's; auto: cuda when there is one, else cpu [auto]",
     )
 
 

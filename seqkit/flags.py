@@ -42,6 +42,7 @@ SYNONYMS = {  # what newcomers type, and the flags here that mean it, the first 
     "cuda": ("device cuda",),
     "cpu": ("device cpu",),
     "no_cuda": ("device cpu",),
+    "mps": ("device mps",),
     "fp16": ("precision bf16",),
     "amp": ("precision bf16",),
     "bf16": ("precision bf16",),
@@ -158,14 +159,16 @@ def run_cli(main: Callable[[list[str]], object], argv: Sequence[str] | None = No
 
 
 def pick_device(name: str) -> "torch.device":
-    """The GPU for `auto` where there is one and for `cuda`, else the CPU; InputError for `cuda` where there is none."""
+    """The named device; for `auto` the CUDA GPU where there is one, else the CPU. InputError where torch has none."""
     import torch
 
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise InputError("`--device` must be auto or cpu on this machine, got cuda, and torch finds no GPU to use")
-    return torch.device("cuda")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    if not there[name]:
+        known = ", ".join(["auto", *(device for device, found in there.items() if found)])
+        raise InputError(f"`--device` must be one of {known} on this machine, got {name}, which torch finds no GPU for")
+    return torch.device(name)
 
 
 def run_command(

@@ -1,6 +1,10 @@
 """Work for other processes, in a module that imports fast there."""
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqkit.data_prep.common.image_check import DecodeCheck
 
 
 def square(number: int) -> int:
@@ -8,3 +12,14 @@ def square(number: int) -> int:
     if number == 1:
         os._exit(1)
     return number * number
+
+
+def check_decode(path: Path) -> DecodeCheck:
+    """Of an image named `crash` the end of the process."""
+    if path.stem == "crash":
+        os._exit(1)
+    return DecodeCheck(mode=path.stem)
+
+
+def check_chunk(paths: Sequence[Path]) -> list[DecodeCheck]:
+    return [check_decode(path) for path in paths]

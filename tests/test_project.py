@@ -35,7 +35,7 @@ FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit.draw": ("seqkit.errors",),
     "seqkit.draw_time": ("seqkit.draw",),
     "seqkit.config": ("seqkit.errors", "seqkit.ranges"),
-    "seqkit.flags": ("seqkit", "seqkit.errors", "seqkit.config"),
+    "seqkit.flags": ("seqkit", "seqkit.errors", "seqkit.config", "seqkit.data.text"),
     "seqkit.field_flags": ("seqkit.errors", "seqkit.config", "seqkit.flags"),
     "seqkit.tasks": ("seqkit.errors", "seqkit.recipe"),
     "seqkit.recipe": ("seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.score", "seqkit.train"),

@@ -1,22 +1,20 @@
 """Images found and decoded once, by the reader that training uses: both agree on what is readable."""
 
 import os
-import signal
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from seqkit.data_prep.common.raw_files import Files, find_image
+from seqkit.data_prep.common.jobs import map_jobs
+from seqkit.data_prep.common.raw_files import Files, differing_copies, find_image
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 
-MIN_PARALLEL = 200  # images; fewer are decoded before other processes would have started
+MIN_PARALLEL = 200  # images; fewer are decoded by this process where it is the only worker
 CHUNK_SIZE = 32  # images that a process takes at a time
 DECODE_SIZE = 64  # pixels of a side: a JPEG is read to its end all the same, in less time
 
@@ -50,21 +48,35 @@ def check_decode(path: Path) -> DecodeCheck:
             return DecodeCheck(mode=image.mode)
 
 
+def check_chunk(paths: Sequence[Path]) -> list[DecodeCheck]:
+    """`check_decode` of each."""
+    return [check_decode(path) for path in paths]
+
+
+def crashed_check(path: Path) -> DecodeCheck:
+    return DecodeCheck("unreadable", "must be a whole picture, got one that ends the process that decodes it")
+
+
 def check_decodes(paths: Sequence[Path], workers: int, title: str) -> Iterator[DecodeCheck]:
-    """`check_decode` of each, in order, with a progress bar."""
-    bar = tqdm(total=len(paths), desc=title, unit=" images", disable=None)
-    if workers == 1 or len(paths) <= MIN_PARALLEL:
-        for path in paths:
-            yield check_decode(path)
-            bar.update()
-    else:
-        # Spawned, not forked: a fork would copy locks that threads of this process hold.
-        quiet = (signal.SIGINT, signal.SIG_IGN)  # an interrupt is this process's to report
-        with ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, quiet) as pool:
-            for found in pool.map(check_decode, paths, chunksize=CHUNK_SIZE):
-                yield found
-                bar.update()
-    bar.close()
+    """`check_decode` of each, in order, with a progress bar; in processes of their own unless there are few."""
+    if workers == 1 and len(paths) <= MIN_PARALLEL:
+        yield from map(check_decode, tqdm(paths, desc=title, unit=" images", disable=None))
+        return
+    chunks = [paths[start : start + CHUNK_SIZE] for start in range(0, len(paths), CHUNK_SIZE)]
+    found: dict[int, list[DecodeCheck]] = {}
+    unit = f"times {CHUNK_SIZE} images"
+    for number, checks in map_jobs(
+        check_chunk, chunks, workers=workers, title=title, unit=unit, crash=lambda _: [], isolate=True
+    ):
+        found[number] = checks or _check_singly(chunks[number], title)
+    for number in range(len(chunks)):
+        yield from found[number]
+
+
+def _check_singly(paths: Sequence[Path], title: str) -> list[DecodeCheck]:
+    """Each in turn: one of them ends the process that decodes it."""
+    checks = map_jobs(check_decode, paths, workers=1, title=title, unit="images", crash=crashed_check, isolate=True)
+    return [check for _, check in sorted(checks)]
 
 
 class ImageReport(NamedTuple):
@@ -74,13 +86,22 @@ class ImageReport(NamedTuple):
     dropped: dict[str, list[str]]  # by fault
     not_rgb: dict[str, list[str]]  # by mode, and kept
     reasons: dict[str, str]  # what the reader said of an image that it refused
+    copies: list[str]  # images of which there are copies that differ, with both paths; the first is kept
+
+    def more(self) -> dict[str, int]:
+        """Counts of what is seldom there."""
+        return {"copies_differ": len(self.copies)} if self.copies else {}
+
+    def named(self) -> dict[str, list[str]]:
+        """The names behind all counts."""
+        return {**self.dropped, **self.not_rgb, **({"copies_differ": self.copies} if self.copies else {})}
 
 
 def check_images(files: Files, names: Iterable[str], workers: int, title: str) -> ImageReport:
     """Finds every image and decodes it once. Raises InputError for fewer than one worker."""
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
-    report = ImageReport({}, defaultdict(list), defaultdict(list), {})
+    report = ImageReport({}, defaultdict(list), defaultdict(list), {}, [])
     found: dict[str, Path] = {}
     for name in names:
         path = find_image(files, name)
@@ -88,6 +109,7 @@ def check_images(files: Files, names: Iterable[str], workers: int, title: str) -
             report.dropped["missing"].append(name)
         else:
             found[name] = path
+            report.copies.extend(f"{path} was taken, not {other}" for other in differing_copies(files, name))
     for (name, path), check in zip(found.items(), check_decodes(list(found.values()), workers, title), strict=True):
         if check.reason:
             report.reasons[name] = check.reason

@@ -45,7 +45,9 @@ def image_names(items: Iterable[Item]) -> Iterator[str]:
     return iter(dict.fromkeys(str(item.image) for item in items))
 
 
-def check_disjoint(splits: Mapping[str, Split]) -> None:
+def check_disjoint(
+    splits: Mapping[str, Split], advice: str = "take another publication, or take them out of one of the two"
+) -> None:
     """Raises InputError for an image in two splits; several test sets may share theirs."""
     first: dict[str, str] = {}
     for title, split in splits.items():
@@ -53,10 +55,8 @@ def check_disjoint(splits: Mapping[str, Split]) -> None:
         for name in image_names(split.items):
             other = first.setdefault(name, group)
             if other != group:
-                raise InputError(
-                    f"{name}: must be in one split, got questions or phrases about it in {other} and in {group}; "
-                    "take another publication, or take them out of one of the two"
-                )
+                places = f"questions or phrases about it in {other} and in {group}"
+                raise InputError(f"{name}: must be in one split, got {places}; {advice}")
 
 
 def keep_readable(
@@ -66,7 +66,7 @@ def keep_readable(
     report = check_images(files, image_names(split.items), workers, title)
     fault_of = {name: fault for fault, faulty in report.dropped.items() for name in faulty}
     dropped = Counter({reason: len(places) for reason, places in split.dropped.items()})
-    named = {**split.dropped, **report.dropped, **report.not_rgb}
+    named = {**split.dropped, **report.named()}
     items: list[Item] = []
     for item in split.items:
         name = str(item.image)
@@ -85,6 +85,7 @@ def keep_readable(
             "references": sum(len(item.references) for item in items),
             "dropped": dict(dropped),
             "not_rgb": {mode: len(found) for mode, found in report.not_rgb.items()},
+            **report.more(),
             "named": {reason: found[:MAX_NAMED] for reason, found in named.items()},
             "reasons": dict(list(report.reasons.items())[:MAX_NAMED]),
         },

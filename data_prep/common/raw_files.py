@@ -48,9 +48,19 @@ def check_copy(first: Path, other: Path) -> None:
 
 def find_image(files: Files, name: str) -> Path | None:
     """The file of an image: of several with its name, the one in the published folder, else the first."""
+    return next(iter(_candidates(files, name)), None)
+
+
+def differing_copies(files: Files, name: str) -> list[Path]:
+    """Files that could as well be that of `find_image`, and have other content."""
+    paths = _candidates(files, name)
+    return [other for other in paths[1:] if not filecmp.cmp(paths[0], other, shallow=False)]
+
+
+def _candidates(files: Files, name: str) -> list[Path]:
     wanted = PurePosixPath(name).parts
     paths = files.get(wanted[-1], ())
-    return min(paths, key=lambda path: path.parts[-len(wanted) :] != wanted, default=None)
+    return [path for path in paths if path.parts[-len(wanted) :] == wanted] or list(paths)
 
 
 def read_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:

@@ -12,7 +12,8 @@ Reads three forms, wherever under --raw they and the images lie:
 - `google_refexp_{train,val}_201511.json` (RefCOCOg; Mao et al. 2016, arXiv:1511.02283) with COCO's
   `instances_train2014.json`, or `..._coco_aligned.json`, `--corpus google_refexp`: their `region_candidates` are the
   candidates.
-Splits by Google share images between train and the others: refused, or with --shared_images drop taken out of train.
+Splits by Google share images between train and the others: refused, or with --shared_images drop taken out of train,
+and what val shares with test out of val.
 
 Writes a manifest a split and `stats.json`: `image`, `source` (the phrase), `references` (its boxes), `boxes`.
 An item is a phrase with at least one box; phrases without are counted as `no_box`. Its candidates (`boxes`) are the
@@ -127,13 +128,19 @@ def make_finish(options: BoxOptions) -> Callable[[Item], Item | str]:
 
 
 def drop_shared(splits: Mapping[str, Split]) -> None:
-    """Drops phrases of `train` about images that another split has too."""
-    others = {name: title for title, split in splits.items() if title != "train" for name in image_names(split.items)}
-    train = splits.get("train", Split.empty())
-    for item in train.items:
-        if str(item.image) in others:
-            train.dropped[f"image_in_{others[str(item.image)]}"].append(item.id)
-    train.items[:] = [item for item in train.items if str(item.image) not in others]
+    """Drops phrases of `train` about images that another split has too, and those of `val` that a test set has."""
+    for own, rivals in (("val", "test"), ("train", "")):
+        rival_of = {
+            name: title
+            for title, split in splits.items()
+            if title != own and title.startswith(rivals)
+            for name in image_names(split.items)
+        }
+        split = splits.get(own, Split.empty())
+        for item in split.items:
+            if rival := rival_of.get(str(item.image)):
+                split.dropped[f"image_in_{rival}"].append(item.id)
+        split.items[:] = [item for item in split.items if str(item.image) not in rival_of]
 
 
 def with_recall(split: PreparedSplit) -> PreparedSplit:
@@ -163,7 +170,7 @@ def prepare(
     splits = read(split)
     if shared_images == "drop":
         drop_shared(splits)
-    check_disjoint(splits)
+    check_disjoint(splits, "take another publication, or give --shared_images drop, which takes them out of train")
     files = with_2017_names(files, (name for one in splits.values() for name in image_names(one.items)))
     prepared = (
         (title, with_recall(keep_readable(files, one, workers=workers, title=title, finish=finish)))
@@ -184,7 +191,7 @@ def main(argv: Sequence[str]) -> None:
         "--shared_images",
         choices=("refuse", "drop"),
         default="refuse",
-        help="of images in train and in another split: drop takes their phrases out of train (default: refuse)",
+        help="of images in two splits: drop takes their phrases out of train, or of val (default: refuse)",
     )
     parser.add_argument("--union", action="store_true", help="of several true boxes, the one around them all")
     given = parse(parser, argv)

@@ -6,14 +6,14 @@ Reads `an4_train` and `an4_test` `.fileids` and `.transcription` and the `.mfc` 
 --raw: a big-endian int32, the number of values, then as many float32, frames of 13 coefficients, 100 a second. Writes
 `features.npy` (time, 13) float32, of which every item cuts its `rows`, the manifests and `stats.json`; `references`
 are as published, in capitals, without <s> and </s>. `val` are all utterances of some training speakers, chosen by the
-seed.
+seed; speakers are told by the name (`an251-fash-b`) or the folder, and where neither tells, utterances are chosen.
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,15 @@ from numpy.typing import NDArray
 from seqkit.data.files import atomic_write, read_lines
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_out, holdout_size
-from seqkit.data_prep.common.outputs import print_stats, write_stats
-from seqkit.data_prep.common.raw_files import Files, find_files, find_image, published_file
+from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
+from seqkit.data_prep.common.raw_files import (
+    Files,
+    UniqueKeys,
+    differing_copies,
+    find_files,
+    find_image,
+    published_file,
+)
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
 
@@ -30,6 +37,8 @@ NUM_FEATURES = 13
 FRAME_RATE = 100  # a second
 VAL_SIZE = 7  # of 74 training speakers
 LINE = re.compile(r"(?P<text>.*)\((?P<id>[^()\s]+)\)\s*")
+ENDING = re.compile(r"\.(mfc|wav|sph|raw|flac)$", re.IGNORECASE)
+SPEAKER = re.compile(r"[^-]+-(?P<speaker>[^-]+)-[^-]+")  # an251-fash-b
 NOT_WORDS = ("<s>", "</s>", "<sil>")
 
 
@@ -48,20 +57,43 @@ def read_mfc(path: Path) -> NDArray[np.float32]:
     return frames
 
 
+class Utterance(NamedTuple):
+    """One line of a list."""
+
+    path: str  # of the features, without ending, with / between folders
+    name: str
+    text: str  # empty where no transcription has it
+    speaker: str  # empty where neither name nor folder tells
+
+    @property
+    def unit(self) -> str:
+        """What is held out as a whole: the speaker, else the utterance."""
+        return self.speaker or self.name
+
+
 def read_texts(path: Path) -> dict[str, str]:
-    """Transcriptions by the utterance's name. Raises InputError for a malformed line."""
-    texts = {}
+    """Transcriptions by the utterance's name. Raises InputError for a malformed line, and for a name that has two."""
+    texts: dict[str, str] = {}
+    unique = UniqueKeys("utterance")
     for number, line in read_lines(path):
         match = LINE.fullmatch(line)
         if match:
-            texts[match["id"]] = " ".join(word for word in match["text"].split() if word not in NOT_WORDS)
+            name = clean_path(match["id"]).rpartition("/")[2]
+            unique.add(name, f"{path}, line {number}")
+            texts[name] = " ".join(word for word in match["text"].split() if word not in NOT_WORDS)
         elif line.strip():
             raise InputError(f"{path}, line {number}: must be words and (utterance), got {line[:60]!r}")
     return texts
 
 
-def read_list(files: Files, name: str) -> list[tuple[str, str]] | None:
-    """(path of the features without ending, text) of every utterance of a published list; None where it is not there.
+def clean_path(listed: str) -> str:
+    """A path as a list may have it, with / between folders, without what stands before and without ending."""
+    path = listed.strip().replace("\\", "/").removeprefix("./").lstrip("/")
+    return ENDING.sub("", path)
+
+
+def read_list(files: Files, name: str, unique: UniqueKeys) -> tuple[list[Utterance], list[str]] | None:
+    """Every utterance of a published list, and names that the transcription alone has; None where it is not there.
 
     Raises InputError where the transcription is missing.
     """
@@ -71,35 +103,52 @@ def read_list(files: Files, name: str) -> list[tuple[str, str]] | None:
     if transcription is None:
         raise InputError(f"{ids}: must have {name}.transcription beside it or below --raw, got none")
     texts = read_texts(transcription)
-    places = [line.strip() for _, line in read_lines(ids) if line.strip()]
-    return [(place, texts.get(place.rpartition("/")[2], "")) for place in places]
+    paths = []
+    for number, line in read_lines(ids):
+        if path := clean_path(line):
+            unique.add(path.rpartition("/")[2], f"{ids}, line {number}")
+            paths.append(path)
+    folders = {path: path.split("/")[-2] for path in paths if "/" in path}
+    told = folders if len(set(folders.values())) > 1 else {}  # one folder of all tells nothing
+    utterances = []
+    for path in paths:
+        ident = path.rpartition("/")[2]
+        match = SPEAKER.fullmatch(ident)
+        utterances.append(
+            Utterance(path, ident, texts.pop(ident, ""), match["speaker"] if match else told.get(path, ""))
+        )
+    return utterances, list(texts)
 
 
-def speaker_of(place: str) -> str:
-    """By the folder (an4_clstk/fash/an251-fash-b), else by the name."""
-    parts = place.split("/")
-    return parts[-2] if len(parts) > 1 else re.split("-", parts[-1])[1]
+def hold_out(train: Sequence[Utterance], val_size: float | None, seed: int) -> dict[str, list[Utterance]]:
+    """Train and val of the training list, by speaker. Raises InputError for too large a `val`."""
+    units = {utterance.unit for utterance in train}
+    number = VAL_SIZE if len(units) > 2 * VAL_SIZE else min(1, len(units) - 1)
+    if not any(utterance.speaker for utterance in train):
+        number = len(units) // 10
+    if val_size is not None:
+        number = holdout_size(val_size, len(units), "training speakers")
+    held = held_out(units, number, seed)
+    return {
+        "val": [utterance for utterance in train if utterance.unit in held],
+        "train": [utterance for utterance in train if utterance.unit not in held],
+    }
 
 
-def prepare(
-    raw: Path, out: Path, *, val_size: float | None = None, seed: int = 0, split: str | None = None
-) -> dict[str, dict[str, Any]]:
+def prepare(raw: Path, out: Path, *, val_size: float | None = None, seed: int = 0, split: str | None = None) -> Stats:
     """Writes what it finds; statistics by split. Raises InputError for missing lists and too many speakers in `val`."""
-    share = chosen_val_size(val_size, split, VAL_SIZE)
+    chosen_val_size(val_size, split, VAL_SIZE)
     files = find_files(raw)
-    found = {name: read_list(files, f"an4_{name}") for name in ("train", "test")}
-    lists = {name: entries for name, entries in found.items() if entries is not None}
+    unique = UniqueKeys("utterance")
+    found = {name: read_list(files, f"an4_{name}", unique) for name in ("train", "test")}
+    lists = {name: listed[0] for name, listed in found.items() if listed is not None}
     if not lists:
         raise InputError(f"{raw}: must hold an4_train.fileids or an4_test.fileids, in it or below, got neither")
+    unlisted = [name for listed in found.values() if listed for name in listed[1]]
     if split:
-        lists = {split: [entry for entries in lists.values() for entry in entries]}
+        lists = {split: [utterance for utterances in lists.values() for utterance in utterances]}
     elif "train" in lists:
-        speakers = {speaker_of(place) for place, _ in lists["train"]}
-        held = held_out(speakers, holdout_size(share, len(speakers), "training speakers"), seed)
-        lists |= {
-            "val": [entry for entry in lists["train"] if speaker_of(entry[0]) in held],
-            "train": [entry for entry in lists["train"] if speaker_of(entry[0]) not in held],
-        }
+        lists |= hold_out(lists["train"], val_size, seed)
     arrays: list[NDArray[np.float32]] = []
     stats = {
         name: write_split(out, name, lists[name], files, arrays)
@@ -110,19 +159,26 @@ def prepare(
         raise InputError(f"{raw}: must hold the .mfc files that the lists name, got none that can be read")
     with atomic_write(out / "features.npy") as file:
         np.save(file, np.concatenate(arrays))
+    if unlisted:
+        stats["unlisted"] = {
+            "utterances": len(unlisted),
+            "left_out": "in none of the lists",
+            "named": {"unlisted": unlisted},
+        }
     write_stats(out, stats)
     return stats
 
 
 def write_split(
-    out: Path, name: str, entries: Sequence[tuple[str, str]], files: Files, arrays: list[NDArray[np.float32]]
+    out: Path, name: str, utterances: Sequence[Utterance], files: Files, arrays: list[NDArray[np.float32]]
 ) -> dict[str, Any]:
     """The manifest of a split; its features are added to `arrays`. Counts first, then the names behind them."""
-    items, dropped = [], defaultdict(list)
+    items: list[Item] = []
+    dropped: dict[str, list[str]] = defaultdict(list)
     reasons: dict[str, str] = {}
+    copies: list[str] = []
     row = sum(map(len, arrays))
-    for place, text in entries:
-        ident = place.rpartition("/")[2]
+    for place, ident, text, speaker in utterances:
         path = find_image(files, f"{place}.mfc")
         if path is None or not text:
             dropped["missing" if path is None else "no_text"].append(ident)
@@ -133,6 +189,7 @@ def write_split(
             dropped["malformed"].append(ident)
             reasons[ident] = str(error)
             continue
+        copies += (f"{path} was taken, not {other}" for other in differing_copies(files, f"{place}.mfc"))
         rows = (row, row := row + len(arrays[-1]))
         items.append(
             Item(
@@ -140,19 +197,20 @@ def write_split(
                 features=out / "features.npy",
                 rows=rows,
                 references=(text,),
-                speaker=speaker_of(place),
+                speaker=speaker or None,
                 seconds=(rows[1] - rows[0]) / FRAME_RATE,
             )
         )
     if items:
         write_manifest(out / f"{name}.jsonl", items)
     return {
-        "utterances": len(entries),
+        "utterances": len(utterances),
         "items": len(items),
-        "speakers": len(Counter(item.speaker for item in items)),
+        "speakers": len({item.speaker for item in items} - {None}),
         "seconds": round(sum(item.seconds or 0 for item in items), 2),
         "dropped": {fault: len(names) for fault, names in dropped.items()},
-        "named": dropped,
+        **({"copies_differ": len(copies)} if copies else {}),
+        "named": {**dropped, **({"copies_differ": copies} if copies else {})},
         "reasons": reasons,
     }
 

@@ -19,9 +19,10 @@ import numpy as np
 
 from seqkit.data.container import FRAME_RATE
 from seqkit.data.video_file import SAMPLES_PER_FRAME, read_frames, read_sound
+from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import write_stats
-from seqkit.data_prep.lipreading.clips import Job, add_arguments, crash_result, make_clip, map_jobs, options
-from seqkit.data_prep.lipreading.grid import ALIGNMENT_TOLERANCE
+from seqkit.data_prep.lipreading.clips import Job, add_arguments, crash_result, make_clip, options
+from seqkit.data_prep.lipreading.grid import ALIGNMENT_TOLERANCE, corpus_names
 from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus
 from seqkit.data_prep.lipreading.grid_splits import sample
 from seqkit.data_prep.lipreading.mouths import contact_sheet, make_detector, reduced
@@ -106,8 +107,8 @@ def report(corpus: Corpus, checks: Mapping[str, VideoCheck]) -> dict[str, Any]:
         "speakers": speakers,
         "alignments_in_the_folder_of": corpus.moved,
         "copies_left_out": [str(path) for path in corpus.copies],
-        "other_videos": corpus.unrecognized,
-        "named": dict(named),
+        "other_videos": len(corpus.unrecognized),
+        "named": {**named, **corpus_names(corpus)},
         "found_in": {c.id: str(c.alignment.path) for c in corpus.clips if c.alignment and c.state == "elsewhere"},
         "reasons": {name: check.fault for name, check in checks.items() if check.fault},
         "remarks": {name: check.remarks for name, check in checks.items() if check.remarks},
@@ -140,7 +141,9 @@ def check_corpus(raw: Path, out: Path | None, *, workers: int, detector: str) ->
     jobs = [Job(clip.video, Path(), Path(), detector) for clip in corpus.clips]
     checks = {
         corpus.clips[number].id: check
-        for number, check in map_jobs(check_video, jobs, workers=workers, title="check", crash=crashed_check)
+        for number, check in map_jobs(
+            check_video, jobs, workers=workers, title="check", unit="clips", crash=crashed_check
+        )
     }
     found = report(corpus, checks)
     print_report(found)

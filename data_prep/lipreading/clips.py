@@ -4,24 +4,14 @@ An existing clip is kept if its note names the same source (size and modificatio
 """
 
 import os
-import signal
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-from tqdm import tqdm
+from typing import Any, NamedTuple
 
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 
-MIN_PARALLEL = 8  # clips; fewer are made before another process would have started
 FORMAT_VERSION = 1  # of crops and notes; clips of another version are made again
-J = TypeVar("J")
-R = TypeVar("R")
 
 
 class Job(NamedTuple):
@@ -93,57 +83,6 @@ def crash_result(job: Job) -> ClipResult:
     return ClipResult(
         {}, "crashed", f"{job.source}: must be a whole video, got one that ends the process that decodes it"
     )
-
-
-def map_jobs(
-    function: Callable[[J], R], jobs: Sequence[J], *, workers: int, title: str, crash: Callable[[J], R]
-) -> Iterator[tuple[int, R]]:
-    """(number, result) of every job as it is done; `crash` gives the result of one that kills its process."""
-    with tqdm(total=len(jobs), desc=title, unit=" clips", disable=None) as bar:
-        local = ((number, function(job)) for number, job in enumerate(jobs))
-        few = workers == 1 and len(jobs) <= MIN_PARALLEL
-        for result in local if few else _map_parallel(function, jobs, workers, crash):
-            bar.update()
-            yield result
-
-
-def _map_parallel(
-    function: Callable[[J], R], jobs: Sequence[J], workers: int, crash: Callable[[J], R]
-) -> Iterator[tuple[int, R]]:
-    waiting = iter(range(len(jobs)))
-    suspects: list[int] = []
-    while True:
-        running: dict[Future[R], int] = {}
-        with _pool(workers) as pool:
-            try:
-                while not suspects:
-                    for number in waiting:
-                        running[pool.submit(function, jobs[number])] = number
-                        if len(running) >= 2 * workers:
-                            break
-                    if not running:
-                        return
-                    for done in wait(running, return_when=FIRST_COMPLETED).done:
-                        result = done.result()
-                        yield running.pop(done), result
-            except BrokenProcessPool:
-                suspects = list(running.values())
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        for number in suspects:  # one of them did it: each by itself
-            with _pool(1) as pool:
-                try:
-                    yield number, pool.submit(function, jobs[number]).result()
-                except BrokenProcessPool:
-                    yield number, crash(jobs[number])
-        suspects = []
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: a fork would copy locks that threads of this process hold.
-    quiet = (signal.SIGINT, signal.SIG_IGN)  # an interrupt is this process's to report
-    return ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, quiet)
 
 
 def add_arguments(parser: Parser) -> None:

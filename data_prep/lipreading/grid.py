@@ -16,9 +16,10 @@ from typing import Any
 
 from seqkit.data.container import FRAME_RATE
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data_prep.common.outputs import print_stats, write_stats
+from seqkit.data_prep.common.jobs import map_jobs
+from seqkit.data_prep.common.outputs import MAX_NAMED, print_stats, write_stats
 from seqkit.data_prep.lipreading import grid_splits
-from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, make_clip, map_jobs, options
+from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, make_clip, options
 from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus, sentence_of
 from seqkit.data_prep.lipreading.grid_splits import PROTOCOLS, sample, split
 from seqkit.data_prep.lipreading.mouths import contact_sheet
@@ -45,7 +46,7 @@ def prepare(
     corpus = read_corpus(raw)
     jobs = [job_of(clip, out, detector) for clip in corpus.clips]
     results: dict[str, ClipResult] = {}
-    for number, result in map_jobs(make_clip, jobs, workers=workers, title="mouths", crash=crash_result):
+    for number, result in map_jobs(make_clip, jobs, workers=workers, title="mouths", unit="clips", crash=crash_result):
         results[corpus.clips[number].id] = check_complete(corpus.clips[number], result)
     kept = [clip for clip in corpus.clips if results[clip.id].note]
     if not kept:
@@ -134,11 +135,22 @@ def corpus_stats(corpus: Corpus, results: Mapping[str, ClipResult]) -> dict[str,
         "alignments": dict(Counter(clip.state for clip in corpus.clips)),
         "alignments_in_the_folder_of": corpus.moved,
         "copies_left_out": len(corpus.copies),
-        "other_videos": corpus.unrecognized,
-        "named": dict(named),
+        "other_videos": len(corpus.unrecognized),
+        "named": {**named, **corpus_names(corpus)},
         "remarks": remarks,
         "reasons": {name: result.text for name, result in results.items() if result.text},
     }
+
+
+def corpus_names(corpus: Corpus) -> dict[str, list[str]]:
+    """The first of what was left out or odd about the corpus as a whole, by kind; kinds without any are left out."""
+    names = {
+        "copies_left_out": list(map(str, corpus.copies)),
+        "other_videos": list(map(str, corpus.unrecognized)),
+        "alignments_without_video": list(map(str, corpus.unused)),
+        "alignment_copies_differ": corpus.alignment_copies,
+    }
+    return {kind: found[:MAX_NAMED] for kind, found in names.items() if found}
 
 
 def main(argv: Sequence[str]) -> None:

@@ -8,11 +8,12 @@ folders of others.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from seqkit.data.files import read_lines
 from seqkit.data_prep.common.raw_files import find_files
 from seqkit.errors import InputError
 
@@ -80,14 +81,16 @@ class Corpus:
     clips: list[Clip]
     copies: list[Path] = field(default_factory=list)  # videos left out for another of the same clip
     moved: dict[str, str] = field(default_factory=dict)  # speaker to the folder that holds their alignments
-    unrecognized: int = 0  # videos whose names spell no sentence
+    unrecognized: list[Path] = field(default_factory=list)  # videos whose names spell no sentence
+    unused: list[Path] = field(default_factory=list)  # alignments of clips that are not there
+    alignment_copies: list[str] = field(default_factory=list)  # that differ
 
 
 def read_alignment(path: Path, speaker: str = "") -> Alignment:
     """The alignment of a file in that speaker's folder; `words` is None where it is malformed."""
     words, ends = [], 0.0
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for _, line in read_lines(path):
             if line.strip():
                 start, end, word = line.split()
                 ends = int(end) / UNITS_PER_SECOND
@@ -95,7 +98,7 @@ def read_alignment(path: Path, speaker: str = "") -> Alignment:
                     raise ValueError(line)
                 if word not in SILENCE:
                     words.append((word, int(start) / UNITS_PER_SECOND, ends))
-    except (ValueError, OSError):
+    except (ValueError, OverflowError):  # an InputError of `read_lines` is a ValueError
         return Alignment(path, speaker, None)
     return Alignment(path, speaker, tuple(words) or None, ends)
 
@@ -115,7 +118,7 @@ def read_corpus(raw: Path) -> Corpus:
     """Every clip below `raw`, by speaker and name. Raises InputError where there is none."""
     videos: dict[tuple[str, str], list[Path]] = defaultdict(list)
     alignments: dict[str, list[Alignment]] = defaultdict(list)
-    unrecognized = 0
+    unrecognized: list[Path] = []
     for paths in find_files(raw).values():
         for path in paths:
             name, ending = path.stem.lower(), path.suffix.lower()
@@ -124,11 +127,11 @@ def read_corpus(raw: Path) -> Corpus:
             elif ending in VIDEOS and NAME.fullmatch(name):
                 videos[speaker_of(path.relative_to(raw)) or speaker_of(path), name].append(path)
             elif ending in VIDEOS and not path.name.startswith("."):
-                unrecognized += 1
+                unrecognized.append(path)
     if not videos:
         raise InputError(
             f"{raw}: must hold GRID's videos, such as s1/bbaf2n.mpg, in it or below, got none"
-            + f" ({unrecognized} with other names)" * bool(unrecognized)
+            + f" ({len(unrecognized)} with other names)" * bool(unrecognized)
         )
     sizes = Counter(path.parent for paths in videos.values() for path in paths)
     chosen = {key: max(paths, key=lambda path: (sizes[path.parent], path.as_posix())) for key, paths in videos.items()}
@@ -138,9 +141,20 @@ def read_corpus(raw: Path) -> Corpus:
         Clip(speaker, name, path, *match_alignment(speaker, name, alignments, folders, chosen))
         for (speaker, name), path in sorted(chosen.items(), key=lambda item: (speaker_order(item[0][0]), item[0][1]))
     ]
-    return Corpus(
-        clips, copies, {speaker: folder for speaker, folder in folders.items() if speaker != folder}, unrecognized
-    )
+    moved = {speaker: folder for speaker, folder in folders.items() if speaker != folder}
+    used = {clip.name for clip in clips}
+    unused = [alignment.path for name, found in alignments.items() if name not in used for alignment in found]
+    return Corpus(clips, copies, moved, unrecognized, unused, alignment_copies(clips, alignments))
+
+
+def alignment_copies(clips: Sequence[Clip], alignments: Mapping[str, list[Alignment]]) -> list[str]:
+    """Alignments that differ from that of a clip although they lie in a folder of the same speaker."""
+    return [
+        f"{clip.alignment.path} was taken, not {other.path}"
+        for clip in clips
+        for other in alignments.get(clip.name, ())
+        if clip.alignment and other.speaker == clip.alignment.speaker and other.words != clip.alignment.words
+    ]
 
 
 def agrees(alignment: Alignment, name: str) -> bool:

@@ -15,6 +15,7 @@ frames, or whose words are not all that their clip's name spells, are left out.
 import io
 import lzma
 import zipfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
-from seqkit.data_prep.common.raw_files import find_files
+from seqkit.data_prep.common.raw_files import UniqueKeys, find_files, published_file
 from seqkit.data_prep.lipreading.grid_corpus import (
     ADVERBS,
     COLORS,
@@ -91,19 +92,23 @@ def reject_reason(item: Item) -> str:
     return "no_frames" if item.rows is None else ""
 
 
+def unpacked(path: Path) -> bytes:
+    with lzma.open(path) if path.suffix == ".xz" else open(path, "rb") as file:
+        return file.read()
+
+
 def read_arrays(raw: Path) -> dict[str, NDArray[Any]]:
     """The arrays of the file."""
     files = find_files(raw)
-    paths = [path for name in FILES for path in files.get(name, ())]
+    paths = [path for path in (published_file(files, name) for name in FILES) if path]
     if not paths:
         raise InputError(f"{raw}: must hold {' or '.join(FILES)}, in it or below, got neither")
     path = paths[0]
     try:
-        with lzma.open(path) if path.suffix == ".xz" else open(path, "rb") as file:
-            content = io.BytesIO(file.read())
-        with np.load(content) as archive:
+        contents = [unpacked(path) for path in paths]
+        with np.load(io.BytesIO(contents[0])) as archive:
             arrays = {key: archive[key] for key in KEYS}
-    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, ValueError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, ValueError, MemoryError) as error:
         raise InputError(f"{path}: must be a whole NumPy archive, got damage ({error}); fetch it again") from None
     except KeyError as error:
         raise InputError(f"{path}: must hold the arrays {', '.join(KEYS)}: {error.args[0]}") from None
@@ -114,6 +119,11 @@ def read_arrays(raw: Path) -> dict[str, NDArray[Any]]:
             f"{path}: must hold as many words and frames as it counts, {words} and {frames}, "
             f"got {len(arrays['word_label'])} and {arrays['delta16_T'].shape}; fetch it again"
         )
+    if contents[1:] not in ([], contents[:1]):
+        raise InputError(f"{paths[1]}: must be {path}, packed, got other content; keep one of the two")
+    unique = UniqueKeys("ids")
+    for number, name in enumerate(arrays["ids"].tolist()):
+        unique.add(name, f"{path}, ids[{number}]")
     return arrays
 
 

@@ -2,12 +2,12 @@
 
     seqkit prepare lrs --raw DIR --out DIR [--val_size SHARE|N] [--split NAME]
 
-Reads `main`, `pretrain`, `trainval` and `test` folders of `ID/00001.mp4` with `00001.txt` beside it, wherever they lie
-under --raw. A text file has a line `Text: ...`, and may have a table headed `WORD START END` in seconds. Writes clips
-below `mouths/`, a manifest a split and `stats.json`. LRS2's `main` is split by its lists `train.txt`, `val.txt` and
-`test.txt`; LRS3's `trainval` gives `train`, and all clips of some IDs, which are broadcasts, as `val`; `pretrain` is a
-split of its own, without IDs of `val` and `test`. Texts are as published, in capitals; `speaker` is the ID. An ended
-run is resumed: its finished clips are kept.
+Reads `main`, `pretrain`, `trainval` and `test` folders of `ID/00001.mp4` wherever they lie under --raw, with
+`00001.txt` beside it, or in a tree of texts with the same folders. A text file has a line `Text: ...`, and may have a
+table headed `WORD START END` in seconds. Writes clips below `mouths/`, a manifest a split and `stats.json`. LRS2's
+`main` is split by its lists `train.txt`, `val.txt` and `test.txt`; LRS3's `trainval` gives `train`, and all clips of
+some IDs, which are broadcasts, as `val`; `pretrain` is a split of its own, without IDs of `val` and `test`. Texts are
+as published, in capitals; `speaker` is the ID. An ended run is resumed: its finished clips are kept.
 """
 
 import re
@@ -20,9 +20,10 @@ from seqkit.data.container import FRAME_RATE
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_out, holdout_size, stable_hash
+from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
-from seqkit.data_prep.common.raw_files import Files, find_files
-from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, make_clip, map_jobs, options
+from seqkit.data_prep.common.raw_files import Files, UniqueKeys, check_copy, find_files
+from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, make_clip, options
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
 
@@ -67,23 +68,49 @@ def read_text(path: Path) -> tuple[str, Words]:
 def find_clips(files: Files) -> list[Clip]:
     """Every video in a folder of an ID in a published folder."""
     clips: dict[str, Clip] = {}
-    for paths in files.values():
-        for path in paths:
-            part, talk = path.parts[-3:-1] if len(path.parts) > 2 else ("", "")
-            if part in PARTS and path.suffix == ".mp4" and path.stem.isdigit():
-                clip = Clip(part, talk, path.stem, path)
-                clips.setdefault(clip.id, clip)
+    for path in (path for paths in files.values() for path in paths):
+        part, talk = path.parts[-3:-1] if len(path.parts) > 2 else ("", "")
+        if part in PARTS and path.suffix == ".mp4" and path.stem.isdigit():
+            clip = Clip(part, talk, path.stem, path)
+            check_copy(clips.setdefault(clip.id, clip).video, path)
     return [clips[name] for name in sorted(clips)]
+
+
+def find_text(files: Files, clip: Clip) -> Path:
+    """The text of a clip: beside it, else in a tree of texts that has the same folders, else of the same ID and number.
+
+    Raises InputError for two such texts that differ.
+    """
+    beside = clip.video.with_suffix(".txt")
+    if beside.is_file():
+        return beside
+    paths = files.get(beside.name, ())
+    for names in ((clip.part, clip.talk), (clip.talk,)):
+        found = [path for path in paths if path.parts[-1 - len(names) : -1] == names]
+        for other in found[1:]:
+            check_copy(found[0], other)
+        if found:
+            return found[0]
+    return beside
 
 
 def read_lists(files: Files) -> dict[str, str]:
     """Split by `ID/number`, of LRS2's lists that are there."""
     found: dict[str, str] = {}
+    unique = UniqueKeys("clip")
     for split in LISTS:
-        for path in files.get(f"{split}.txt", ()):
-            matches = (ENTRY.fullmatch(line.strip()) for _, line in read_lines(path))
-            found |= {match["clip"]: split for match in matches if match}
+        paths = [path for path in files.get(f"{split}.txt", ()) if any(map(_entry, read_lines(path)))]
+        for other in paths[1:]:
+            check_copy(paths[0], other)
+        for number, line in read_lines(paths[0]) if paths else ():
+            if match := _entry((number, line)):
+                unique.add(match["clip"], f"{paths[0]}, line {number}")
+                found[match["clip"]] = split
     return found
+
+
+def _entry(numbered: tuple[int, str]) -> re.Match[str] | None:
+    return ENTRY.fullmatch(numbered[1].strip())
 
 
 def split_of(clip: Clip, lists: Mapping[str, str], val_talks: set[str], held: set[str]) -> str:
@@ -130,24 +157,35 @@ def prepare(
     for clip in clips:
         splits[split or split_of(clip, lists, val_talks, held)].append(clip)
     unlisted = splits.pop("", [])
-    stats = {name: write_split(out, name, mine, workers, detector) for name, mine in splits.items()}
+    there = {f"{clip.talk}/{clip.number}" for clip in clips if clip.part == "main"}
+    missing: dict[str, list[str]] = defaultdict(list)
+    for name, where in lists.items() if there else ():
+        if name not in there:
+            missing[split or where].append(name)
+    stats = {
+        name: write_split(out, name, mine, files, missing[name], workers=workers, detector=detector)
+        for name, mine in splits.items()
+    }
     if not any(counts["items"] for counts in stats.values()):
         reasons = {name: counts["dropped"] for name, counts in stats.items()}
         raise InputError(f"{raw}: must hold usable videos with their texts, got none: {reasons}")
     if unlisted:
-        stats["unlisted"] = {"videos": len(unlisted), "left_out": "in none of the lists, or of an ID of val or test"}
+        left_out = {"videos": len(unlisted), "left_out": "in none of the lists, or of an ID of val or test"}
+        stats["unlisted"] = {**left_out, "named": {"unlisted": [clip.id for clip in unlisted]}}
     write_stats(out, stats)
     return stats
 
 
-def write_split(out: Path, name: str, clips: Sequence[Clip], workers: int, detector: str) -> dict[str, Any]:
-    """The manifest of a split. Counts first, then the names behind them."""
+def write_split(
+    out: Path, name: str, clips: Sequence[Clip], files: Files, missing: Sequence[str], *, workers: int, detector: str
+) -> dict[str, Any]:
+    """The manifest of a split; `missing` clips are listed and not there. Counts first, then the names behind them."""
     texts: dict[str, tuple[str, Words]] = {}
-    dropped: dict[str, list[str]] = defaultdict(list)
+    dropped: dict[str, list[str]] = defaultdict(list, {"missing": list(missing)} if missing else {})
     reasons: dict[str, str] = {}
     jobs, queued = [], []
     for clip in clips:
-        path = clip.video.with_suffix(".txt")
+        path = find_text(files, clip)
         try:
             texts[clip.id] = read_text(path)
         except InputError as error:
@@ -158,7 +196,7 @@ def write_split(out: Path, name: str, clips: Sequence[Clip], workers: int, detec
         jobs.append(Job(clip.video, video, video.with_suffix(".wav"), detector))
         queued.append(clip)
     items: dict[str, Item] = {}
-    for number, result in map_jobs(make_clip, jobs, workers=workers, title=name, crash=crash_result):
+    for number, result in map_jobs(make_clip, jobs, workers=workers, title=name, unit="clips", crash=crash_result):
         clip = queued[number]
         if result.note:
             items[clip.id] = item_of(clip, jobs[number], result, *texts[clip.id])

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from seqkit.data_prep.common.holdout import stable_hash
+
 SAMPLE = 1000  # pairs that tell how a corpus is written
 LONG_TOKENS = 10  # characters between spaces, on average: hardly any spaces, whatever the script
 TOKENS = 5  # the same for scripts without spaces, whose words, where they are cut, are shorter
@@ -61,7 +63,7 @@ class Cleaning:
     max_ratio: float = 3.0
     characters: bool = False  # count these in any corpus
     dedupe: bool = False
-    seen: set[int] = field(default_factory=set)
+    seen: set[bytes] = field(default_factory=set)
 
     def reject(self, source: str, target: str, writing: Writing) -> str | None:
         """The reason, or None. Where a side is unspaced, lengths are characters, and their ratio is to the usual."""
@@ -81,7 +83,7 @@ class Cleaning:
         if max(ours, theirs) > self.max_ratio * min(ours, theirs):
             return "too_unequal"
         if self.dedupe:
-            key = hash((source, target))
+            key = stable_hash(f"{source}\0{target}")[:8]
             if key in self.seen:
                 return "repeated"
             self.seen.add(key)

@@ -4,14 +4,15 @@
 
 Reads train, val and every test set (`test_2016_flickr.en.gz`, `test_2017_mscoco.de`, ...) as published, wherever they
 lie under --raw, plain or gzipped. Writes `train.jsonl`, `val.jsonl`, `test_2016_flickr.jsonl`, ... and `stats.json`:
-`source`, `references`. Text stays cased and untokenized.
+`source`, `references`. A test set of which the source alone was published becomes a manifest without references. Text
+stays cased and untokenized.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
-from seqkit.data_prep.translation.pairs import Corpus, find_corpora, write_split
+from seqkit.data_prep.translation.pairs import Corpus, find_corpora, write_sources, write_split
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
 
@@ -32,7 +33,12 @@ def prepare(raw: Path, out: Path, source: str, target: str, split: str | None = 
     for corpus in corpora:
         splits.setdefault(split or corpus.name, []).append(corpus)
     stats = {name: write_split(out / f"{name}.jsonl", found, drop_empty=True) for name, found in splits.items()}
-    stats |= {name: {"pairs": 0, "left_out": "one language only"} for name in alone if name not in stats}
+    for name, found in alone.items():
+        if name.startswith("test") and source in found and not split:
+            stats[name] = write_sources(out / f"{name}.jsonl", found[source], name)
+        else:
+            files = [[path.name for path in found.values()]]
+            stats.setdefault(name, {"pairs": 0, "left_out": "one language only", "files": files})
     write_stats(out, stats)
     return stats
 

@@ -26,8 +26,10 @@ class Corpus(NamedTuple):
     copies: tuple[Path, ...] = ()  # left out, and not the same
 
 
-def find_corpora(raw: Path, pattern: str, source: str, target: str) -> tuple[list[Corpus], list[str]]:
-    """Corpora anywhere under `raw` by a regular expression for the whole of their name, and names without a partner.
+def find_corpora(raw: Path, pattern: str, source: str, target: str) -> tuple[list[Corpus], dict[str, dict[str, Path]]]:
+    """Corpora anywhere under `raw` by a regular expression for the whole of their name.
+
+    Of names without a partner the only language and its file.
 
     A name found several times is taken once, where possible from a folder that has both languages. Raises InputError
     for two such folders whose files differ.
@@ -43,7 +45,8 @@ def find_corpora(raw: Path, pattern: str, source: str, target: str) -> tuple[lis
             files.setdefault(match["name"], {}).setdefault(match["language"], []).append(path)
     complete = {name: found for name, found in files.items() if len(found) == 2}
     corpora = [_choose(name, found[source], found[target]) for name, found in complete.items()]
-    return corpora, [name for name in files if name not in complete]
+    alone = {name: {language: paths[0] for language, paths in found.items()} for name, found in files.items()}
+    return corpora, {name: found for name, found in alone.items() if name not in complete}
 
 
 def _choose(name: str, sources: Sequence[Path], targets: Sequence[Path]) -> Corpus:
@@ -100,6 +103,17 @@ def read_pairs(corpus: Corpus, note: Callable[[str], object] = len) -> Iterator[
             )
         place = f"{corpus.source.name}, line {ours.line}"
         yield Pair(count + 1 if ours.key else ours.line, ours.text, theirs.text, place)
+
+
+def write_sources(path: Path, file: Path, name: str) -> dict[str, Any]:
+    """Writes the sentences of a test set of which no translation was published; empty ones are dropped and named."""
+    texts = [sentence for sentence in read_sentences(file) if not sentence.tag]
+    kept = [(number, sentence) for number, sentence in enumerate(texts, 1) if sentence.text]
+    write_manifest(path, (Item(id=f"{name}-{number:05d}", source=sentence.text) for number, sentence in kept))
+    empty = [f"{file.name}, line {sentence.line}" for sentence in texts if not sentence.text]
+    dropped, named = ({"empty_source": len(empty)}, {"empty_source": empty}) if empty else ({}, {})
+    counts = {"sources": len(texts), "items": len(kept), "references": 0, "dropped": dropped}
+    return {**counts, "named": named, "files": [[file.name]]}
 
 
 def write_split(

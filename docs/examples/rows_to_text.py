@@ -1,7 +1,7 @@
 """Rows of features to text: a recipe in one file, an attention decoder over a recurrent encoder, scored by BLEU.
 
 Items need `features`, a .npy of shape (time, width), and `references`; the first reference is the training target.
-B batch, T tokens, V vocabulary.
+B batch, S rows of an item, I numbers a row, T tokens, V vocabulary.
 """
 
 import sys
@@ -15,17 +15,19 @@ from torch import Tensor, nn
 from seqkit.commands import main
 from seqkit.data.audio import normalize
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate
-from seqkit.data.manifest import Item
+from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.decode import Ensemble, beam
 from seqkit.nn import Memory, RecurrentEncoder, build_decoder, sequence_loss, summarize
 from seqkit.recipe import Evaluation, Job, Predictor, Recipe, SavedRun, Start
 from seqkit.recipes.common.search_options import SearchOptions
-from seqkit.recipes.lipreading.data import read_items, read_rows
+from seqkit.recipes.lipreading.data import read_features
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.prediction import Prediction
 from seqkit.train.checkpoint import load_weights
 from seqkit.train.training_config import TrainingConfig
+
+NEEDED = ("features", "references")
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,6 @@ class RowsToText(nn.Module):
         return self.decoder.make_memory((encoded.values_BSD, encoded.lengths_B, summarize(encoded, "mean")))
 
 
-def example(number: int, item: Item, target: Sequence[int] = ()) -> Example:
-    return Example(number, (normalize(read_rows(item)),), target)
-
-
 @dataclass(frozen=True)
 class RowsPredictor(Predictor):
     """Models over one vocabulary, whose probabilities are averaged."""
@@ -73,20 +71,21 @@ class RowsPredictor(Predictor):
         size, device = self.search.decode_batch_size, next(self.models[0].parameters()).device
         decoder, found = Ensemble([model.decoder for model in self.models]), []
         for first in range(0, len(items), size):
-            batch = collate([example(n, item) for n, item in enumerate(items[first : first + size])]).to(device)
+            rows = [normalize(read_features(item)) for item in items[first : first + size]]
+            batch = collate([Example(n, (rows_SI,), ()) for n, rows_SI in enumerate(rows)]).to(device)
             memories = tuple(model.make_memory(batch) for model in self.models)
             found += beam(decoder, memories, self.search.search(50, nbest))
         return [[Prediction(self.vocab.decode(h.tokens), h.logprob, h.score) for h in several] for several in found]
 
 
 def training_job(config: Config, data: Path, start: Start) -> Job:
-    items, held_out = read_items(data, "train"), read_items(data, "val")
+    items, held_out = (read_manifest(data / f"{split}.jsonl", needed=NEEDED) for split in ("train", "val"))
     texts = [item.references[0] for item in items]
     vocab = load_vocab(start.assets, "target") if start.assets else train_vocab("words", texts, 10_000)
     torch.manual_seed(config.training.seed)
     model = RowsToText(config, len(vocab)).to(start.device)
     start.initialize(model)
-    examples = [example(n, item, vocab.encode(texts[n])) for n, item in enumerate(items)]
+    examples = [Example(n, (normalize(read_features(item)),), vocab.encode(texts[n])) for n, item in enumerate(items)]
     order = BucketBatchSampler([len(e.streams[0]) for e in examples], config.batch_budget, seed=config.training.seed)
     batches = Data(order.epoch, lambda chosen, _: (collate([examples[n] for n in batch]) for batch in chosen))
 
@@ -98,7 +97,7 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
         found = [best.text for best, *_ in RowsPredictor([model], vocab, SearchOptions(beam=1)).predict(held_out)]
         return corpus_scores(statistics(["bleu"], [item.references for item in held_out], found))
 
-    return Job(model, loss, batches, validate, lambda folder: vocab.save(folder, "target"))
+    return Job(model, loss, batches, validate, lambda folder: vocab.save(folder, "target"), metrics=("bleu",))
 
 
 def load(runs: Sequence[SavedRun], device: torch.device) -> RowsPredictor:
@@ -110,7 +109,7 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> RowsPredictor:
 
 
 def evaluate(predictor: RowsPredictor, data: Path, split: str, options: None) -> Evaluation:
-    items = read_items(data, split)
+    items = read_manifest(data / f"{split}.jsonl", needed=NEEDED)
     return Evaluation(items, [best for best, *_ in predictor.predict(items)], ["bleu"])
 
 

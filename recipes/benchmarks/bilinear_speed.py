@@ -16,7 +16,6 @@ B questions, S cells, W input width, D output width.
 
 import json
 import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -53,16 +52,19 @@ class Memory:
             torch.cuda.reset_peak_memory_stats(self.device)
             self.before = torch.cuda.memory_allocated(self.device)
         else:
+            import resource  # POSIX alone
+
             self.before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
         return self
 
     def __exit__(self, *error: object) -> None:
         """The resident set's peak is that of the whole process: what runs here must hold more than all before it."""
-        peak = (
-            torch.cuda.max_memory_allocated(self.device)
-            if self.device.type == "cuda"
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        )
+        if self.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self.device)
+        else:
+            import resource
+
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self.peak = peak - self.before
 
 

@@ -1,4 +1,4 @@
-"""Items a second of the prefix beam over frames, beside torchaudio's decoder where `flashlight-text` is installed.
+"""Speed of CTC prefix beam search, beside torchaudio's decoder where `flashlight-text` is installed.
 
     python recipes/benchmarks/ctc_speed.py [--beam 200] [--frames 75] [--symbols 28] [--items 64] [--batch 16]
         [--peak 6] [--lm FILE] [--device cpu]

@@ -1,4 +1,4 @@
-"""What the cache of features costs: time to fill it beside the bare network, and memory to train from it.
+"""Feature cache: time to fill it beside the bare network, and memory to train from it.
 
     python recipes/benchmarks/feature_cache.py speed --images DIR [--number 320] [--threads 1]
     python recipes/benchmarks/feature_cache.py memory [--pictures 7000 1000000]
@@ -8,11 +8,10 @@ pixels that were read before, in turn. memory: the peak of a process that trains
 from corpora of several sizes that are simulated: files of one byte, one caption each, and a cache whose index is whole
 and whose features are a sparse file of zeros.
 
-N pictures, W numbers a picture.
+N images, W numbers an image.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -48,7 +47,7 @@ def speed(images: Path, number: int, threads: int) -> None:
     keep_memory()
     paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))[:number]
     if not paths:
-        raise InputError(f"--images must be a folder with pictures, got none in {images}")
+        raise InputError(f"--images must be a folder with images, got none in {images}")
     backbone = Backbone("efficientnet_lite0")
     extract, square = backbone.extractor(), Square(backbone.size)
     pixels = to_pixels([square.read(path) for path in paths])
@@ -66,7 +65,7 @@ def speed(images: Path, number: int, threads: int) -> None:
             build_cache(Path(folder), paths, extract, backbone.key(), square=square, batch=BATCH)
             again = time.perf_counter() - began
         print(
-            f"network {bare:.1f} pictures a second, cache {cached:.1f} ({100 * cached / bare:.0f} %), "
+            f"network {bare:.1f} images a second, cache {cached:.1f} ({100 * cached / bare:.0f} %), "
             f"all {len(paths)} again {again:.2f} s",
             flush=True,
         )
@@ -106,6 +105,8 @@ def simulate(folder: Path, pictures: int) -> Path:
 
 def train(folder: Path, cache: Path) -> None:
     """A few steps of the recipe's `small`, and the peak of this process on standard output."""
+    import resource  # POSIX alone
+
     config = replace(RECIPE.config(), {"min_count": 1, "cache": cache, "steps": STEPS})
     keep_memory()
     began = time.perf_counter()
@@ -124,7 +125,7 @@ def memory(sizes: Sequence[int]) -> None:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout.splitlines()[-1])
             print(
-                f"{pictures:,} pictures: peak {found['peak_mb']:,.0f} MB in training, {found['seconds']:.0f} s for "
+                f"{pictures:,} images: peak {found['peak_mb']:,.0f} MB in training, {found['seconds']:.0f} s for "
                 f"opening and {STEPS} steps",
                 flush=True,
             )
@@ -133,8 +134,8 @@ def memory(sizes: Sequence[int]) -> None:
 def main(argv: Sequence[str]) -> None:
     parser = Parser("feature_cache", "Time and memory of the cache of features.")
     parser.add_argument("command", choices=("speed", "memory"), help="fill it beside the bare network; train from it")
-    parser.add_argument("--images", type=Path, help="of speed: a folder of pictures, at any depth")
-    parser.add_argument("--number", type=int, default=320, help="of speed: pictures to take (default: 320)")
+    parser.add_argument("--images", type=Path, help="of speed: a folder of images, at any depth")
+    parser.add_argument("--number", type=int, default=320, help="of speed: number of images (default: 320)")
     parser.add_argument("--threads", type=int, default=1, help="of speed: threads of torch (default: 1)")
     parser.add_argument(
         "--pictures",
@@ -147,7 +148,7 @@ def main(argv: Sequence[str]) -> None:
     if given.command == "memory":
         memory(given.pictures)
     elif given.images is None:
-        raise InputError("--images must be given with speed, a folder of pictures, got none")
+        raise InputError("--images must be given with speed, a folder of images, got none")
     else:
         speed(given.images, given.number, given.threads)
 

@@ -1,4 +1,4 @@
-"""Target tokens a second in training, and sentences a second in beam search, of the translation recipe.
+"""Speed of translation: target tokens a second in training, and sentences a second in beam search.
 
     python recipes/benchmarks/translation_speed.py --data DIR [--preset peer] [--batches 40] [--threads 2] [--run RUN]
 
@@ -8,7 +8,6 @@ configuration that the figures of RESULTS.md were measured against: embeddings 2
 with additive attention and input feeding, 8,000 subwords, 128 sentences a batch.
 """
 
-import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -17,28 +16,26 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from seqkit.config import load_config
+import seqkit
+from seqkit.config import replace
 from seqkit.flags import Parser, parse, run_cli
-from seqkit.recipes.translation import recipe as translation
 from seqkit.recipes.translation.data import read_pairs, train_data, train_vocabs
 from seqkit.recipes.translation.model import Translator, make_model
-from seqkit.recipes.translation.recipe import Config, load_system, make_loss
+from seqkit.recipes.translation.recipe import RECIPE, make_loss
 from seqkit.train.allocator import keep_memory
 from seqkit.train.average import WeightAverage
 from seqkit.train.optimizer import make_optimizer
 from seqkit.train.state import StepMetrics, Training
 from seqkit.train.step import measure_horizon, train_step
 
-
-def peer() -> Config:
-    """The peer's sizes; its batches of 128 sentences hold as many real target tokens as ours at this budget."""
-    config = Config()
-    return dataclasses.replace(
-        config,
-        text=dataclasses.replace(config.text, vocab_size=8000, batch_tokens=1900),
-        network=dataclasses.replace(config.network, encoder_layers=1, readout_dim=512, tie_embeddings=False),
-        training=dataclasses.replace(config.training, ema_decay=0.0),
-    )
+PEER = {  # batches of 128 sentences hold as many real target tokens as ours at this budget
+    "vocab_size": 8000,
+    "batch_budget": 1900,
+    "encoder_layers": 1,
+    "readout_dim": 512,
+    "tie_embeddings": False,
+    "ema_decay": 0.0,
+}
 
 
 def multiply_rate(seconds: float = 2.0) -> float:
@@ -68,17 +65,16 @@ def operations_a_token(model: Translator, source_share: float) -> float:
 
 def time_search(run: Path, data: Path) -> None:
     """Beam search over the validation set by a trained run: how long sentences get decides how long they take."""
-    config = load_config(Config, run / "config.yaml")
-    system = load_system(config, run, torch.device("cpu"))
+    predictor = seqkit.load(run, device="cpu")
     sources = [item.source for item in read_pairs(data, "val")]
     began = time.perf_counter()
-    system.translate(sources, config.search)
+    predictor.predict(sources)
     rate = len(sources) / (time.perf_counter() - began)
-    print(f"beam {config.search.beam}: {rate:,.1f} sentences a second")
+    print(f"beam search: {rate:,.1f} sentences a second")
 
 
 def main(argv: Sequence[str]) -> None:
-    presets = translation.RECIPE.presets | {"peer": peer}
+    presets = {**RECIPE.presets, "peer": PEER}
     parser = Parser("translation_speed", "Training and decoding speed of the translation recipe.")
     parser.add_argument("--data", type=Path, required=True, help="folder of train.jsonl and val.jsonl")
     parser.add_argument("--preset", choices=presets, default="peer", help="sizes (default: peer)")
@@ -88,7 +84,7 @@ def main(argv: Sequence[str]) -> None:
     given = parse(parser, list(argv))
     torch.set_num_threads(given.threads)
     keep_memory()
-    config, items = presets[given.preset](), read_pairs(given.data, "train")
+    config, items = replace(RECIPE.config(), presets[given.preset]), read_pairs(given.data, "train")
     vocabs = train_vocabs(config.text, items)
     model = make_model(config.network, vocabs)
     data, loss = train_data(config.text, vocabs, items, seed=1), make_loss(model, config.objective)

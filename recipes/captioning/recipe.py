@@ -48,6 +48,7 @@ from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
 
 COCO = TextOptions(lowercase=True, tokenizer="ptb")
+VALIDATED = ("cider", "bleu4")  # in validation
 METRICS = ("cider", "bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "bleu")
 END = "<eos>"  # the end of a sentence, as a word of the reward
 
@@ -186,7 +187,7 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
 
     def validate() -> dict[str, float]:
         texts = [caption.text for caption in predictor.predict_items(held_out)]
-        return corpus_scores(statistics(["cider", "bleu4"], [item.references for item in held_out], texts, COCO))
+        return corpus_scores(statistics(VALIDATED, [item.references for item in held_out], texts, COCO))
 
     seed = config.training.seed
     if config.objective.reward:
@@ -198,7 +199,7 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
         loss = likelihood(model, config.objective)
     groups = parameter_groups(model, config.training, config.image_encoder.learning_rates())
     optimizer = make_optimizer(groups, config.training)
-    return Job(model, loss, batches, validate, lambda folder: vocab.save(folder, "words"), optimizer)
+    return Job(model, loss, batches, validate, lambda folder: vocab.save(folder, "words"), optimizer, VALIDATED)
 
 
 def load(runs: Sequence[SavedRun], device: torch.device) -> CaptionPredictor:

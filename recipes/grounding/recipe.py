@@ -39,6 +39,8 @@ from seqkit.train.optimizer import make_optimizer, parameter_groups
 from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
 
+METRICS = ("iou_0.5",)
+
 
 @dataclass(frozen=True)
 class Search:
@@ -100,12 +102,14 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
 
     def validate() -> dict[str, float]:
         texts = [box.text for box in predictor.predict_items(held_out)]
-        return corpus_scores(statistics(["iou_0.5"], [item.references for item in held_out], texts))
+        return corpus_scores(statistics(METRICS, [item.references for item in held_out], texts))
 
     batches = train_data(config.text, vocab, items, reader, config.training.seed)
     groups = parameter_groups(model, config.training, config.image_encoder.learning_rates())
     optimizer = make_optimizer(groups, config.training)
-    return Job(model, grounding_loss(model), batches, validate, lambda folder: vocab.save(folder, "words"), optimizer)
+    return Job(
+        model, grounding_loss(model), batches, validate, lambda folder: vocab.save(folder, "words"), optimizer, METRICS
+    )
 
 
 def load(runs: Sequence[SavedRun], device: torch.device) -> GroundingPredictor:
@@ -123,7 +127,7 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> GroundingPredictor:
 def evaluate(predictor: GroundingPredictor, data: Path, split: str, options: None) -> Evaluation:
     items = read_phrases(data, split)
     predictions = predictor.with_features([i.image for i in items if i.image]).predict_items(items)
-    return Evaluation(items, predictions, ["iou_0.5"], decode={"candidate_recall": candidate_recall(items)})
+    return Evaluation(items, predictions, METRICS, decode={"candidate_recall": candidate_recall(items)})
 
 
 PAPER = {

@@ -108,7 +108,8 @@ class Member:
         assert self.decoder is not None
         batch = collate([Example(place, (), row) for place, row in enumerate(rows)])
         batch = batch.to(self.decoder.embedding.weight.device)
-        logprob_BTV = self.decoder(batch.inputs_BT, ()).float().log_softmax(-1)
+        logits_BTV: Tensor = self.decoder(batch.inputs_BT, ())
+        logprob_BTV = logits_BTV.float().log_softmax(-1)
         return logprob_BTV.gather(2, batch.targets_BT[..., None])[..., 0]
 
     def _counted(self, rows: Sequence[Sequence[int]]) -> Tensor:

@@ -31,7 +31,12 @@ def load_scorer(path: Path, tokens: Sequence[str], device: torch.device) -> Scor
         raise InputError(f"{path}: must be a language model of the same symbols, got none of {' '.join(plain[:5])} …")
     if lacking:
         print0(f"{path}: unknown to the language model: {' '.join(map(repr, lacking[:20]))}")
-    scorer = NgramScorer(model.ngram, device) if model.ngram else LanguageModel(model.decoder)
+    scorer: Scorer
+    if model.ngram:
+        scorer = NgramScorer(model.ngram, device)
+    else:
+        assert model.decoder is not None
+        scorer = LanguageModel(model.decoder)
     return MappedScorer(scorer, symbol_V.to(device))
 
 

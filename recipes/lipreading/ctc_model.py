@@ -21,6 +21,7 @@ from seqkit.decode.ctc import SPECIAL_TOKENS
 from seqkit.decode.search import Scorers
 from seqkit.errors import InputError
 from seqkit.ranges import Range
+from seqkit.recipes.language_model.scorer import load_scorer
 from seqkit.recipes.lipreading.data import StreamReader, count_frames
 from seqkit.recipes.lipreading.encoders import StreamEncoder
 from seqkit.recipes.lipreading.plots import plot_posteriors, plot_saliency
@@ -185,8 +186,6 @@ def make_scorers(config: SearchConfig, vocab: Vocab, folder: Path, device: torch
     tokens = [vocab.token(i) for i in range(len(vocab))]
     scorers: list[tuple[Scorer, float]] = []
     if config.lm:
-        from seqkit.recipes.language_model.scorer import load_scorer
-
         path = folder / OWN_LM if config.lm == "own" else Path(config.lm)
         if not path.exists():
             raise InputError(f"`lm` must be own, null, or a language model's run or file, got {config.lm!r}")

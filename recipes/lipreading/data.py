@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from seqkit.data import audio, video
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, read_manifest
-from seqkit.data.noise import Noise, add_noise, babble, recording, white
+from seqkit.data.noise import Babble, Noise, Recording, add_noise, white
 from seqkit.data.video_file import read_clip
 from seqkit.data.vocab import Vocab
 from seqkit.errors import InputError
@@ -177,10 +178,12 @@ def make_reader(
     items: Sequence[Item] = (),
     assets: Path | None = None,
 ) -> StreamReader:
-    """A reader with the input statistics in folder `assets`, computed from the training `items` where those lack a
-    stream. Noise is white without `items`, of which babble is made."""
+    """A reader with the input statistics of folder `assets`, computed from the training `items` for streams that those
+    lack. Babble noise is made of `items`; without any noise is white."""
     known = {}
     if assets:
+        if not (assets / STATISTICS).is_file():
+            raise InputError(f"{assets}: must be of a run of lipnet or wlas, got one without {STATISTICS}")
         values = json.loads((assets / STATISTICS).read_bytes())
         known = {n: InputStatistics(v["kind"], tuple(v["mean"]), tuple(v["std"])) for n, v in values.items()}
     for name in streams:
@@ -196,9 +199,8 @@ def input_statistics(frames: VideoConfig, sound: AudioConfig, items: Sequence[It
         mean, std = video.statistics(read_frames(frames, item) for item in evenly_spaced(seen, STATISTICS_CLIPS))
         return InputStatistics("pixels", tuple(mean), tuple(max(value, 1e-3) for value in std))
     chosen = evenly_spaced([item for item in items if has_stream(item, name)], STATISTICS_UTTERANCES)
-    from_audio = name == "audio"
     mean_F, std_F = audio.statistics(
-        read_audio_features(sound, item) if from_audio and item.audio else read_features(item) for item in chosen
+        read_audio_features(sound, item) if name == "audio" and item.audio else read_features(item) for item in chosen
     )
     return InputStatistics("features", tuple(mean_F.tolist()), tuple(std_F.tolist()))
 
@@ -213,13 +215,18 @@ def make_noise(config: AudioConfig, items: Sequence[Item]) -> Noise:
     if config.noise == "white":
         return white
     if config.noise != "babble":
-        return recording(audio.read_audio(Path(config.noise)))
+        return Recording(audio.read_audio(Path(config.noise)))
     voices = {item.id: item for item in items if item.audio}
     if len(voices) <= BABBLE_TALKERS:
         raise InputError(
             f"`noise` must not be babble where fewer than {BABBLE_TALKERS + 1} items have audio, got {len(voices)}"
         )
-    return babble(list(voices), lambda name: read_samples(voices[name]), talkers=BABBLE_TALKERS)
+    return Babble(list(voices), partial(read_voice, voices), BABBLE_TALKERS)
+
+
+def read_voice(voices: Mapping[str, Item], name: str) -> Floats:
+    """Samples of the item called `name`."""
+    return read_samples(voices[name])
 
 
 def segment(item: Item, first: int, count: int) -> Item:
@@ -243,8 +250,7 @@ def segment(item: Item, first: int, count: int) -> Item:
 
 
 def segment_slice(item: Item, whole: Item | None, steps: int, rate: float | None = None) -> slice:
-    """The place of segment `item` among the time steps of `whole`: so many, `rate` a second, or evenly spaced over it;
-    everything without `whole`."""
+    """The place of segment `item` among the time steps of `whole`, `rate` a second or evenly spaced; all without it."""
     if whole is None:
         return slice(None)
     begin = whole.start or 0.0

@@ -224,7 +224,8 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
             write_ngram(ngrams, file)
 
     examples = make_examples(config, reader, vocab, split)
-    return Job(model, make_loss(model), Data(examples.epoch, examples.batches), validate, save_assets)
+    names = ("wer", "cer", *(("extra_wer", "extra_cer") if extra else ()))
+    return Job(model, make_loss(model), Data(examples.epoch, examples.batches), validate, save_assets, metrics=names)
 
 
 def load(runs: Sequence[SavedRun], device: torch.device) -> CtcPredictor:

@@ -30,6 +30,7 @@ from seqkit.nn.losses import real_tokens
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start, scored_items
 from seqkit.recipes.common.search_options import check_vocabulary
+from seqkit.recipes.language_model.scorer import load_scorer
 from seqkit.recipes.lipreading.attention_model import AudioVisualModel, Network, Outputs, SearchConfig, SpeechPredictor
 from seqkit.recipes.lipreading.augmentation import ModalityDropout, TrainingExamples
 from seqkit.recipes.lipreading.curriculum import Curriculum
@@ -190,7 +191,12 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     ramp = round(config.objective.scheduled_sampling_epochs * len(examples.epoch(segmented)))
     loss = make_loss(model, config.objective, (begin, begin + ramp))
     return Job(
-        model, loss, Data(examples.epoch, examples.batches), validate, functools.partial(reader.save, vocab=vocab)
+        model,
+        loss,
+        Data(examples.epoch, examples.batches),
+        validate,
+        functools.partial(reader.save, vocab=vocab),
+        metrics=("wer", "cer"),
     )
 
 
@@ -212,8 +218,6 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> SpeechPredictor:
         checkpoint.load_weights(models[-1], run.checkpoint)
     scorers: Scorers = ()
     if search.lm:
-        from seqkit.recipes.language_model.scorer import load_scorer
-
         tokens = [vocab.token(number) for number in range(len(vocab))]
         scorers = ((load_scorer(search.lm, tokens, device), search.lm_weight),)
     return SpeechPredictor(tuple(models), tuple(readers), vocab, modality, search, scorers)

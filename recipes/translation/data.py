@@ -9,7 +9,7 @@ import numpy as np
 
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item, read_manifest
-from seqkit.data.vocab import Vocab, load_vocab, train_vocab
+from seqkit.data.vocab import SubwordVocab, Vocab, load_vocab, train_vocab
 from seqkit.errors import InputError
 from seqkit.train.distributed import print0
 
@@ -51,7 +51,7 @@ def load_vocabs(folder: Path) -> Vocabs:
 
 
 def train_vocabs(text: TextConfig, items: Sequence[Item]) -> Vocabs:
-    sources, targets = [item.source for item in items], [item.references[0] for item in items]
+    sources, targets = sources_of(items), [item.references[0] for item in items]
     if text.joint_vocab:
         both = train_vocab(text.units, [*sources, *targets], text.vocab_size)
         return Vocabs(both, both)
@@ -62,17 +62,36 @@ def read_pairs(data: Path, split: str) -> list[Item]:
     return read_manifest(data / f"{split}.jsonl", needed=("source", "references"))
 
 
+def sources_of(items: Sequence[Item]) -> list[str]:
+    return [item.source or "" for item in items]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Loads a training example: the ids of a pair; a `seed` leaves out merges."""
+
+    items: Sequence[Item]
+    vocabs: Vocabs
+    merge_dropout: float = 0.0
+
+    def __call__(self, number: int, seed: int | None = None) -> Example:
+        item, rng = self.items[number], None if seed is None else np.random.default_rng(seed)
+
+        def encode(vocab: Vocab, text: str) -> list[int]:
+            if rng is None or not isinstance(vocab, SubwordVocab):
+                return vocab.encode(text)
+            return vocab.encode(text, sample=self.merge_dropout, rng=rng)
+
+        source = encode(self.vocabs.source, item.source or "")
+        return Example(number, (source,), encode(self.vocabs.target, item.references[0]))
+
+
 def train_data(text: TextConfig, vocabs: Vocabs, items: Sequence[Item], seed: int) -> Data:
     """Pairs in batches of like length; with merge dropout every epoch splits the words anew."""
     if text.merge_dropout and text.units != "subwords":
         raise InputError(f"`merge_dropout` must be 0 for {text.units}, got {text.merge_dropout}: it splits subwords")
 
-    def load(number: int, seed: int | None = None) -> Example:
-        item = items[number]
-        sampled = {} if seed is None else {"sample": text.merge_dropout, "rng": np.random.default_rng(seed)}
-        source = vocabs.source.encode(item.source, **sampled)
-        return Example(number, (source,), vocabs.target.encode(item.references[0], **sampled))
-
+    load = Examples(items, vocabs, text.merge_dropout)
     examples = [load(number) for number in range(len(items))]
     sizes = [(len(example.streams[0]), len(example.target) + 1) for example in examples]
     kept = [number for number, size in enumerate(sizes) if min(size) > 0 and max(size) <= text.max_tokens]

@@ -6,7 +6,7 @@ B batch, S source tokens, T target tokens, Z summary width.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from seqkit.nn.initialize import INITIALIZERS, Initializer
 from seqkit.nn.memory import Memory
 from seqkit.nn.readout import ReadoutKind
 from seqkit.nn.recurrent import CellKind
+from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import SavedRun
 from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
 from seqkit.recipes.translation.data import Vocabs, load_vocabs
@@ -37,25 +38,25 @@ class Network:
 
     cell: CellKind = "lstm"
     """recurrent cell of encoder and decoder (Sutskever: lstm; Bahdanau: gru)"""
-    embed_dim: int = 256
+    embed_dim: Annotated[int, Range(min=1)] = 256
     """embedding width (Sutskever: 1000; Bahdanau: 620)"""
-    encoder_dim: int = 256
+    encoder_dim: Annotated[int, Range(min=1)] = 256
     """encoder width a direction (both papers: 1000)"""
-    encoder_layers: int = 2
+    encoder_layers: Annotated[int, Range(min=1)] = 2
     """encoder layers (Sutskever: 4; Bahdanau: 1)"""
     bidirectional: bool = True
     """read the source in both directions (Bahdanau: true)"""
     reverse_source: bool = False
     """read the source from its end (Sutskever: true)"""
-    decoder_dim: int = 512
+    decoder_dim: Annotated[int, Range(min=1)] = 512
     """decoder width (both papers: 1000)"""
-    decoder_layers: int = 1
+    decoder_layers: Annotated[int, Range(min=1)] = 1
     """decoder layers (Sutskever: 4; Bahdanau: 1)"""
     attention: AttentionKind | None = "additive"
     """score of a source position (Sutskever: null, no attention; Bahdanau: additive)"""
-    attention_dim: int = 512
+    attention_dim: Annotated[int, Range(min=1)] = 512
     """attention width, unused by dot, scaled_dot and general (Bahdanau: 1000)"""
-    heads: int = 8
+    heads: Annotated[int, Range(min=1)] = 8
     """heads of multi_head attention (Vaswani et al. 2017: 8)"""
     wiring: Wiring = "luong_input_feeding"
     """attention before the cell (bahdanau), after it (luong), or after it with the context fed to the next step"""
@@ -64,18 +65,21 @@ class Network:
     at the first word (Bahdanau), a copy of every layer's last state (Sutskever), or null for zeros"""
     readout: ReadoutKind = "tanh"
     """layer below the softmax (Bahdanau: maxout; Sutskever: linear)"""
-    readout_dim: int = 256
+    readout_dim: Annotated[int, Range(min=1)] = 256
     """width below the softmax, unused by linear (Bahdanau: 500)"""
     tie_embeddings: bool = True
     """share the weights of target embedding and softmax; with a joint vocabulary the source embedding too"""
     residual: bool = False
     """add a layer's input to its output where widths agree (Wu et al. 2016)"""
-    dropout: float = 0.3
+    dropout: Annotated[float, Range(min=0, below=1)] = 0.3
     """rate on embeddings, between layers and below the softmax"""
     variational: bool = False
     """one dropout mask a sentence between encoder layers (Gal and Ghahramani 2016)"""
     initializer: Initializer = "xavier"
     """Glorot and orthogonal (xavier), U(-0.08, 0.08) (Sutskever: uniform), or Bahdanau et al.'s"""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class Translator(nn.Module):

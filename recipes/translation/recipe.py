@@ -22,7 +22,7 @@ from seqkit.data_prep.synthetic import corpora
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.recipe import Evaluation, Job, Recipe, Start
 from seqkit.recipes.common.search_options import SearchOptions
-from seqkit.recipes.translation.data import TextConfig, load_vocabs, read_pairs, train_data, train_vocabs
+from seqkit.recipes.translation.data import TextConfig, load_vocabs, read_pairs, sources_of, train_data, train_vocabs
 from seqkit.recipes.translation.model import Network, TranslationPredictor, Translator, load, make_model
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.train.schedule import linear_ramp
@@ -95,18 +95,19 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     greedy = TranslationPredictor((model,), vocabs, dataclasses.replace(config.search, beam=1))
 
     def validate() -> dict[str, float]:
-        found = greedy.predict([item.source for item in held_out])
+        found = greedy.predict(sources_of(held_out))
         texts = [best.text for best, *_ in found]
         return corpus_scores(statistics(["bleu"], [item.references for item in held_out], texts))
 
     batches = train_data(config.text, vocabs, items, config.training.seed)
-    return Job(model, make_loss(model, config.objective), batches, validate, vocabs.save)
+    return Job(model, make_loss(model, config.objective), batches, validate, vocabs.save, metrics=("bleu",))
 
 
 def evaluate(predictor: TranslationPredictor, data: Path, split: str, options: None) -> Evaluation:
     items = read_pairs(data, split)
-    predictions = [best for best, *_ in predictor.predict([item.source for item in items])]
-    by_length = {"length": [length_group(item.source) for item in items]}
+    sources = sources_of(items)
+    predictions = [best for best, *_ in predictor.predict(sources)]
+    by_length = {"length": [length_group(source) for source in sources]}
     return Evaluation(items, predictions, METRICS, by_length, decode={"beam": predictor.search.beam})
 
 

@@ -145,11 +145,12 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     reader = image_reader(config.image_encoder, encoder, images) if encoder else no_image
     member = Member(model, reader, config.image_encoder, config.text)
     predictor = AnswerPredictor((member,), vocab, answers, config.search.decode_batch_size)
+    metrics = EvaluationOptions().metrics(held_out)
 
     def validate() -> dict[str, float]:
         texts = [answer.text for answer in predictor.predict_items(held_out)]
-        options, references = EvaluationOptions(), [item.references for item in held_out]
-        return corpus_scores(statistics(options.metrics(held_out), references, texts, options.text_options()))
+        references = [item.references for item in held_out]
+        return corpus_scores(statistics(metrics, references, texts, EvaluationOptions().text_options()))
 
     def save_assets(folder: Path) -> None:
         vocab.save(folder, "words")
@@ -158,7 +159,7 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     batches = train_data(config.text, vocab, answers, items, reader, config.training.seed)
     rates = config.image_encoder.learning_rates() if encoder else {}
     optimizer = make_optimizer(parameter_groups(model, config.training, rates), config.training)
-    return Job(model, answer_loss(model, config.text.targets), batches, validate, save_assets, optimizer)
+    return Job(model, answer_loss(model, config.text.targets), batches, validate, save_assets, optimizer, metrics)
 
 
 def load(runs: Sequence[SavedRun], device: torch.device) -> AnswerPredictor:

@@ -33,6 +33,7 @@ LOWEST, HIGHEST = 20.0, 7600.0  # Hz
 FLOOR = 1e-10  # the least power whose logarithm is taken, of full scale 1
 SLACK = 0.1  # seconds by which a cut may reach past the end of a file
 SPEEDS = (0.9, 1.0, 1.1)
+TOGETHER = "torch 2.11 and 2.12 with torchaudio 2.11.0, torch 2.14 with torchaudio 2.11.1"  # as tried
 
 
 def read_audio(path: Path, *, start: float | None = None, end: float | None = None) -> Floats:
@@ -89,10 +90,21 @@ def resample(samples_N: Floats, rate: int, new_rate: int) -> Floats:
     """Resamples to ceil(N new_rate / rate) samples by a windowed sinc."""
     if rate == new_rate:
         return samples_N
-    from torchaudio.functional import resample as by_sinc
-
-    made: Floats = by_sinc(torch.from_numpy(samples_N), rate, new_rate).numpy()
+    made: Floats = _torchaudio().resample(torch.from_numpy(samples_N), rate, new_rate).numpy()
     return made
+
+
+def _torchaudio() -> Any:
+    """torchaudio's functions. Raises InputError where it is not there, or was built for another torch."""
+    try:
+        from torchaudio import functional
+    except (ImportError, OSError, AttributeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"`torchaudio` must load beside torch {torch.__version__}, got '{reason}'; {TOGETHER} go together. Only "
+            "what reads sound needs it"
+        ) from None
+    return functional
 
 
 def change_speed(samples_N: Floats, factor: float) -> Floats:
@@ -125,10 +137,8 @@ def log_mel(samples_N: Floats, count: int = 80) -> Floats:
 
 def mfcc(samples_N: Floats, count: int = 13, *, triangles: int = 26) -> Floats:
     """Computes the first `count` mel-frequency cepstral coefficients (T, count); the first is the level."""
-    from torchaudio.functional import create_dct
-
     sharp_N = samples_N - 0.97 * np.concatenate([samples_N[:1], samples_N[:-1]])
-    cosines_MF = create_dct(count, triangles, "ortho").numpy()
+    cosines_MF = _torchaudio().create_dct(count, triangles, "ortho").numpy()
     coefficients_TF: Floats = _log_mel(sharp_N, np.hamming(WINDOW + 1)[:-1], triangles) @ cosines_MF
     return coefficients_TF
 
@@ -146,9 +156,7 @@ def _log_mel(samples_N: NDArray[np.floating[Any]], window: NDArray[np.float64], 
 
 @cache
 def _triangles(count: int) -> NDArray[np.float64]:
-    from torchaudio.functional import melscale_fbanks
-
-    filters_KM = melscale_fbanks(BINS // 2 + 1, LOWEST, HIGHEST, count, SAMPLE_RATE)
+    filters_KM = _torchaudio().melscale_fbanks(BINS // 2 + 1, LOWEST, HIGHEST, count, SAMPLE_RATE)
     return np.asarray(filters_KM, np.float64)
 
 

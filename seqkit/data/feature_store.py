@@ -15,9 +15,7 @@ N files asked for, R entries, B records added at once, W numbers a record.
 """
 
 import errno
-import fcntl
 import json
-import mmap
 import os
 import re
 import secrets
@@ -25,7 +23,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +33,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from seqkit.data.file_lock import try_lock, unlock
 from seqkit.data.files import atomic_write
 from seqkit.errors import InputError
 
@@ -43,6 +42,7 @@ ENTRY = np.dtype([("stamp", "S16"), ("content", "S32"), ("row", "<i8"), ("check"
 HEADER, FORMAT = "cache.json", 1
 _DATA, _INDEX = re.compile(r"features-[0-9a-f]+\.f16"), re.compile(r"index-[0-9a-f]+\.bin")
 SAMPLE = 16  # records whose checksum is compared on opening
+WAIT = 0.2  # seconds between two looks at the lock of another process
 COMMIT = 5.0  # seconds of work that a machine which loses power may lose
 
 
@@ -108,22 +108,19 @@ def open_store(folder: Path, key: Mapping[str, Any]) -> FeatureStore:
 
 
 def read_record(data_file: Path, row: int, width: int) -> HalfArray:
-    """Reads one record (W,). Each has a memory map of its own, since a long-lived one would count all that was ever
-    read as memory in use; and it is fetched as a whole, since single pages take ten times longer from a disk.
+    """Reads one record (W,). No memory map: it would count all that was ever read as memory in use, and fetch single
+    pages from the disk.
 
     Raises InputError where the file was removed or cut off since it was opened.
     """
-    start = row * width * 2
-    before = start % mmap.ALLOCATIONGRANULARITY
     try:
-        with (
-            open(data_file, "rb") as file,
-            mmap.mmap(file.fileno(), before + width * 2, access=mmap.ACCESS_READ, offset=start - before) as pages,
-        ):
-            pages.madvise(mmap.MADV_WILLNEED)
-            return np.frombuffer(pages, "<f2", width, before).copy()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{data_file}: must stay as it was opened, got {error}; build the cache again") from None
+        record_W: HalfArray = np.fromfile(data_file, "<f2", width, offset=row * width * 2)
+        if len(record_W) == width:
+            return record_W
+        fault = f"{len(record_W)} of the {width} numbers of row {row}"
+    except OSError as error:
+        fault = str(error)
+    raise InputError(f"{data_file}: must stay as it was opened, got {fault}; build the cache again")
 
 
 def _intact(records: FeatureStore) -> bool:
@@ -144,15 +141,14 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{folder}: must be a folder to write to, got {error.strerror}; choose another") from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(file.fileno()):
             print(f"{folder}: another process adds to this cache; waiting for it", file=sys.stderr, flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while not try_lock(file.fileno()):
+                time.sleep(WAIT)
         try:
             yield
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would leave it to a process that was forked within
+            unlock(file.fileno())
 
 
 class StoreWriter:
@@ -230,7 +226,8 @@ class StoreWriter:
                 file.write(json.dumps(header, indent=1).encode() + b"\n")
         for path in (*self.folder.glob("features-*.f16"), *self.folder.glob("index-*.bin")):
             if path not in (data, index):
-                path.unlink(missing_ok=True)
+                with suppress(PermissionError):  # Windows removes no file that another process reads
+                    path.unlink(missing_ok=True)
 
     def _check_room(self) -> None:
         need, free = self.expected * 2 * self.records.width, shutil.disk_usage(self.folder).free

@@ -12,6 +12,7 @@ N samples, at 16 kHz.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,29 +35,37 @@ def white(count: int, key: str) -> Floats:
     return generator(key).standard_normal(count, np.float32)
 
 
-def babble(ids: Sequence[str], read: Callable[[str], Floats], *, talkers: int = 6) -> Noise:
+@dataclass(frozen=True)
+class Babble:
     """Babble noise: speech of `talkers` other items at equal level, each from a random offset, repeated as needed.
 
     `read` gives an item's samples. An item is another one where its id does not begin the key. Raises ValueError, when
     noise is asked for, where there are too few others.
     """
 
-    def noise(count: int, key: str) -> Floats:
-        rng, others = generator(key), [other for other in ids if not key.startswith(other)]
-        if len(others) < talkers:
-            raise ValueError(f"`ids` must hold {talkers} items other than {key!r}, got {len(others)}")
-        voices = [read(others[i]) for i in rng.choice(len(others), talkers, replace=False)]
+    ids: Sequence[str]
+    read: Callable[[str], Floats]
+    talkers: int = 6
+
+    def __call__(self, count: int, key: str) -> Floats:
+        rng, others = generator(key), [other for other in self.ids if not key.startswith(other)]
+        if len(others) < self.talkers:
+            raise ValueError(f"`ids` must hold {self.talkers} items other than {key!r}, got {len(others)}")
+        voices = [self.read(others[i]) for i in rng.choice(len(others), self.talkers, replace=False)]
         total_N = np.zeros(count, np.float32)
         for voice_N in voices:
             total_N += _turned(voice_N, count, rng) / np.float32(_rms(voice_N) or 1.0)
         return total_N
 
-    return noise
 
-
-def recording(samples_N: Floats) -> Noise:
+@dataclass(frozen=True)
+class Recording:
     """Recorded noise from a random offset per key, repeated as needed."""
-    return lambda count, key: _turned(samples_N, count, generator(key))
+
+    samples_N: Floats
+
+    def __call__(self, count: int, key: str) -> Floats:
+        return _turned(self.samples_N, count, generator(key))
 
 
 def speech_rms(samples_N: Floats, words: Words = ()) -> float:

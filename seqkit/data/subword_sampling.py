@@ -154,7 +154,7 @@ def _uniform(rng: np.random.Generator) -> Iterator[float]:
 
 
 def make_sampler(pieces: Any) -> BpeSampler | UnigramSampler:
-    """The sampler of a sentencepiece processor, whose scores tell its kind: ranks are BPE's, log-probabilities unigram's.
+    """The sampler of a sentencepiece processor. Its scores tell its kind: ranks are BPE's, log-probabilities unigram's.
 
     Raises InputError for a model with pieces that are neither, bytes or symbols of the user's.
     """

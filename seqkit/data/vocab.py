@@ -133,7 +133,8 @@ class SubwordVocab:
         """`model` is a serialized sentencepiece model. Raises InputError where it is not, or its specials differ."""
         import sentencepiece
 
-        self._model, self._sampler = model, None  # type: bytes, BpeSampler | UnigramSampler | None
+        self._model = model
+        self._sampler: BpeSampler | UnigramSampler | None = None  # made when it is asked for
         try:
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError:

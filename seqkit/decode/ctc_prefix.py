@@ -1,8 +1,8 @@
 """Joint CTC/attention decoding: CTC prefix probabilities as a scorer of the attention decoder's search.
 
 Watanabe et al. 2017, "Hybrid CTC/attention architecture for end-to-end speech recognition", section IV, algorithm 2.
-The bonus of a token is the change of log p(the text begins with the prefix), that of EOS the change to log p(the text is
-the prefix): the bonuses of a hypothesis sum to log p(text | frames).
+The bonus of a token is the change of log p(the text begins with the prefix), that of EOS the change to log p(the text
+is the prefix): the bonuses of a hypothesis sum to log p(text | frames).
 
 B items, T frames, V vocabulary, N rows of the search.
 """
@@ -28,7 +28,7 @@ class PrefixState(NamedTuple):
     blank_NT: Tensor  # paths that end in the blank
 
     def entering(self, bos: int) -> tuple[Tensor, Tensor]:
-        """log p (N, T) of the paths after which the next token may begin at each frame; and of a repeat of the last one."""
+        """log p (N, T) of the paths after which a next token, and a repeat of the last one, may begin at each frame."""
         empty_N1 = torch.where(self.last_N == bos, 0.0, NEVER)[:, None]
         total_NT = torch.logaddexp(self.label_NT, self.blank_NT)
         enter_NT, again_NT = (torch.cat([empty_N1, part_NT[:, :-1]], 1) for part_NT in (total_NT, self.blank_NT))

@@ -9,8 +9,8 @@ without its first word,
 
 The adjusted count is the number of occurrences for the highest order and for n-grams that begin with <s>, else the
 number of different words seen before the n-gram. Below the unigrams is the uniform distribution over <unk>, </s> and
-the words, from which alone <unk> gets its probability. These are the conventions of KenLM's lmplz (Heafield et al. 2013). So is the
-fallback: where an order's counts of counts give no discounts, as those of characters do, 0.5, 1 and 1.5.
+the words, from which alone <unk> gets its probability. These are the conventions of KenLM's lmplz (Heafield et al.
+2013). So is the fallback to 0.5, 1 and 1.5 where an order's counts of counts give no discounts, as with characters.
 
 T tokens of the text with <s> and </s>, U different n-grams of one order, V symbols.
 """
@@ -44,6 +44,8 @@ class Level(NamedTuple):
 
 def train_ngram(sentences: Iterable[Sequence[str]], order: int) -> Ngram:
     """Train a model of all n-grams up to `order` on sentences of tokens.
+
+    The model's order is lower where no sentence, with <s> and </s>, has as many tokens.
 
     Raises InputError for no sentence, and for one that holds <s> or </s>; ValueError for an `order` below 1.
     """
@@ -93,7 +95,7 @@ def read(sentences: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], Ints]:
 
 
 def count(word_T: Ints, vocab: int, order: int) -> list[Level]:
-    """The n-grams of every order with their numbers of occurrences."""
+    """The n-grams of every order with their numbers of occurrences, up to the longest that occur."""
     time_T = np.arange(len(word_T))
     depth_T = time_T - np.maximum.accumulate(np.where(word_T == BOS, time_T, 0))  # place in its sentence
     counts_V = np.bincount(word_T, minlength=vocab)
@@ -102,6 +104,8 @@ def count(word_T: Ints, vocab: int, order: int) -> list[Level]:
     node_T, first = 1 + word_T, 1
     for number in range(2, order + 1):
         last_T = np.flatnonzero(depth_T >= number - 1)
+        if not len(last_T):
+            break
         key_U, some_U, count_U, place_T = distinct(node_T[last_T - 1] * vocab + word_T[last_T])
         begins_U = levels[-1].begins_U[key_U // vocab - first]
         levels.append(Level(key_U, node_T[last_T[some_U]], count_U, begins_U))

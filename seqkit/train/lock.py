@@ -1,9 +1,7 @@
 """Lock of a run folder: one process at a time may write there.
 
-`RUN/.lock` names its owner: host, process, token, time. The lock on it is the operating system's (flock, or
-msvcrt.locking on Windows), which releases it however the owner ends. A platform or file system without locks has none:
-then nothing blocks. The file is emptied when a run has finished, so one with an owner in it tells of a run that broke
-off.
+`RUN/.lock` names its owner: host, process, token, time. The lock on it is that of `seqkit.data.file_lock`. The file is
+emptied when a run has finished, so one with an owner in it tells of a run that broke off.
 """
 
 import os
@@ -14,11 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from seqkit.data.file_lock import try_lock
 from seqkit.errors import InputError
 
 NAME = ".lock"
 TOKEN = os.urandom(8).hex()  # tells this process from one of the same number in another container
-LOCKED_BYTE = 1 << 20  # what Windows locks: a byte behind the text, which stays readable
 
 
 class Held(NamedTuple):
@@ -64,7 +62,7 @@ def _acquire(folder: Path) -> tuple[int | None, str]:
         if owner.startswith(me):
             os.close(handle)
             return None, ""
-        locked = _try_lock(handle)
+        locked = try_lock(handle)
         if locked and _is(handle, path):
             _write(handle, f"{me} {time.strftime('%Y-%m-%d %H:%M:%S')}")
             return handle, owner
@@ -88,34 +86,6 @@ def _write(handle: int, text: str) -> None:
         os.truncate(handle, 0)
         os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, text.encode())
-
-
-def _try_lock(handle: int) -> bool:
-    """Whether an open file could be locked; True where there are no locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return _try_lock_on_windows(handle)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
-
-
-def _try_lock_on_windows(handle: int) -> bool:
-    try:
-        import msvcrt
-    except ImportError:  # no locks here
-        return True
-    os.lseek(handle, LOCKED_BYTE, os.SEEK_SET)
-    try:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError:
-        return False
-    return True
 
 
 def _is(handle: int, path: Path) -> bool:

@@ -19,7 +19,7 @@ from seqkit.errors import InputError
 class Search:
     beam: int = 5
     """hypotheses kept"""
-    kind: Literal["wu", "average"] | None = "wu"
+    kind: Literal["average", "wu"] | None = "wu"  # the order of `LengthPenalty`: typing keeps one of equal ones
     """penalty"""
 
     def __post_init__(self) -> None:
@@ -140,8 +140,8 @@ def test_text_becomes_the_fields_type(name: str, text: object, value: object) ->
         ("hidden", "x", "`hidden` must be int, got 'x'"),
         ("hidden", "7.5", "`hidden` must be int, got '7.5'"),
         ("tied", "3", "`tied` must be true|false, got '3'"),
-        ("kind", "wux", r"`kind` must be wu\|average\|null, got 'wux'"),
-        ("kind", "none", r"`kind` must be wu\|average\|null, got 'none'"),
+        ("kind", "wux", r"`kind` must be average\|wu\|null, got 'wux'"),
+        ("kind", "none", r"`kind` must be average\|wu\|null, got 'none'"),
         ("strides", "1 x", r"`strides` must be \[int, ...\]\|null, got '1 x'"),
         ("hidden", "null", "`hidden` must be int, got 'null'"),
         ("dropout", "x", "`dropout` must be float|null, got 'x'"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -45,6 +46,19 @@ def test_every_public_class_and_every_forward_has_its_docstring(package: ModuleT
                 assert value.__doc__, f"{module.__name__}.{name}"
                 if issubclass(value, torch.nn.Module) and "forward" in vars(value):
                     assert value.forward.__doc__, f"{module.__name__}.{name}.forward"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mapping"),
+    [
+        (seqkit.nn.AttentionKind, seqkit.nn.ATTENTIONS),
+        (seqkit.nn.CellKind, seqkit.nn.CELLS),
+        (seqkit.nn.FusionKind, seqkit.nn.FUSIONS),
+        (seqkit.nn.Initializer, seqkit.nn.INITIALIZERS),
+    ],
+)
+def test_every_kind_has_its_entry(kind: Any, mapping: dict[str, Any]) -> None:
+    assert get_args(kind) == tuple(mapping)
 
 
 def run(*more: str) -> subprocess.CompletedProcess[str]:

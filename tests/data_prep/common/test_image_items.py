@@ -12,6 +12,7 @@ from seqkit.data_prep.common.image_check import DecodeCheck
 from seqkit.data_prep.common.image_items import Split, check_disjoint, keep_readable, merge
 from seqkit.data_prep.common.raw_files import find_files
 from seqkit.errors import InputError
+from tests import fragile
 
 
 def picture(path: Path, mode: str = "RGB") -> Path:
@@ -65,3 +66,14 @@ def test_several_test_sets_may_share_pictures():
     with pytest.raises(InputError, match="a: must be in one split, got questions or .* in test and in val"):
         check_disjoint({"testA": part("a"), "val": part("a")})
     assert len(merge([part("a"), part("b")]).items) == 2
+
+
+def test_an_image_that_ends_its_process_costs_itself_alone(tmp_path, monkeypatch):
+    """In a chunk of others, which are decoded again one by one; the order stays."""
+    monkeypatch.setattr(image_check, "check_chunk", fragile.check_chunk)
+    monkeypatch.setattr(image_check, "check_decode", fragile.check_decode)
+    monkeypatch.setattr(image_check, "CHUNK_SIZE", 3)
+    names = ["a", "b", "c", "d", "crash", "e", "f"]
+    checks = list(image_check.check_decodes([Path(f"{name}.jpg") for name in names], 2, "x"))
+    assert [check.mode for check in checks if not check.fault] == ["a", "b", "c", "d", "e", "f"]
+    assert checks[4].fault == "unreadable" and "one that ends the process that decodes it" in checks[4].reason

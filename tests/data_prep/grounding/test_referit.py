@@ -155,7 +155,9 @@ def test_faulty_xml_is_named(entities, tmp_path, content):
 
 def test_a_picture_in_two_splits_is_an_error(entities, tmp_path):
     write_lines(entities / "lists" / "test.txt", "13")
-    with pytest.raises(InputError, match="test.txt, line 1: `number of an image` must be unique, got '13', which .*val.txt, line 1 has"):
+    with pytest.raises(
+        InputError, match="test.txt, line 1: `number of an image` must be unique, got '13', which .*val.txt, line 1 has"
+    ):
         run(entities, tmp_path / "out")
 
 

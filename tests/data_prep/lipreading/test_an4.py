@@ -143,8 +143,62 @@ def test_one_split_of_all(raw, tmp_path):
     assert len(read_manifest(tmp_path / "mine.jsonl")) == 8 and not (tmp_path / "train.jsonl").exists()
 
 
-def test_speakers_without_folders(raw, tmp_path):
-    assert an4.speaker_of("an251-fash-b") == an4.speaker_of("an4_clstk/fash/an251-fash-b") == "fash"
+def test_lists_of_any_form(tmp_path):
+    """Without folder and hyphen, with ending, backslash or byte order mark: utterances, not speakers, are held out."""
+    names = [f"utt{n:03d}" for n in range(20)]
+    for n, name in enumerate(names):
+        mfc(tmp_path / "feat" / f"{name}.mfc", 5 + n, seed=n)
+    (tmp_path / "an4_train.fileids").write_bytes(
+        "\r\n".join(["\ufeffutt000", ".\\feat\\utt001.mfc", *names[2:]]).encode()
+    )
+    (tmp_path / "an4_train.transcription").write_text("".join(f"<s> GO </s> (feat/{name}.wav)\n" for name in names))
+    found = run(tmp_path, tmp_path / "out")
+    assert {name: counts["items"] for name, counts in found.items()} == {"train": 18, "val": 2}
+    items = [item for name in found for item in read_manifest(tmp_path / "out" / f"{name}.jsonl")]
+    assert sorted(item.id for item in items) == names and {item.speaker for item in items} == {None}
+    assert found["train"]["speakers"] == 0 and {item.references for item in items} == {("GO",)}
+
+
+def test_speakers_are_told_by_name_or_folder(tmp_path):
+    lists(tmp_path, "test", {"x/an251-fash-b": "A", "fbbh/utt1": "B", "mblw/utt2": "C", "utt3": "D"})
+    for n, name in enumerate(("an251-fash-b", "utt1", "utt2", "utt3")):
+        mfc(tmp_path / f"{name}.mfc", 5 + n)
+    run(tmp_path, tmp_path / "out")
+    speakers = [item.speaker for item in read_manifest(tmp_path / "out" / "test.jsonl")]
+    assert speakers == ["fash", "fbbh", "mblw", None]
+
+
+def test_utterances_that_come_twice_are_errors_with_both_places(raw, tmp_path):
+    listed = (raw / "etc" / "an4_test.fileids").read_text()
+    (raw / "etc" / "an4_test.fileids").write_text(listed + "other/folder/an9-mxyz-b\n")
+    with pytest.raises(
+        InputError, match=r"test.fileids, line 3: `utterance` must be unique, got 'an9-mxyz-b', which .* 1 h"
+    ):
+        run(raw, tmp_path)
+    (raw / "etc" / "an4_test.fileids").write_text(listed + "an4_clstk/fash/an0-fash-b\n")
+    with pytest.raises(
+        InputError, match=r"test.fileids, line 3: .* got 'an0-fash-b', which .*an4_train.fileids, line 1 has"
+    ):
+        run(raw, tmp_path)
+    (raw / "etc" / "an4_test.fileids").write_text(listed)
+    with (raw / "etc" / "an4_test.transcription").open("a") as file:
+        file.write("HELP (an9-mxyz-b)\n")
+    with pytest.raises(
+        InputError, match=r"transcription, line 3: `utterance` must be unique, got 'an9-mxyz-b', which .* 1 h"
+    ):
+        run(raw, tmp_path)
+
+
+def test_what_a_list_lacks_and_copies_that_differ_are_named(raw, tmp_path):
+    with (raw / "etc" / "an4_test.transcription").open("a") as file:
+        file.write("HELP (an7-mxyz-b)\n")
+    mfc(raw / "zz" / "an9-mxyz-b.mfc", 3, seed=99)
+    found = run(raw, tmp_path)
+    assert found["unlisted"]["named"] == {"unlisted": ["an7-mxyz-b"]}
+    assert "copies_differ" not in found["test"]  # the list says which
+    lists(raw, "test", {"an9-mxyz-b": "YES"})
+    [text] = run(raw, tmp_path / "again")["test"]["named"]["copies_differ"]
+    assert "feat/an4test_clstk/mxyz/an9-mxyz-b.mfc was taken, not " in text and text.endswith("zz/an9-mxyz-b.mfc")
 
 
 def test_missing_files(raw, tmp_path):

@@ -13,8 +13,9 @@ import pytest
 from seqkit.data.check import check
 from seqkit.data.manifest import read_manifest
 from seqkit.data.video_file import read_clip
+from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.lipreading import check_grid, clips, grid, grid_corpus, grid_splits
-from seqkit.data_prep.lipreading.clips import ClipResult, Job, map_jobs
+from seqkit.data_prep.lipreading.clips import ClipResult, Job
 from seqkit.data_prep.lipreading.grid_corpus import (
     NAME,
     SLOTS,
@@ -105,8 +106,16 @@ def test_times_of_an_alignment_are_seconds(tmp_path):
     assert found.words == (("bin", 0.95, 1.18), ("blue", 1.2, 1.64)) and found.ends == 2.98
 
 
+def test_an_alignment_may_begin_with_a_byte_order_mark(tmp_path):
+    path = align(tmp_path / "bbaf2n.align", sentence_of("bbaf2n"))
+    words = read_alignment(path).words
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert words is not None and read_alignment(path).words == words
+
+
 @pytest.mark.parametrize(
-    "content", ["0 1000\n", "a b bin\n", "2000 1000 bin\n", "-5 10 bin\n", "", "\xff", "0 9 sil\n"]
+    "content",
+    ["0 1000\n", "0 " + 400 * "9" + " bin\n", "a b bin\n", "2000 1000 bin\n", "-5 10 bin\n", "", "\xff", "0 9 sil\n"],
 )
 def test_what_is_no_alignment(content, tmp_path):
     (tmp_path / "a.align").write_bytes(content.encode("latin-1"))
@@ -172,7 +181,24 @@ def test_of_copies_the_one_in_the_fuller_folder_is_taken(tmp_path, talker):
     (raw / "s1" / "holiday.mp4").write_bytes(b"")
     found = read_corpus(raw)
     assert [clip.video.name for clip in found.clips] == ["bbaf2n.mp4", "bbaf3s.mp4"]
-    assert [path.name for path in found.copies] == ["bbaf2n.MPG"] and found.unrecognized == 1
+    assert [path.name for path in found.copies] == ["bbaf2n.MPG"]
+    assert [path.name for path in found.unrecognized] == ["holiday.mp4"]
+
+
+def test_what_is_odd_about_the_corpus_as_a_whole_is_named(tmp_path, talker):
+    raw = corpus(tmp_path / "raw", talker, {"s1": "bbaf2n bbaf3s"})
+    align(raw / "other" / "s1" / "bbaf2n.align", sentence_of("bbaf2n"), unit=900)
+    align(raw / "alignments" / "s1" / "lgbczs.align", sentence_of("lgbczs"))
+    for name in ("original/s1/bbaf2n.mpg", "s1/holiday.mp4"):
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw / name).write_bytes(b"")
+    named = run(raw, tmp_path, "--split", "mine")["corpus"]["named"]
+    assert named == {
+        "copies_left_out": [str(raw / "original" / "s1" / "bbaf2n.mpg")],
+        "other_videos": [str(raw / "s1" / "holiday.mp4")],
+        "alignments_without_video": [str(raw / "alignments" / "s1" / "lgbczs.align")],
+        "alignment_copies_differ": [f"{raw}/alignments/s1/bbaf2n.align was taken, not {raw}/other/s1/bbaf2n.align"],
+    }
 
 
 def test_a_folder_of_one_speaker_may_be_given_itself(tmp_path, talker):
@@ -382,7 +408,7 @@ def test_an_interrupt_loses_nothing_that_is_finished(tmp_path, talker, monkeypat
 
 def test_a_clip_that_ends_its_process_stops_nothing():
     jobs = list(range(9))  # more than are done without another process
-    found = sorted(map_jobs(square, jobs, workers=1, title="squares", crash=lambda number: -number))
+    found = sorted(map_jobs(square, jobs, workers=1, title="squares", unit="numbers", crash=lambda number: -number))
     assert found == [(number, -1 if number == 1 else number**2) for number in jobs]
 
 

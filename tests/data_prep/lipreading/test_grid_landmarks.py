@@ -185,3 +185,24 @@ def test_the_shared_points(tmp_path):
         "test": {"words_missing": 5},
     }
     assert np.load(tmp_path / "features.npy", mmap_mode="r").shape == (1_490_121, 36)
+
+
+def test_utterances_that_come_twice_are_an_error_with_both_places(tmp_path):
+    ids = np.array([*UTTERANCES][:-1] + ["s1/bbaf2n"])
+    archive(tmp_path / "landmarks.npz", UTTERANCES, ids=ids)
+    with pytest.raises(
+        InputError, match=r"landmarks.npz, ids\[7\]: `ids` must be unique, got 's1/bbaf2n', .*ids\[0\] has"
+    ):
+        run(tmp_path, tmp_path / "out")
+
+
+def test_two_archives_must_hold_the_same(tmp_path):
+    archive(tmp_path / "landmarks.npz", UTTERANCES)
+    content = (tmp_path / "landmarks.npz").read_bytes()
+    (tmp_path / "landmarks.npz.xz").write_bytes(lzma.compress(content))
+    run(tmp_path, tmp_path / "out")
+    (tmp_path / "landmarks.npz.xz").write_bytes(lzma.compress(content + b"x"))
+    with pytest.raises(
+        InputError, match=r"landmarks.npz.xz: must be .*landmarks.npz, packed, got other content; keep one"
+    ):
+        run(tmp_path, tmp_path / "out")

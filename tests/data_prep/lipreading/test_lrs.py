@@ -61,7 +61,11 @@ def test_lrs2(tmp_path, talker, capsys):
         "speaker": "55",
         "words": [["HELLO", 0.04, 0.12], ["WORLD", 0.15, 0.32]],
     }
-    assert found["unlisted"] == {"videos": 2, "left_out": "in none of the lists, or of an ID of val or test"}
+    assert found["unlisted"] == {
+        "videos": 2,
+        "left_out": "in none of the lists, or of an ID of val or test",
+        "named": {"unlisted": ["main_88_00009", "pretrain_77_00001"]},
+    }
     assert found["train"] == {
         "videos": 2,
         "items": 2,
@@ -141,3 +145,57 @@ def test_mistakes(tmp_path):
     clip(tmp_path, b"no video", "test/a/00001")
     with pytest.raises(InputError, match=r"must hold usable videos with their texts, got none: {'test': {'unread"):
         run(tmp_path, tmp_path)
+
+
+def test_texts_may_lie_in_a_tree_of_their_own(tmp_path, talker):
+    """As LRS3 is published: the same folders twice, videos in the one and texts in the other."""
+    raw = tmp_path / "raw"
+    for place in ("test/a/00001", "test/b/00001", "trainval/a/00001"):
+        clip(raw / "video", talker, place, text=place.upper().replace("/", " "))
+        text = raw / "text" / f"{place}.txt"
+        text.parent.mkdir(parents=True, exist_ok=True)
+        (raw / "video" / f"{place}.txt").rename(text)
+    found = run(raw, tmp_path, "--split", "mine")["mine"]
+    items = {item.id: item.references for item in read_manifest(tmp_path / "mine.jsonl")}
+    assert items == {
+        "test_a_00001": ("TEST A 00001",),
+        "test_b_00001": ("TEST B 00001",),
+        "trainval_a_00001": ("TRAINVAL A 00001",),
+    }
+    assert found["dropped"] == {}
+
+
+def test_of_texts_that_differ_none_is_taken_at_random(tmp_path, talker):
+    clip(tmp_path, talker, "test/a/00001")
+    (tmp_path / "test" / "a" / "00001.txt").unlink()
+    for folder in ("one", "two"):
+        path = tmp_path / folder / "test" / "a" / "00001.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"Text: {folder}\n")
+    with pytest.raises(InputError, match=r"two/test/a/00001.txt: must be as .*one/test/a/00001.txt, its namesake"):
+        run(tmp_path, tmp_path / "out")
+    (tmp_path / "two" / "test" / "a" / "00001.txt").write_text("Text: one\n")
+    run(tmp_path, tmp_path / "out")
+    assert read_manifest(tmp_path / "out" / "test.jsonl")[0].references == ("one",)
+
+
+def test_a_clip_that_comes_twice_is_an_error_with_both_places(tmp_path, talker):
+    for root in ("v1", "v2"):
+        clip(tmp_path / root, talker, "main/55/00001")
+    (tmp_path / "v2" / "main" / "55" / "00001.mp4").write_bytes(talker + b"more")
+    with pytest.raises(InputError, match=r"v2/main/55/00001.mp4: must be as .*v1/main/55/00001.mp4, its namesake"):
+        run(tmp_path, tmp_path / "out")
+    (tmp_path / "v2" / "main" / "55" / "00001.mp4").write_bytes(talker)
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.txt").write_text("55/00001\n")
+    with pytest.raises(
+        InputError, match=r"test.txt, line 1: `clip` must be unique, got '55/00001', which .*train.txt, l"
+    ):
+        run(tmp_path, tmp_path / "out")
+
+
+def test_what_a_list_names_and_is_not_there_is_named(tmp_path, talker):
+    clip(tmp_path, talker, "main/55/00001")
+    (tmp_path / "train.txt").write_text("55/00001\n55/00002\n")
+    found = run(tmp_path, tmp_path / "out")["train"]
+    assert found["dropped"] == {"missing": 1} and found["named"] == {"missing": ["55/00002"]}

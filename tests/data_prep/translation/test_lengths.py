@@ -71,3 +71,10 @@ def test_japanese_as_it_is_written(real_data, tmp_path):
         )
     assert prepare(tmp_path, tmp_path / "out")["items"] > 4990
     assert prepare(tmp_path, tmp_path / "words", "--characters")["items"] < 4700
+
+
+def test_a_repeated_pair_is_known_by_the_same_number_in_any_process(monkeypatch):
+    monkeypatch.setattr("builtins.hash", lambda _: 0)  # whose numbers differ by process, and may be equal by chance
+    cleaning = Cleaning(dedupe=True)
+    reasons = [cleaning.reject(*pair, Writing()) for pair in (("a", "b"), ("a", "c"), ("ab", "b"), ("a", "b"))]
+    assert reasons == [None, None, None, "repeated"]

@@ -41,7 +41,8 @@ def raw(tmp_path):
 def test_multi30k_golden(raw, tmp_path):
     out = tmp_path / "out"
     multi30k.main(["--raw", str(raw), "--out", str(out)])
-    assert sorted(os.listdir(out)) == ["stats.json", "test_2017_mscoco.jsonl", "train.jsonl", "val.jsonl"]
+    names = ["stats.json", "test_2017_mscoco.jsonl", "test_2018_flickr.jsonl", "train.jsonl", "val.jsonl"]
+    assert sorted(os.listdir(out)) == names
     assert (out / "train.jsonl").read_text(encoding="utf-8").split("\n") == [
         '{"id": "train-00001", "source": "A cat sleeps.", "references": ["Eine Katze schläft."]}',
         '{"id": "train-00002", "source": "Two dogs run.", "references": ["Zwei Hunde rennen."]}',
@@ -55,7 +56,16 @@ def test_multi30k_golden(raw, tmp_path):
         "named": {"empty_source": ["train.en.gz, line 3"]},
         "files": [["train.en.gz", "train.de.gz"]],
     }
-    assert stats(out)["test_2018_flickr"] == {"pairs": 0, "left_out": "one language only"}
+    assert stats(out)["test_2018_flickr"] == {
+        "sources": 1,
+        "items": 1,
+        "references": 0,
+        "dropped": {},
+        "named": {},
+        "files": [["test_2018_flickr.en"]],
+    }
+    [item] = read_manifest(out / "test_2018_flickr.jsonl")
+    assert (item.id, item.source, item.references) == ("test_2018_flickr-00001", "A cat sleeps.", ())
     assert [item.id for item in read_manifest(out / "test_2017_mscoco.jsonl")] == ["test_2017_mscoco-00001"]
 
 
@@ -206,6 +216,18 @@ def test_pairs_stream(monkeypatch):
     monkeypatch.setattr("seqkit.data_prep.translation.markup.read_lines", lines)
     for number, source, target, _ in read_pairs(Corpus("x", Path("a"), Path("b"))):
         assert (source, target) == (f"a {number}", f"b {number}") and set(read.values()) == {number}
+
+
+def test_what_has_one_language_and_is_no_test_set_is_left_out_by_name(raw, tmp_path):
+    (raw / "val.en").unlink()
+    write(raw / "test_2019.de", ["nur das Ziel"])
+    write(raw / "test_2018_flickr.en", ["one", "", "two"])
+    multi30k.main(["--raw", str(raw), "--out", str(tmp_path / "out")])
+    found = stats(tmp_path / "out")
+    assert found["val"] == {"pairs": 0, "left_out": "one language only", "files": [["val.de"]]}
+    assert found["test_2019"]["left_out"] == "one language only"
+    assert found["test_2018_flickr"]["named"] == {"empty_source": ["test_2018_flickr.en, line 2"]}
+    assert [i.source for i in read_manifest(tmp_path / "out" / "test_2018_flickr.jsonl")] == ["one", "two"]
 
 
 def test_copies_that_differ_are_named(tmp_path):

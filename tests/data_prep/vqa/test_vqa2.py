@@ -99,7 +99,10 @@ def test_vqa_golden(vqa, tmp_path):
     found = stats(tmp_path)
     assert found["train"]["dropped"] == {"no_answer": 1, "missing": 1} and found["train"]["references"] == 20
     assert found["train"]["named"] == {"no_answer": ["9002"], "missing": ["train2014/COCO_train2014_000000000025.jpg"]}
-    assert [(item.id, item.references) for item in read_manifest(tmp_path / "test2015.jsonl")] == [("1000", ()), ("1001", ())]
+    assert [(item.id, item.references) for item in read_manifest(tmp_path / "test2015.jsonl")] == [
+        ("1000", ()),
+        ("1001", ()),
+    ]
     assert ids(tmp_path / "test-dev2015.jsonl") == ["1001"] and found["test2015"]["references"] == 0
     assert not any(finding.problem for finding in check(tmp_path)[1])
 

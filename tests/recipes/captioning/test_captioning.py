@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from seqkit.errors import InputError
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.recipe import preset
 from seqkit.recipes.captioning import recipe as captioning
-from seqkit.recipes.captioning.data import TextConfig, read_captions, train_data, train_vocab
+from seqkit.recipes.captioning.data import Examples, TextConfig, read_captions, train_data, train_vocab
 from seqkit.recipes.captioning.model import Captioner, Network
 from seqkit.recipes.captioning.predictor import CaptionPredictor, Member
 from seqkit.recipes.captioning.recipe import Objective, cider_reward, likelihood, self_critical
@@ -174,6 +175,8 @@ def test_mistakes_get_one_line(run, corpus, tmp_path, capsys):
         (("train", "--data", tmp_path, "--out", tmp_path / "r", *SMALL), 'val.jsonl, line 1, id "b": `image`'),
         (("train", "--data", corpus, "--out", tmp_path / "s", *SMALL, "--unfreeze_from", "layer9"), "layer9"),
         (("train", "--data", corpus, "--out", tmp_path / "t", *SMALL, "--max_caption", 1), "captions must have 1 to 1"),
+        (("train", "--data", corpus, "--out", tmp_path / "v", *SMALL, "--label_smoothing", 1.5), "below 1, got 1.5"),
+        (("train", "--data", corpus, "--out", tmp_path / "w", *SMALL, "--embed_dim", -3), "`embed_dim` must be at"),
         (
             (
                 "train",
@@ -340,6 +343,18 @@ def test_a_reward_that_says_nothing_teaches_nothing():
         gradients.append(torch.cat([p.grad.flatten() for p in model.decoder.parameters() if p.grad is not None]))
     size = torch.stack([gradient.norm() for gradient in gradients]).mean()
     assert torch.stack(gradients).mean(0).norm() < 1.3 * size / draws**0.5
+
+
+def test_examples_reach_loader_processes_whatever_starts_them(tmp_path):
+    model, _ = captioner()
+    images = saved(tmp_path, 2)
+    items = [Item(id=str(n), image=image, references=("a",)) for n, image in enumerate(images)]
+    cached = feature_reader(ImageEncoderConfig(cache=tmp_path / "cache"), model.image_encoder, images)
+    for reader in (pixel_reader(model.image_encoder), cached):
+        examples = Examples(items, reader, [(1, [4]), (0, [4, 5])])
+        one, other = examples(1, 0), pickle.loads(pickle.dumps(examples))(1, 0)
+        assert one.target == other.target == [4, 5]
+        assert all(torch.equal(a, b) for a, b in zip(one.streams, other.streams, strict=True))
 
 
 def test_words_are_those_used_often_enough_without_case_or_punctuation():

@@ -365,6 +365,13 @@ def test_initialized_training_keeps_vocabulary_and_statistics(run, talking_mouth
         (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in moved))
     assert command("train", "--data", tmp_path, "--out", tmp_path / "run", *SMALL, "--init", run) == 0
     assert "0 left as they were" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    for name in ("config.yaml", "best/meta.json", "best/model.safetensors", "best/target.json"):
+        (tmp_path / "other" / name).parent.mkdir(exist_ok=True)
+        shutil.copy(run / name, tmp_path / "other" / name)
+    words = ("train", "--data", tmp_path, "--out", tmp_path / "new", *SMALL, "--init", tmp_path / "other")
+    assert command(*words) == 2
+    assert "must be of a run of lipnet or wlas, got one without inputs.json" in capsys.readouterr().err
     for name in ("target.json", "inputs.json"):
         assert (tmp_path / "run/best" / name).read_bytes() == (run / "best" / name).read_bytes()
 

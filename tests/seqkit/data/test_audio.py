@@ -1,11 +1,13 @@
 """Sound: files against the arrays they were made of, features against a plain Fourier transform."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from seqkit.data import audio
 from seqkit.data.audio import (
@@ -360,3 +362,32 @@ def test_the_published_sound_of_grid(real_data, tmp_path):
     level = log_mel(samples).mean(1)
     said = [level[int(a * 100) : int(b * 100)].mean() for a, b in words]
     assert np.isfinite(level).all() and min(said) > level[: int(words[0][0] * 100) - 10].mean()
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("No module named 'torchaudio'"), OSError("undefined symbol: aoti_torch\nmore")]
+)
+def test_without_torchaudio_sound_is_refused_in_one_line_and_silence_is_not(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name.split(".")[0] == "torchaudio":
+                raise error
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    audio._triangles.cache_clear()
+    samples_N = np.ones(1600, np.float32)
+    for sound in (lambda: mfcc(samples_N), lambda: log_mel(samples_N), lambda: audio.resample(samples_N, 8000, 16000)):
+        with pytest.raises(InputError) as caught:
+            sound()
+        assert "\n" not in str(caught.value)
+        first = str(error).splitlines()[0]
+        assert f"`torchaudio` must load beside torch {torch.__version__}, got '{first}'; torch 2.11" in str(
+            caught.value
+        )
+    assert audio.resample(samples_N, 16000, 16000) is samples_N and audio.frame_count(1600) == 10
+    masked_TF = audio.spec_augment(np.ones((30, 5), np.float32), np.random.default_rng(0))
+    assert audio.normalize(masked_TF).shape == audio.stretch(masked_TF, 1.0).shape == (30, 5)

@@ -1,5 +1,7 @@
 """Batches: padding, the order of an epoch, its share among processes, and loading by workers."""
 
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -155,26 +157,43 @@ def test_resuming_is_slicing():
         assert one.indices == other.indices and torch.equal(one.streams[0].values, other.streams[0].values)
 
 
+def load_two(item, draw):
+    if item == 2:
+        raise InputError("c.wav: must be sound, got other data")
+    return Example(item, ([item],), [])
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_is_wrong_with_an_item_is_said_as_it_is(workers):
-    def load(item, draw):
-        if item == 2:
-            raise InputError("c.wav: must be sound, got other data")
-        return Example(item, ([item],), [])
-
     with pytest.raises(InputError, match="^c.wav: must be sound, got other data$"):
-        list(loader(load, collate, [[0, 1], [2], [3]], workers=workers))
+        list(loader(load_two, collate, [[0, 1], [2], [3]], workers=workers))
+
+
+def seed_of(item: int, seed: int) -> Example:
+    return Example(item, ([seed],), [])
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_item_gets_its_own_seed_whatever_its_batch(workers):
-    def seed_of(item: int, seed: int) -> Example:
-        return Example(item, ([seed],), [])
-
     for batches in ([[4, 2], [0, 1, 3]], [[0], [3, 4], [2]]):
         for batch in loader(seed_of, collate, batches, workers=workers, seed=7, epoch=1):
             seeds_B = batch.streams[0].values[:, 0]
             assert seeds_B.tolist() == item_seeds(7, 1, 5)[list(batch.indices)].tolist()
+
+
+def test_workers_may_be_started_by_a_fork_server(monkeypatch):
+    """The default of Python 3.14, and of Windows and macOS, pickles what a worker gets."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        pytest.skip("this platform forks nothing")
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("forkserver", force=True)
+    try:
+        with pytest.raises(InputError, match="^c.wav: must be sound, got other data$"):
+            list(loader(load_two, collate, [[0, 1], [2], [3]], workers=1))
+        (batch,) = loader(seed_of, collate, [[4, 2]], workers=1, seed=7, epoch=1)
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert batch.streams[0].values[:, 0].tolist() == item_seeds(7, 1, 5)[[4, 2]].tolist()
 
 
 def test_seeds_are_a_function_of_seed_epoch_and_item():

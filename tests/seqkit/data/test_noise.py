@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from seqkit.data.noise import add_noise, babble, generator, recording, speech_rms, white
+from seqkit.data.noise import Babble, Recording, add_noise, generator, speech_rms, white
 
 RATE = 16000
 
@@ -22,8 +22,8 @@ def speech(seed: int = 0, level: float = 0.05) -> np.ndarray:
 WORDS = (("one", 0.25, 0.5), ("two", 0.6, 0.8))
 NOISES = {
     "white": white,
-    "recording": recording(np.random.default_rng(9).normal(0, 1, 3000).astype(np.float32)),
-    "babble": babble([str(i) for i in range(9)], lambda name: speech(int(name))),
+    "recording": Recording(np.random.default_rng(9).normal(0, 1, 3000).astype(np.float32)),
+    "babble": Babble([str(i) for i in range(9)], lambda name: speech(int(name))),
 }
 
 
@@ -119,30 +119,30 @@ def test_babble_is_of_others_equally_loud():
         heard.append(name)
         return np.random.default_rng(int(name)).normal(0, levels[name], 5000).astype(np.float32)
 
-    noise = babble(list(levels), read, talkers=3)(12_000, "2")
+    noise = Babble(list(levels), read, talkers=3)(12_000, "2")
     assert sorted(heard) == ["0", "1", "3"] and len(noise) == 12_000
     assert rms(noise) == pytest.approx(math.sqrt(3), rel=0.05)
     for name in "013":  # each is there, as loud as the others, from some place on
         whole = np.resize(read(name), 12_000) / levels[name]
         assert max(np.abs(np.fft.irfft(np.fft.rfft(noise) * np.fft.rfft(whole).conj()))) / 12_000 > 0.5
     with pytest.raises(ValueError, match=r"`ids` must hold 4 items other than '2 epoch 7', got 3"):
-        babble(list(levels), read, talkers=4)(10, "2 epoch 7")
+        Babble(list(levels), read, talkers=4)(10, "2 epoch 7")
 
 
 def test_babble_of_a_silent_voice_is_the_others():
-    quiet = babble(["a", "b"], lambda name: speech() if name == "a" else np.zeros(50, np.float32), talkers=2)
+    quiet = Babble(["a", "b"], lambda name: speech() if name == "a" else np.zeros(50, np.float32), talkers=2)
     assert np.isfinite(quiet(3000, "c")).all() and rms(quiet(RATE, "c")) == pytest.approx(1, rel=0.01)
 
 
 def test_a_recording_goes_round():
     loop = np.arange(1, 8, dtype=np.float32)
-    made = recording(loop)(20, "a")
+    made = Recording(loop)(20, "a")
     assert len(made) == 20 and {*made} == {*loop}
     assert all(b == a % 7 + 1 for a, b in zip(made, made[1:], strict=False))
-    assert len({recording(loop)(3, str(i))[0] for i in range(60)}) == 7
-    np.testing.assert_array_equal(recording(loop)(3, "a"), made[:3])
+    assert len({Recording(loop)(3, str(i))[0] for i in range(60)}) == 7
+    np.testing.assert_array_equal(Recording(loop)(3, "a"), made[:3])
 
 
 def test_silent_noise_is_refused():
     with pytest.raises(ValueError, match=r"`noise` must not be silent, got only zeros for 'a'"):
-        add_noise(speech(), 0.0, key="a", noise=recording(np.zeros(10, np.float32)))
+        add_noise(speech(), 0.0, key="a", noise=Recording(np.zeros(10, np.float32)))

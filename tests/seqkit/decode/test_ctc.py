@@ -239,7 +239,7 @@ def test_texts_of_no_token_align() -> None:
 
 def test_a_text_that_does_not_fit_is_named() -> None:
     logits_BTV, _ = emissions(2, 4, 3, seed=9)
-    with pytest.raises(ValueError, match=r"`targets_BL` must fit into their frames, got item 1, which no path says"):
+    with pytest.raises(ValueError, match=r"`targets_BL` must fit into their frames, got item 1, which has no path"):
         align(logits_BTV, torch.tensor([4, 2]), *padded([(1, 1), (1, 1)]))
 
 

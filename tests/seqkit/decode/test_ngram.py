@@ -199,6 +199,16 @@ def test_text_that_cannot_be_counted_is_refused(sentences: list[list[str]], text
         train_ngram(sentences, 2)
 
 
+@pytest.mark.parametrize("sentences", [[["a"]], [["a"], ["b"], ["a"]], [[]], [["a", "b"], []]])
+def test_an_order_beyond_the_longest_sentence_is_lowered_to_it(sentences: list[list[str]]) -> None:
+    longest = max(map(len, sentences)) + 2
+    model, expected = train_ngram(sentences, longest + 3), train_ngram(sentences, longest)
+    assert model.order == longest and model.bounds == expected.bounds and model.symbols == expected.symbols
+    assert (model.logprob_G == expected.logprob_G).all() and (model.backoff_G == expected.backoff_G).all()
+    rows_NV = NgramTables(model).rows(torch.arange(model.bounds[1]))
+    assert rows_NV.exp().sum(1).tolist() == pytest.approx([1.0] * len(rows_NV))
+
+
 def test_an_order_of_none_is_refused() -> None:
     with pytest.raises(ValueError, match="`order` must be at least 1, got 0"):
         train_ngram([["a"]], 0)

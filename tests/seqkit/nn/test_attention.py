@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from seqkit.nn.attention import GatedAttention, LocationAwareAttention, MultiHeadAttention, make_attention
+from seqkit.nn.attention import ATTENTIONS, GatedAttention, LocationAwareAttention, MultiHeadAttention, make_attention
 from seqkit.nn.masks import mask_from_lengths
 from seqkit.nn.memory import Memory
 
-KINDS = ("additive", "location", "general", "multi_head", "dot", "scaled_dot", "gated")
+KINDS = (*ATTENTIONS, "gated")
 D = 6
 
 

@@ -303,6 +303,7 @@ def test_the_operators_keep_what_torch_asks_of_them() -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # on Python 3.13.0 alone
 def test_compiles_without_a_break() -> None:
     pool, xs = make((5, 3), 11), draw([(2, 1), (2, 4)], (5, 3))
     compiled = torch.compile(lambda x, y: pool(x, y).square(), fullgraph=True, backend="aot_eager")

@@ -9,8 +9,8 @@ from torch import nn
 
 from seqkit.decode import Search, beam, greedy, score_targets
 from seqkit.nn import initialize
-from seqkit.nn.attention import make_attention
-from seqkit.nn.decoder import Decoder, Wiring, draw, feature_dim
+from seqkit.nn.attention import ATTENTIONS, make_attention
+from seqkit.nn.decoder import Decoder, Wiring, build_decoder, draw, feature_dim
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import Encoded, RecurrentEncoder
 from seqkit.nn.initial_state import make_init_hidden, summarize
@@ -61,6 +61,35 @@ def make(
     return decoder.double().eval()
 
 
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("widths", WIDTHS[1:])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_decoder_is_built_from_numbers_as_by_hand(wiring, widths, tied):
+    """The same weights at the same seed; parts are made in a fixed order."""
+    torch.manual_seed(3)
+    attentions = [make_attention("location", width, H, 4, gated=True) for width in widths]
+    embedding = Embedding(V, E, scaled=tied)
+    cells = RecurrentStack("gru", E + (0 if wiring == "luong" else sum(widths)), H, 2, residual=True)
+    readout = Readout(feature_dim(E, H, widths, wiring), E, V, tied_embedding=embedding if tied else None)
+    init_hidden = make_init_hidden("mean", sum(widths), 1, cells)
+    prefix = nn.Sequential(nn.Linear(sum(widths), E), nn.Dropout(0.0))
+    hand = Decoder(embedding, cells, attentions, readout, wiring=wiring, init_hidden=init_hidden, prefix=prefix)
+    torch.manual_seed(3)
+    built = build_decoder(
+        V, E, H, widths, cell="gru", layers=2, residual=True, attention="location", attention_dim=4, gated=True,
+        wiring=wiring, init_hidden="mean", prefix=True, readout_dim=E, tie_embeddings=tied,
+    )  # fmt: skip
+    torch.testing.assert_close(built.state_dict(), hand.state_dict(), rtol=0, atol=0)
+    assert (built.readout.output.weight is built.embedding.weight) == tied and built.wiring == wiring
+
+
+def test_without_attention_memories_give_the_initial_state_alone():
+    decoder = build_decoder(V, E, H, [4], init_hidden="mean", readout="linear", embedding=(shared := Embedding(V, E)))
+    assert not decoder.attentions and decoder.init_hidden[0].in_features == 4 and decoder.embedding is shared
+    memories = decoder.double().make_memory(*streams())
+    assert decoder(torch.full((B, T), BOS), memories).shape == (B, T, V)
+
+
 def streams(widths=(4,), seed=1) -> list[tuple[torch.Tensor, ...]]:
     generator = torch.Generator().manual_seed(seed)
     found = []
@@ -100,7 +129,7 @@ def test_a_beam_finds_the_same_with_one_copy_of_the_memories_a_sentence(kind, wi
         assert [h.score for h in own] == pytest.approx([h.score for h in other])
 
 
-@pytest.mark.parametrize("kind", ["additive", "location", "general", "multi_head", "dot", "scaled_dot"])
+@pytest.mark.parametrize("kind", ATTENTIONS)
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_forward_is_step_for_every_attention(kind, wiring):
     decoder = make(wiring, kind=kind, widths=(H,))
@@ -277,19 +306,19 @@ def test_tied_embeddings_are_one_matrix():
         Readout(6, 4, V, tied_embedding=embedding)
 
 
-@pytest.mark.parametrize("start, width", [("mean", 8), ("last", 8), ("backward", 4), (None, 0)])
-def test_a_bridge_starts_from_its_summary(start, width):
+@pytest.mark.parametrize("kind, width", [("mean", 8), ("last", 8), ("backward", 4), (None, 0)])
+def test_the_initial_hidden_state_is_made_from_its_summary(kind, width):
     torch.manual_seed(0)
     encoded = RecurrentEncoder(3, 4, 2, bidirectional=True)(torch.randn(2, 5, 3), torch.tensor([5, 3]))
     cells = RecurrentStack("lstm", 5, 6, 2)
-    summary_BZ, bridge = summarize(encoded, start), make_init_hidden(start, 8, 2, cells)
+    summary_BZ, init_hidden = summarize(encoded, kind), make_init_hidden(kind, 8, 2, cells)
     assert summary_BZ.shape == (2, width)
-    assert bridge is None if start is None else bridge(summary_BZ).shape == (2, 2 * 12)
-    if start == "backward":
+    assert init_hidden is None if kind is None else init_hidden(summary_BZ).shape == (2, 2 * 12)
+    if kind == "backward":
         torch.testing.assert_close(summary_BZ, encoded.values_BSD[:, 0, 4:])
 
 
-def test_a_copied_start_is_the_encoders_last_state():
+def test_a_copied_initial_state_is_the_encoders_last_state():
     torch.manual_seed(0)
     encoded = RecurrentEncoder(3, 6, 2)(torch.randn(2, 5, 3), torch.tensor([5, 3]))
     cells = RecurrentStack("lstm", E, 6, 2)

@@ -5,9 +5,9 @@ import torch
 
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import RecurrentEncoder, TextEncoder, VariationalDropout, join_pairs
-from seqkit.nn.recurrent import RecurrentStack
+from seqkit.nn.recurrent import CELLS, RecurrentStack
 
-KINDS = ("rnn", "lstm", "gru")
+KINDS = tuple(CELLS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

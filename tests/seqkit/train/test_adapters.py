@@ -1,5 +1,6 @@
 """`fit` with other people's data, losses and validation; what does not fit is refused in our words."""
 
+import inspect
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -130,6 +131,13 @@ def test_what_data_draw_changes_nothing_that_training_draws() -> None:
     assert torch.equal(drawn[2], torch.rand(1))
 
 
+def test_what_training_draws_changes_nothing_in_the_data() -> None:
+    quiet = [x for x, _ in as_data(Noise(), 1).load([[0], [2], [3]], 0)]
+    for number, (x, _) in enumerate(as_data(Noise(), 1).load([[0], [2], [3]], 0)):
+        random.random(), np.random.rand(), torch.rand(1)
+        assert torch.equal(x, quiet[number])
+
+
 def test_epochs_differ_and_set_epoch_is_called() -> None:
     class Epochs(list[int]):
         seen: list[int] = []
@@ -239,8 +247,8 @@ def test_an_unknown_metric_is_refused_before_the_first_step(tmp_path: Path) -> N
 
 def test_the_example_in_the_documentation_of_fit_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    doc = fit.__doc__ or ""
-    example = "\n".join(text.removeprefix(" " * 8) for text in doc.splitlines() if text.startswith(" " * 8))
+    doc = inspect.getdoc(fit) or ""  # Python 3.13 strips the indentation by itself
+    example = "\n".join(text.removeprefix(" " * 4) for text in doc.splitlines() if text.startswith(" " * 4))
     assert "fit(model" in example
     exec(example, {"torch": torch, "fit": library.fit, "TrainingConfig": library.TrainingConfig})
     assert checkpoint.read_meta(Path("runs/line/last"))["step"] == 18

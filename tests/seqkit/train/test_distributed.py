@@ -122,7 +122,16 @@ def test_any_number_of_processes_goes_on(tmp_path: Path, capsys: pytest.CaptureF
     assert together(2, stopped) == [0, 0]
     assert train(tmp_path, config, resume=True, hook=stop_at(10))[1].progress[:3] == (11, 2, 2)
     assert "resumed at step 6, with 1 processes instead of 2, to step 23 instead of 16" in capsys.readouterr().err
-    assert together(3, lambda rank: train(tmp_path, config, resume=True) and None) == [0, 0, 0]
+
+    def go_on(rank: int) -> None:
+        def hook(step: int) -> None:
+            if step == 11:
+                (tmp_path / f"seed{rank}").write_text(str(torch.initial_seed()))
+
+        train(tmp_path, config, resume=True, hook=hook)
+
+    assert together(3, go_on) == [0, 0, 0]
+    assert (tmp_path / "seed2").read_text() == str(1 + 11 + 2 * 1_000_003)  # it was not there before
     meta = checkpoint.read_meta(tmp_path / "last")
     assert (meta["epoch"], meta["step"]) == (4, 11 + 2 + 3)
     assert [row["step"] for row in rows_of(tmp_path) if "validation" in row] == [4, 9, 13, 16]
