@@ -210,10 +210,3 @@ def _documentation(cls: type) -> Mapping[str, str]:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                     docs[name] = " ".join(text.split())
     return docs
-
-
-def at_least_one(config: Any, *names: str) -> None:
-    """Raises InputError for the first of the fields `names` that is below 1; for `__post_init__`."""
-    for name in names:
-        if getattr(config, name) < 1:
-            raise InputError(f"`{name}` must be at least 1, got {getattr(config, name)}")

@@ -2,36 +2,36 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
-from seqkit.config import at_least_one
 from seqkit.data.vocab import Vocab
 from seqkit.decode import Search
 from seqkit.decode.search import LengthPenalty
 from seqkit.errors import InputError
+from seqkit.ranges import Range, check_ranges
 
 
 @dataclass(frozen=True)
 class SearchOptions:
     """Beam search, when evaluating and predicting; validation during training is greedy."""
 
-    beam: int = 5
+    beam: Annotated[int, Range(min=1)] = 5
     """beam size (Sutskever and Bahdanau: 12; Show and Tell: 3)"""
     length_penalty: LengthPenalty | None = "average"
     """length normalization of scores (Bahdanau: average; Show and Tell: null)"""
-    alpha: float = 0.6
+    alpha: Annotated[float, Range(min=0)] = 0.6
     """exponent of the wu penalty (Wu et al. 2016: 0.6 to 0.7)"""
-    max_len: int = 0
+    max_len: Annotated[int, Range(min=0)] = 0
     """most tokens of an output; 0: twice the source's and 10 more, or 30 where the source is no text"""
-    no_repeat_ngram: int = 0
+    no_repeat_ngram: Annotated[int, Range(min=0)] = 0
     """n-grams of this size occur once in an output; 0: repeats are allowed"""
-    decode_batch_size: int = 64
+    decode_batch_size: Annotated[int, Range(min=1)] = 64
     """items decoded together"""
 
     def __post_init__(self) -> None:
-        at_least_one(self, "beam", "decode_batch_size")
+        check_ranges(self)
 
     def search(self, max_len: int | Tensor, nbest: int, **more: Any) -> Search:
         """The library's search; `max_len` is used where this one's is 0. InputError for bad options."""

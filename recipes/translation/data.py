@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate,
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import SubwordVocab, Vocab, load_vocab, train_vocab
 from seqkit.errors import InputError
+from seqkit.ranges import Range, check_ranges
 from seqkit.train.distributed import print0
 
 
@@ -20,16 +21,19 @@ class TextConfig:
 
     units: Literal["subwords", "words", "characters"] = "subwords"
     """what one token is (both papers: words)"""
-    vocab_size: int = 6000
+    vocab_size: Annotated[int, Range(min=1)] = 6000
     """most entries of a vocabulary; characters are all kept (Bahdanau: 30000; Sutskever: 160000 and 80000)"""
     joint_vocab: bool = True
     """one vocabulary for both languages"""
-    merge_dropout: float = 0.0
+    merge_dropout: Annotated[float, Range(min=0, below=1)] = 0.0
     """probability that a subword merge is left out in training, a new split every epoch (Provilkov et al. 2020: 0.1)"""
-    max_tokens: int = 100
+    max_tokens: Annotated[int, Range(min=1)] = 100
     """longer training pairs are left out and counted (Bahdanau: 50)"""
-    batch_budget: int = 1500
+    batch_budget: Annotated[int, Range(min=1)] = 1500
     """most tokens of a training batch: its pairs times the longest sentence"""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class Vocabs(NamedTuple):

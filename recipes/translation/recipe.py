@@ -13,6 +13,7 @@ B batch, T target tokens, F decoder features, N real target tokens, V vocabulary
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from torch import Tensor
 from seqkit.data.batch import Batch
 from seqkit.data_prep.synthetic import corpora
 from seqkit.nn.losses import cross_entropy, real_tokens
+from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, Start
 from seqkit.recipes.common.search_options import SearchOptions
 from seqkit.recipes.translation.data import TextConfig, load_vocabs, read_pairs, sources_of, train_data, train_vocabs
@@ -37,14 +39,17 @@ LENGTHS = (10, 15, 20, 30, 40, 50)  # words of the source: the bounds of the bre
 class Objective:
     """What is minimized."""
 
-    label_smoothing: float = 0.1
+    label_smoothing: Annotated[float, Range(min=0, below=1)] = 0.1
     """share of the target's probability that is spread over the vocabulary (both papers: 0)"""
-    scheduled_sampling: float = 0.0
+    scheduled_sampling: Annotated[float, Range(min=0, max=1)] = 0.0
     """final probability of feeding the model's own prediction instead of the true token (Bengio et al. 2015)"""
-    scheduled_sampling_start: int = 0
+    scheduled_sampling_start: Annotated[int, Range(min=0)] = 0
     """step at which the probability begins to grow from 0"""
-    scheduled_sampling_end: int = 10000
+    scheduled_sampling_end: Annotated[int, Range(min=0)] = 10000
     """step at which it is reached"""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

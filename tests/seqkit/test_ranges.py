@@ -1,15 +1,17 @@
 """Every number of a config has a range beside its default, and what is outside is refused in one line."""
 
 import dataclasses
+import importlib
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import pytest
 
+from seqkit.config import flatten
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges, ranges
+from seqkit.tasks import TASKS
 from seqkit.train.training_config import TrainingConfig
 
 
@@ -29,6 +31,17 @@ class Config:
     share: Annotated[float, Range(min=0, max=1)] = 1
     shift: Annotated[int, Range()] = 0
     free: int = 0
+
+
+def set_field(config: Any, name: str, value: Any) -> Any:
+    """The config with one field set to what it must refuse; sections that check themselves raise here."""
+    for own in dataclasses.fields(config):
+        inner = getattr(config, own.name)
+        if own.name == name:
+            return dataclasses.replace(config, **{name: value})
+        if dataclasses.is_dataclass(inner) and name in ranges(type(inner)):
+            return dataclasses.replace(config, **{own.name: set_field(inner, name, value)})
+    raise AssertionError(name)
 
 
 def outside(limits: Range) -> list[float]:
@@ -66,12 +79,23 @@ def test_limits_belong_to_a_range_as_it_says() -> None:
     assert 0 not in Range(above=0) and 0 in Range(min=0) and 1 not in Range(below=1) and 1 in Range(max=1)
 
 
-@pytest.mark.parametrize("cls", [TrainingConfig])
-def test_every_number_of_a_config_has_a_range_and_is_held_to_it(cls: type[Any]) -> None:
+def configs() -> dict[str, type[Any]]:
+    """All classes of fields that become flags."""
+    found: dict[str, type[Any]] = {"training": TrainingConfig}
+    for task, entry in TASKS.items():
+        recipe = importlib.import_module(f"seqkit.recipes.{entry.module}").RECIPE
+        for kind in ("config", "evaluation", "prediction"):
+            if getattr(recipe, kind):
+                found[f"{task} {kind}"] = getattr(recipe, kind)
+    return found
+
+
+@pytest.mark.parametrize("cls", configs().values(), ids=configs())
+def test_every_number_of_every_recipe_has_a_range_and_is_held_to_it(cls: type[Any]) -> None:
+    defaults = flatten(cls())
     for name, limits in ranges(cls).items():
         assert limits, f"`{name}` must have a range"
-        default = getattr(cls(), name)
         for number in outside(limits):
-            value = (default[0], number) if isinstance(default, tuple) else number
-            with pytest.raises(InputError, match=rf"`{name}` must be .*{re.escape(str(limits))}, got "):
-                dataclasses.replace(cls(), **{name: value})
+            value = [number, *defaults[name][1:]] if isinstance(defaults[name], tuple) else number
+            with pytest.raises(InputError, match=rf"`{name}`.* must be "):
+                check_ranges(set_field(cls(), name, value))

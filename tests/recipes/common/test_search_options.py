@@ -22,7 +22,7 @@ def test_as_many_hypotheses_are_kept_open_as_are_asked_for() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"max_len": -1}, "`max_len` must be at least 1, got -1"),
+        ({"max_len": -1}, "`max_len` must be at least 0, got -1"),
         ({"alpha": -0.5}, "`alpha` must be at least 0, got -0.5"),
     ],
 )
