@@ -6,18 +6,16 @@ unit and source. Values are read by jsonargparse, for which `1e-3` is a number a
 asked for.
 """
 
-import ast
 import dataclasses
 import difflib
 import functools
-import inspect
 import os
-import textwrap
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from seqkit.described import field_docs
 from seqkit.errors import InputError
 
 ConfigT = TypeVar("ConfigT")
@@ -36,7 +34,7 @@ class Leaf(NamedTuple):
 def fields_by_name(cls: type[Any]) -> dict[str, Leaf]:
     """Every innermost field of dataclass `cls` by name, in the order of definition; TypeError where a name is twice."""
     found: dict[str, Leaf] = {}
-    hints, docs = get_type_hints(cls), _documentation(cls)  # type: ignore[arg-type]
+    hints, docs = get_type_hints(cls), field_docs(cls)
     for field in dataclasses.fields(cls):
         kind = hints[field.name]
         nested = fields_by_name(kind) if dataclasses.is_dataclass(kind) and isinstance(kind, type) else {}
@@ -196,17 +194,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(part) for part in value]
     return str(value) if isinstance(value, Path) else value
-
-
-@functools.cache  # which reads and parses source
-def _documentation(cls: type) -> Mapping[str, str]:
-    """The string written below each field of `cls` and of the dataclasses it extends."""
-    docs = {}
-    for base in reversed([base for base in cls.__mro__ if dataclasses.is_dataclass(base)]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for field, below in zip(body.body, body.body[1:], strict=False):
-            match field, below:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    docs[name] = " ".join(text.split())
-    return docs

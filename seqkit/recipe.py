@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from seqkit.config import fields_by_name, nearest, read_values, replace, update
 from seqkit.data.batch import Data
 from seqkit.data.manifest import Item
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.score.evaluate import Statistics
 from seqkit.score.metric import AS_IT_IS, TextOptions
@@ -31,6 +32,7 @@ from seqkit.train.step import Loss
 SEARCH = "search"  # the section of a config whose fields `evaluate`, `predict` and `load` take too
 
 
+@described
 class Job(NamedTuple):
     """What `fit` is to train."""
 
@@ -46,6 +48,7 @@ class Job(NamedTuple):
     """names of what `validate` returns; without them it runs once before the first step"""
 
 
+@described
 class Start(NamedTuple):
     """Where a training begins."""
 
@@ -87,6 +90,7 @@ class Predictor(Protocol):
         raise InputError("plots must not be asked for: this recipe draws none")
 
 
+@described
 class Evaluation(NamedTuple):
     """What was decoded of a split, and how it is to be scored."""
 
@@ -107,6 +111,7 @@ class Evaluation(NamedTuple):
     """writes further files beside the report, given its folder and itself; returns more lines to print"""
 
 
+@described
 class Recipe(NamedTuple):
     """A task: its numbers, and the functions by which its commands differ."""
 

@@ -18,12 +18,13 @@ MODULES = sorted(
     if path.parent not in (ROOT / "seqkit" / "recipes", ROOT / "seqkit" / "data_prep")
 )
 HEAVY = (
-    "cv2", "av", "torchaudio", "torchvision", "matplotlib", "sacrebleu", "jiwer", "sentencepiece", "tensorboard", "tqdm",
-    "safetensors", "jsonargparse", "yaml", "soundfile", "onnx", "gradio", "PIL",
+    "cv2", "av", "torchaudio", "torchvision", "matplotlib", "sacrebleu", "jiwer", "sentencepiece", "tensorboard",
+    "tqdm", "safetensors", "jsonargparse", "yaml", "soundfile", "onnx", "gradio", "PIL",
 )  # fmt: skip
 FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit": ("seqkit.recipe", "seqkit.config", "seqkit.errors", "seqkit.flags", "seqkit.tasks"),  # `load`
     "seqkit.errors": (),
+    "seqkit.described": (),
     "seqkit.ranges": ("seqkit.errors",),
     "seqkit.data": ("seqkit.errors",),
     "seqkit.nn": ("seqkit.errors",),
@@ -84,7 +85,7 @@ def allowed(name: str, imported: str) -> bool:
     mine = floor(name)
     if any(within(imported, part) and not within(name, part) for part in ABOVE):
         return mine == "seqkit.recipes" and within(imported, "seqkit.data_prep")
-    if within(imported, mine) and mine != "seqkit":
+    if within(imported, mine) and mine != "seqkit" or imported == "seqkit.described":
         return True
     return any(
         imported == part if part == "seqkit" and mine not in ALL_BELOW else within(imported, part)

@@ -21,13 +21,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from seqkit.flags import Parser, parse, pick_device, run_cli
-from seqkit.nn.bilinear import CompactBilinear
+from seqkit.nn.bilinear import CompactBilinear, CountSketch
 
 MIB = 2**20
 
@@ -72,6 +72,7 @@ def make_dense(pool: CompactBilinear) -> Callable[[Tensor, Tensor], Tensor]:
     """The same pooling through dense matrices."""
     matrices = []
     for sketch in pool.sketches:
+        assert isinstance(sketch, CountSketch)
         bucket_W, sign_W = sketch.hash_2D
         matrix_WD = torch.zeros(sketch.input_dim, pool.output_dim, device=sign_W.device)
         matrices.append(matrix_WD.scatter_(1, bucket_W[:, None], sign_W[:, None].float()))
@@ -79,7 +80,8 @@ def make_dense(pool: CompactBilinear) -> Callable[[Tensor, Tensor], Tensor]:
     def dense(question_B1W: Tensor, grid_BSW: Tensor) -> Tensor:
         tiled_BSW = question_B1W.expand(-1, grid_BSW.shape[1], -1)
         spectra = [torch.fft.rfft(x @ matrix) for x, matrix in zip((tiled_BSW, grid_BSW), matrices, strict=True)]
-        return torch.fft.irfft(spectra[0] * spectra[1], n=pool.output_dim)
+        pooled_BSD: Tensor = torch.fft.irfft(spectra[0] * spectra[1], n=pool.output_dim)
+        return pooled_BSD
 
     return dense
 
@@ -169,7 +171,7 @@ def main(argv: Sequence[str]) -> None:
     print(json.dumps(found) if given.json else report(found))
 
 
-def report(found: dict[str, object]) -> str:
+def report(found: dict[str, Any]) -> str:
     lines = [
         f"{name:8} forward {row['forward_seconds']:.2f} s, backward {row['backward_seconds']:.2f} s, processor "
         f"{row['cpu_seconds']:.2f} s, working memory {row['working_bytes'] / MIB:,.0f} MiB"

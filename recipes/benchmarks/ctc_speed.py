@@ -11,6 +11,7 @@ one thread. On the CPU the time is the processor's, so other work on the machine
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,8 @@ def posteriors(items: int, frames: int, symbols: int, peak: float) -> Tensor:
 
 def ours(logits_BTV: Tensor, search: Search, scorers: Scorers, batch: int) -> list[list[int]]:
     """The best text of every item, so many items together."""
-    found = []
-    for part_BTV in logits_BTV.split(batch):
+    found: list[list[int]] = []
+    for part_BTV in torch.split(logits_BTV, batch):
         lengths_B = torch.full((len(part_BTV),), part_BTV.shape[1], device=part_BTV.device)
         found += [best.tokens for best, *_ in prefix_beam(part_BTV, lengths_B, search, scorers=scorers)]
     return found
@@ -108,12 +109,14 @@ def main(argv: Sequence[str]) -> None:
         else posteriors(given.items, given.frames, given.symbols, given.peak)
     )
     tokens = [*SPECIALS, *LETTERS][: logits_BTV.shape[2]]
-    scorers = {"": []} | ({" with language model": [(load_scorer(given.lm, tokens, device), 0.5)]} if given.lm else {})
+    scorers: dict[str, Scorers] = {"": []} | (
+        {" with language model": [(load_scorer(given.lm, tokens, device), 0.5)]} if given.lm else {}
+    )
     rates: dict[str, float] = {}
     texts: list[list[int]] = []
     for name, own in scorers.items():
         ours(logits_BTV[:1].to(device), search, own, 1)  # the first call makes and loads what later ones find
-        seconds, mine = timed(lambda own=own: ours(logits_BTV.to(device), search, own, given.batch), device)
+        seconds, mine = timed(partial(ours, logits_BTV.to(device), search, own, given.batch), device)
         texts = texts or mine
         rates[name] = len(mine) / seconds
         print(f"ours{name}: {rates[name]:.1f} items a second, beam {given.beam}, batch {given.batch}, {device}")

@@ -8,6 +8,7 @@ from typing import Annotated
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, WordVocab
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
@@ -15,6 +16,7 @@ from seqkit.score.ptb import tokenize
 from seqkit.train.distributed import print0
 
 
+@described
 @dataclass(frozen=True)
 class TextConfig:
     """Captions to ids, and to batches."""
@@ -43,6 +45,7 @@ def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
     return WordVocab.train(captions, min_count=text.min_count)
 
 
+@described
 @dataclass(frozen=True)
 class Examples:
     """Loads a training example: the features of an image, and a caption; `index` is the item's number."""

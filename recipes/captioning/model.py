@@ -9,6 +9,7 @@ from typing import Annotated
 import torch
 from torch import nn
 
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.attention import AttentionKind
 from seqkit.nn.backbones import Backbone
@@ -21,6 +22,7 @@ from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageFeatures
 
 
+@described
 @dataclass(frozen=True)
 class Network:
     """Sizes and wiring of the decoder."""

@@ -25,6 +25,7 @@ from seqkit.data.batch import Batch
 from seqkit.data.vocab import Vocab, load_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode import Hypothesis, Sampling, Search, greedy, sample_with_gradient
+from seqkit.described import described
 from seqkit.nn.losses import cross_entropy, real_tokens, sequence_risk
 from seqkit.nn.masks import mask_from_lengths
 from seqkit.ranges import Range, check_ranges
@@ -55,6 +56,7 @@ END = "<eos>"  # the end of a sentence, as a word of the reward
 Reward = Callable[[int, str, bool], float]  # an item's number, a caption of it, and whether the model ended it
 
 
+@described
 @dataclass(frozen=True)
 class Objective:
     """What is minimized."""

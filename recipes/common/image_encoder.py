@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from seqkit.data.cache import build_cache
 from seqkit.data.image import Square
+from seqkit.described import described
 from seqkit.nn.backbones import PRETRAINED, Backbone
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import FeatureReader, ImageReader, PixelReader
@@ -22,6 +23,7 @@ from seqkit.train import checkpoint
 PART = "image_encoder"  # the models' attribute, and so the first part of its weights' names
 
 
+@described
 @dataclass(frozen=True)
 class ImageEncoderConfig:
     """The CNN over the images; each image is stretched to a square."""

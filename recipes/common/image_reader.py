@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seqkit.data.cache import FeatureCache
 from seqkit.data.image import Square, to_pixels
+from seqkit.described import described
 
 ImageFeatures = tuple[Tensor, ...]  # uint8 pixels (B, 3, P, P); or pooled (B, W) and grid (B, S, D); or nothing
 ImageReader = Callable[[Sequence[Path]], ImageFeatures]
@@ -28,6 +29,7 @@ class PixelReader:
         return (to_pixels([self.square.read(path) for path in paths]),)
 
 
+@described
 @dataclass(frozen=True)
 class FeatureReader:
     """Looks features of a frozen encoder up in a cache: pooled and grid."""

@@ -9,10 +9,12 @@ from torch import Tensor
 from seqkit.data.vocab import Vocab
 from seqkit.decode import Search
 from seqkit.decode.search import LengthPenalty
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
 
 
+@described
 @dataclass(frozen=True)
 class SearchOptions:
     """Beam search, when evaluating and predicting; validation during training is greedy."""

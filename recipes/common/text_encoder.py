@@ -12,11 +12,13 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
+from seqkit.described import described
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import RecurrentEncoder
 from seqkit.ranges import Range
 
 
+@described
 @dataclass(frozen=True)
 class TextEncoderConfig:
     """The recurrent network over a question or a phrase."""

@@ -15,6 +15,7 @@ from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate,
 from seqkit.data.image import read_size
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, WordVocab
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
@@ -25,6 +26,7 @@ from seqkit.train.distributed import print0
 Boxes = NDArray[np.float32]
 
 
+@described
 @dataclass(frozen=True)
 class TextConfig:
     """Phrases to ids, and to batches."""
@@ -37,6 +39,7 @@ class TextConfig:
     """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
 
 
+@described
 class Phrase(NamedTuple):
     """A phrase, its image, and the candidate boxes."""
 
@@ -91,6 +94,7 @@ def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
     return WordVocab.train((normalize_text(item.source or "") for item in items), min_count=text.min_count)
 
 
+@described
 @dataclass(frozen=True)
 class Examples:
     """Loads a training example by its place among `kept`; streams: phrase, candidate boxes, the image's features."""

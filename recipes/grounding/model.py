@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
+from seqkit.described import described
 from seqkit.nn import initialize
 from seqkit.nn.backbones import Backbone, region_features
 from seqkit.nn.fusion import FusionKind
@@ -23,6 +24,7 @@ from seqkit.recipes.common.text_encoder import TextEncoder, TextEncoderConfig
 SPATIAL = 5  # spatial features of a box: its sides and its area, as fractions of the image's
 
 
+@described
 @dataclass(frozen=True)
 class Network:
     """Sizes and wiring of fusion and scores."""

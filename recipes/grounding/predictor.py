@@ -17,6 +17,7 @@ from seqkit.data.image import read_image, read_size
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab
 from seqkit.data_prep.grounding.proposals import windows
+from seqkit.described import described
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.recipes.common.image_text import check_text, normalize_text, parse_pairs
@@ -43,6 +44,7 @@ class Member(NamedTuple):
         return logprobs_BK
 
 
+@described
 @dataclass(frozen=True)
 class GroundingPredictor:
     """Finds the box of a phrase; an input is a pair of image path and phrase, or a Phrase with its candidate boxes."""

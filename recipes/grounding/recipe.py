@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from seqkit.data.batch import Batch
 from seqkit.data.vocab import load_vocab
 from seqkit.data_prep.synthetic import corpora
+from seqkit.described import described
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
@@ -42,6 +43,7 @@ from seqkit.train.training_config import TrainingConfig
 METRICS = ("iou_0.5",)
 
 
+@described
 @dataclass(frozen=True)
 class Search:
     """Evaluation and prediction."""

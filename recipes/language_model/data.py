@@ -12,6 +12,7 @@ from seqkit.data.files import read_lines
 from seqkit.data.manifest import read_manifest
 from seqkit.data.text import normalize
 from seqkit.data.vocab import SPECIALS, UNK, CharVocab, SubwordVocab, Vocab, WordVocab, load_vocab
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
 from seqkit.train.checkpoint import find_checkpoint
@@ -20,6 +21,7 @@ HELD_OUT = 20  # of a plain file every 20th line validates a recurrent model
 KINDS = {"characters": CharVocab, "words": WordVocab, "subwords": SubwordVocab}
 
 
+@described
 @dataclass(frozen=True)
 class TextConfig:
     """From text to symbols."""

@@ -17,6 +17,7 @@ from seqkit.data.batch import Example, collate, pad
 from seqkit.data.vocab import Vocab, load_vocab
 from seqkit.decode import load_ngram
 from seqkit.decode import ngram as grams
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.decoder import Decoder, build_decoder
 from seqkit.nn.initialize import xavier
@@ -30,6 +31,7 @@ from seqkit.train import checkpoint
 FILE = "model.ngram"
 
 
+@described
 @dataclass(frozen=True)
 class Network:
     """The recurrent model."""
@@ -49,6 +51,7 @@ class Network:
         check_ranges(self)
 
 
+@described
 @dataclass(frozen=True)
 class SearchConfig:
     """How texts are scored."""
@@ -123,6 +126,7 @@ class Member:
         return torch.stack(columns[1:], 1)
 
 
+@described
 class ScoredText(NamedTuple):
     """One text's symbols and its end under a model."""
 

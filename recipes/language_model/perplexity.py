@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqkit import __version__
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.recipes.language_model.data import TextConfig
 from seqkit.recipes.language_model.model import ScoredText
@@ -17,6 +18,7 @@ from seqkit.score.evaluate import Statistics
 from seqkit.score.metric import Array, Metric, References, TextOptions
 
 
+@described
 class Counts(NamedTuple):
     """What is counted of each text."""
 

@@ -30,6 +30,7 @@ from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode import Ngram, load_ngram, train_ngram, write_arpa, write_ngram
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.decoder import Decoder
 from seqkit.nn.losses import cross_entropy, real_tokens
@@ -69,6 +70,7 @@ from seqkit.train.training_config import TrainingConfig
 ARPA = (".arpa", ".arpa.gz")
 
 
+@described
 @dataclass(frozen=True)
 class Config:
     """A language model."""

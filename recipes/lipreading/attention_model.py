@@ -21,6 +21,7 @@ from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
 from seqkit.decode import CtcPrefixScorer, Ensemble, Hypothesis, Search, beam, score_targets
 from seqkit.decode.search import Scorers
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.attention import AttentionKind
 from seqkit.nn.decoder import Wiring, build_decoder
@@ -51,6 +52,7 @@ T = TypeVar("T")
 LONGER = 10  # an output has at most so many tokens more than its longest memory has positions
 
 
+@described
 @dataclass(frozen=True)
 class Network:
     """The decoder, and which encoders there are."""
@@ -80,6 +82,7 @@ class Network:
     """a CTC output on each encoder, for a joint loss and joint decoding (Watanabe et al. 2017)"""
 
 
+@described
 @dataclass(frozen=True)
 class SearchConfig:
     """Beam search, and what is added to its scores."""

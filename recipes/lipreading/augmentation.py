@@ -17,6 +17,7 @@ from seqkit.data.audio import SPEEDS
 from seqkit.data.batch import Batch, BucketBatchSampler, Example, collate, loader
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.lipreading.curriculum import Curriculum, Segment, segments
@@ -33,6 +34,7 @@ from seqkit.recipes.lipreading.input_config import Modality
 from seqkit.train.distributed import print0
 
 
+@described
 @dataclass(frozen=True)
 class ModalityDropout:
     """How often a training example has one modality only, and noise on its audio."""

@@ -19,6 +19,7 @@ from seqkit.data.vocab import BOS, UNK, Vocab
 from seqkit.decode import Grammar, Hypothesis, LengthBonus, Scorer, Search, greedy_ctc, lexicon, prefix_beam, slots
 from seqkit.decode.ctc import SPECIAL_TOKENS
 from seqkit.decode.search import Scorers
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.language_model.scorer import load_scorer
@@ -33,6 +34,7 @@ from seqkit.train.distributed import print0
 OWN_LM = "lm.ngram"  # the run's own language model in its checkpoint's folder
 
 
+@described
 @dataclass(frozen=True)
 class SearchConfig:
     """Prefix beam search, when evaluating and predicting; validation during training is greedy."""

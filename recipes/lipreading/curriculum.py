@@ -12,10 +12,12 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from seqkit.data.manifest import Item
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 
 
+@described
 @dataclass(frozen=True)
 class Curriculum:
     """The stages before whole sentences."""

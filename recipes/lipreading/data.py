@@ -395,5 +395,6 @@ def count_frames(item: Item) -> int:
         return max(1, round(item.end * video.FRAME_RATE) - round((item.start or 0.0) * video.FRAME_RATE))
     if item.seconds is not None:
         return max(1, math.ceil(item.seconds * (video.FRAME_RATE if item.video else AUDIO_RATE)))
-    assert item.video is not None
-    return len(read_clip(item.video, start=item.start or 0.0, end=item.end, grayscale=True))
+    if item.video:
+        return len(read_clip(item.video, start=item.start or 0.0, end=item.end, grayscale=True))
+    return audio.frame_count(len(audio.read_audio(Path(item.audio or ""), start=item.start, end=item.end)))

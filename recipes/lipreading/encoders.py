@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.encoders import Encoded, RecurrentEncoder
 from seqkit.nn.frames import PixelNorm
@@ -18,6 +19,7 @@ from seqkit.ranges import Range
 from seqkit.recipes.lipreading.data import InputStatistics
 
 
+@described
 @dataclass(frozen=True)
 class VideoEncoderConfig:
     """The video encoder. For precomputed features the convolution of `window` steps is its only front end."""
@@ -53,6 +55,7 @@ class VideoEncoderConfig:
     """dropout rate on the front end's output and between layers (LipNet: 0.5)"""
 
 
+@described
 @dataclass(frozen=True)
 class AudioEncoderConfig:
     """The audio encoder, over 100 feature vectors a second."""

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from seqkit.described import described
 from seqkit.ranges import Range
 
 Modality = Literal["video", "audio", "both"]
 STREAMS: Mapping[Modality, tuple[str, ...]] = {"video": ("video",), "audio": ("audio",), "both": ("video", "audio")}
 
 
+@described
 @dataclass(frozen=True)
 class VideoConfig:
     """Mouth clips: center crop, size and augmentation."""
@@ -30,6 +32,7 @@ class VideoConfig:
     """probability that a box is erased in a span of a training clip (Zhong et al. 2020)"""
 
 
+@described
 @dataclass(frozen=True)
 class FeatureConfig:
     """Feature vectors, precomputed or of audio: normalization and augmentation."""
@@ -44,6 +47,7 @@ class FeatureConfig:
     """standard deviation of Gaussian noise on normalized features in training"""
 
 
+@described
 @dataclass(frozen=True)
 class AudioConfig:
     """Acoustic features, one vector every 10 ms, and additive noise."""

@@ -26,6 +26,7 @@ from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab, WordVocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode import train_ngram, write_ngram
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn import ctc_loss, frames_needed
 from seqkit.ranges import Range, check_ranges
@@ -47,6 +48,7 @@ from seqkit.train.training_config import TrainingConfig
 METRICS = ("wer", "cer", "bleu")
 
 
+@described
 @dataclass(frozen=True)
 class TextConfig:
     """From text to tokens, training examples and batches."""

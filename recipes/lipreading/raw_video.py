@@ -13,6 +13,7 @@ from seqkit.data.container import FRAME_RATE
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
 from seqkit.data.video_file import SAMPLES_PER_FRAME, declared_duration, read_note, read_sound, write_wav
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.score.prediction import Prediction, Word
 from seqkit.train.distributed import print0
@@ -21,6 +22,7 @@ LONGEST = 60.0  # seconds that are read at once
 AUDIO_FILES = (".wav", ".flac", ".ogg", ".mp3")
 
 
+@described
 @dataclass(frozen=True)
 class PredictionOptions:
     """What `predict` writes beside the text."""

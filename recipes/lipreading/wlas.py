@@ -24,6 +24,7 @@ from seqkit.data.files import atomic_write
 from seqkit.data.vocab import CharVocab, Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode.search import Scorers
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn import cross_entropy, ctc_loss, frames_needed
 from seqkit.nn.losses import real_tokens
@@ -51,6 +52,7 @@ from seqkit.train.training_config import TrainingConfig
 METRICS = ("wer", "cer", "bleu1", "bleu")
 
 
+@described
 @dataclass(frozen=True)
 class Objective:
     """What is minimized."""
@@ -65,6 +67,7 @@ class Objective:
     """epochs of whole sentences over which that probability grows from 0"""
 
 
+@described
 @dataclass(frozen=True)
 class BatchConfig:
     """Batches, and how they are loaded."""
@@ -108,6 +111,7 @@ class Config:
         check_ranges(self)
 
 
+@described
 @dataclass(frozen=True)
 class EvaluationOptions:
     """Conditions of evaluation."""

@@ -10,11 +10,13 @@ import numpy as np
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import SubwordVocab, Vocab, load_vocab, train_vocab
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
 from seqkit.train.distributed import print0
 
 
+@described
 @dataclass(frozen=True)
 class TextConfig:
     """Vocabularies and batches."""

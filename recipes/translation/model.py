@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from seqkit.data.batch import BucketBatchSampler, Example, PaddedSequence, collate, pad
 from seqkit.data.vocab import UNK
 from seqkit.decode import Ensemble, beam, map_batches, score_targets
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.attention import AttentionKind
 from seqkit.nn.decoder import Wiring, build_decoder
@@ -32,6 +33,7 @@ from seqkit.score.prediction import Prediction
 from seqkit.train import checkpoint
 
 
+@described
 @dataclass(frozen=True)
 class Network:
     """Sizes and wiring."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from seqkit.data.batch import Batch
 from seqkit.data_prep.synthetic import corpora
+from seqkit.described import described
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, Start
@@ -35,6 +36,7 @@ METRICS = ("bleu", "chrf", "ter")
 LENGTHS = (10, 15, 20, 30, 40, 50)  # words of the source: the bounds of the breakdown by length
 
 
+@described
 @dataclass(frozen=True)
 class Objective:
     """What is minimized."""

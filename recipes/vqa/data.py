@@ -17,6 +17,7 @@ from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.text import normalize_whitespace
 from seqkit.data.vocab import Vocab, WordVocab
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
@@ -27,6 +28,7 @@ from seqkit.train.distributed import print0
 TYPE_WORDS = 2  # first words of a question that are its type, where the corpus names none
 
 
+@described
 @dataclass(frozen=True)
 class TextConfig:
     """Questions and answers to ids, and to batches."""
@@ -169,6 +171,7 @@ def question_ids(text: TextConfig, vocab: Vocab, question: str) -> list[int]:
     return vocab.encode(normalize_text(question))[: text.max_question]
 
 
+@described
 @dataclass(frozen=True)
 class Examples:
     """Loads a training example by its place among `kept`; streams: the question, for soft targets the scores of the

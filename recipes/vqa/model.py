@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
+from seqkit.described import described
 from seqkit.nn import initialize
 from seqkit.nn.backbones import Backbone
 from seqkit.ranges import Range
@@ -20,6 +21,7 @@ from seqkit.recipes.common.image_reader import ImageFeatures
 from seqkit.recipes.common.text_encoder import TextEncoder, TextEncoderConfig
 
 
+@described
 @dataclass(frozen=True)
 class Network:
     """Sizes and wiring of fusion, attention and classifier."""

@@ -17,6 +17,7 @@ from seqkit.data.batch import pad
 from seqkit.data.image import read_image
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageReader
@@ -47,6 +48,7 @@ class Member(NamedTuple):
         return F.logsigmoid(logits_BA) if self.text.targets == "soft" else logits_BA.log_softmax(-1), weights_BGS
 
 
+@described
 @dataclass(frozen=True)
 class AnswerPredictor:
     """Answers questions about images; an input is a pair of image path and question."""

@@ -25,6 +25,7 @@ from seqkit.data.batch import Batch
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, load_vocab
 from seqkit.data_prep.synthetic import corpora
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start
@@ -57,6 +58,7 @@ from seqkit.train.training_config import TrainingConfig
 COMMON_TYPE = 0.01  # share of all questions from which a question type has a group of its own in a report
 
 
+@described
 @dataclass(frozen=True)
 class Search:
     """Evaluation and prediction."""
@@ -92,6 +94,7 @@ class Config:
         check_ranges(self)
 
 
+@described
 @dataclass(frozen=True)
 class EvaluationOptions:
     """How answers are scored, and what they are compared with."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqkit.data.vocab import BOS, EOS
+from seqkit.described import described
 from seqkit.errors import InputError
 
 T = TypeVar("T")
@@ -198,6 +199,7 @@ def loader(
         yield batch
 
 
+@described
 class Data(NamedTuple):
     """A training set: the order of its batches, and how to load them."""
 

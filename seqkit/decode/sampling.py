@@ -16,8 +16,10 @@ from torch import Tensor
 
 from seqkit.decode.greedy_search import decode_paths
 from seqkit.decode.search import NEG_INF, Hypothesis, Model, Search, init_prefixes, top
+from seqkit.described import described
 
 
+@described
 @dataclass(frozen=True)
 class Sampling:
     """The options of sampling; plain values, checked when made."""

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor
 
+from seqkit.described import described
 from seqkit.nn.memory import repeat, rows
 
 LengthPenalty = Literal["average", "wu"]
@@ -64,6 +65,7 @@ class Scorer(Protocol):
         """From the previous token and the step's attention, bonuses (N, V), or (N, 1) for any token; the next state."""
 
 
+@described
 @dataclass(frozen=True, eq=False)
 class Search:
     """The options of a search; plain values, checked when made."""

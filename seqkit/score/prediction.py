@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from seqkit.described import described
+
 
 class Word(NamedTuple):
     """One word of a prediction; times in seconds where the input has a time axis, probability from 0 to 1."""
@@ -12,6 +14,7 @@ class Word(NamedTuple):
     probability: float | None = None
 
 
+@described
 class Prediction(NamedTuple):
     """One entry of an n-best list."""
 

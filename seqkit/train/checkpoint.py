@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seqkit.described import described
 from seqkit.errors import InputError
 
 WEIGHTS, META, TRAINING = "model.safetensors", "meta.json", "training.pt"
@@ -101,6 +102,7 @@ def _whole(folder: Path) -> Path:
     return whole
 
 
+@described
 class LoadReport(NamedTuple):
     """Names of weights by what became of them."""
 

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqkit.data.file_lock import try_lock
+from seqkit.described import described
 from seqkit.errors import InputError
 
 NAME = ".lock"
 TOKEN = os.urandom(8).hex()  # tells this process from one of the same number in another container
 
 
+@described
 class Held(NamedTuple):
     """What was found in the lock file."""
 

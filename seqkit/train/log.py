@@ -44,6 +44,7 @@ class Log:
         self.started = self.mark = time.monotonic()
         self.waiting = 0.0
         self.first, self.total = step, total
+        self.line_open = False  # on a terminal, a line that the next one replaces
 
     def length(self) -> int:
         """Bytes of log.jsonl so far, forced to the disk."""
@@ -140,12 +141,15 @@ class Log:
             return
         if sys.stderr.isatty():
             print(f"\r{text}\x1b[K", end="\n" if keep else "", file=sys.stderr, flush=True)
+            self.line_open = not keep
         elif keep or time.monotonic() - self.shown > LINE_INTERVAL:
             print(text, file=sys.stderr, flush=True)
             self.shown = time.monotonic()
 
     def close(self) -> None:
-        """Close all files; a full disk has been reported before."""
+        """End the line of progress and close all files; a full disk has been reported before."""
+        if self.line_open:
+            print(file=sys.stderr, flush=True)
         for part in (self.file, self.curves):
             if part is not None:
                 with suppress(OSError):

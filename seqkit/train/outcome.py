@@ -3,11 +3,13 @@
 import signal
 from typing import Literal, NamedTuple
 
+from seqkit.described import described
 from seqkit.train import checkpoint, distributed
 from seqkit.train.run_folder import RunFolder
 from seqkit.train.state import Progress
 
 
+@described
 class Outcome(NamedTuple):
     """How and where training ended."""
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, distributed
 from seqkit.train.lock import NAME as LOCK
@@ -16,6 +17,7 @@ WRITTEN = ("config.yaml", "log.jsonl", "best", "last", "tensorboard", "evaluate"
 TEMPORARY = re.compile(r"\.(config\.yaml|log\.jsonl)\.\w{8}")  # as `seqkit.data.files.atomic_write` names them
 
 
+@described
 class RunFolder(NamedTuple):
     """Folder of a run, and how to begin there."""
 

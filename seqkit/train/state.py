@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seqkit.data.batch import Data
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, distributed
 from seqkit.train.average import WeightAverage
@@ -20,6 +21,7 @@ from seqkit.train.schedule import Horizon
 from seqkit.train.training_config import RESUMABLE, TrainingConfig
 
 
+@described
 class Progress(NamedTuple):
     """Position in a run."""
 
@@ -101,6 +103,7 @@ def write_training_state(
         file.write(buffer.getbuffer())
 
 
+@described
 class Resumed(NamedTuple):
     """A run as its checkpoint has it."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
 
@@ -20,6 +21,7 @@ AtLeast0 = Range(min=0)
 Fraction = Range(min=0, below=1)
 
 
+@described
 @dataclass(frozen=True)
 class TrainingConfig:
     """Length, optimizer, schedule, validation and checkpoints of a training run. Raises InputError for a number outside

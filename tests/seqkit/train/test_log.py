@@ -37,6 +37,9 @@ def test_on_a_terminal_a_line_lives_by_the_clock(tmp_path: Path, monkeypatch: py
     train(tmp_path, TrainingConfig(steps=3, **QUIET), dropout=0)
     shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert [f"\rstep {step} of 3, epoch 0: loss " in shown for step in (1, 2, 3)] == [True] * 3
+    with closing(Log(tmp_path)) as log:
+        log.show("left open")
+    assert sys.stderr.getvalue() == f"{shown}\rleft open\x1b[K\n"  # type: ignore[attr-defined]
 
 
 def test_lines_are_as_far_apart_as_they_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
