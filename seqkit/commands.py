@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seqkit import recipe as recipes
-from seqkit.config import flatten, read_values, replace, save_config, update, yaml_text
+from seqkit.config import flatten, read_values, replace, save_config, typed_value, update, yaml_text
 from seqkit.errors import InputError
 from seqkit.field_flags import add_device, add_fields, add_options, describe_presets, given_fields, given_options
 from seqkit.flags import Parser, parse, pick_device, run_cli, run_command, stdin_lines
@@ -67,6 +67,12 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
         default=(),
         help="initialize weights from RUN, and take over its vocabulary; with several, earlier runs take precedence",
     )
+    parser.add_argument(
+        "--extend_vocab",
+        metavar="true|false",
+        default="false",
+        help="with --init: add what is new in the data to RUN's vocabulary [false]",
+    )
     add_device(parser)
     parser.add_argument("--help-all", action="help", help="every field, by section")
     add_fields(parser, recipe.config, shown=None if everything else recipe.common)
@@ -74,6 +80,9 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
     config, data = _resolve(recipe, args)
     if missing := [run for run in args.init if not run.is_dir()]:
         raise InputError(f"`--init` must be the folder of a run, got {missing[0]}, which is none")
+    extend_vocab = typed_value("extend_vocab", bool, args.extend_vocab)
+    if extend_vocab and not args.init:
+        raise InputError("`--extend_vocab` must be given with `--init`, whose vocabulary it extends")
     device = pick_device(args.device)
 
     def write_config(folder: Path) -> None:
@@ -81,7 +90,7 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
 
     next_command = f"to score it: seqkit {recipe.name} evaluate --run {args.out} --split val"
     run = RunFolder(args.out, args.resume, write_config=write_config, next_command=next_command)
-    return recipes.train(recipe, config, data, run, init=args.init, device=device)
+    return recipes.train(recipe, config, data, run, init=args.init, extend_vocab=extend_vocab, device=device)
 
 
 def evaluate(recipe: Recipe, argv: list[str]) -> Evaluated:

@@ -22,6 +22,7 @@ from seqkit.score.evaluate import Statistics
 from seqkit.score.metric import AS_IT_IS, TextOptions
 from seqkit.score.prediction import Prediction
 from seqkit.score.report import Provenance, ScoredItem, format_table, write_report
+from seqkit.start import Start, check_origin
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0, process_group, rank
 from seqkit.train.loop import Outcome, RunFolder, Validate, fit
@@ -46,25 +47,6 @@ class Job(NamedTuple):
     """None: the config's, over all parameters"""
     metrics: Sequence[str] = ()
     """names of what `validate` returns; without them it runs once before the first step"""
-
-
-@described
-class Start(NamedTuple):
-    """Where a training begins."""
-
-    device: torch.device
-    folder: Path
-    """the run folder, for what is trained without `fit`"""
-    assets: Path | None = None
-    """the checkpoint whose vocabulary and input statistics are taken over, when resuming or initializing"""
-    init: Sequence[Path] = ()
-    """runs whose weights the model begins with; of one name, the first run's"""
-
-    def initialize(self, model: nn.Module) -> None:
-        """Log how large `model` is, and copy the weights of `init` into it; what was not copied is logged."""
-        print0(f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,} parameters to train")
-        if self.init:
-            print0(checkpoint.init_from(model, self.init).text())
 
 
 class SavedRun(NamedTuple):
@@ -141,6 +123,8 @@ class Recipe(NamedTuple):
     """a frozen dataclass of options that `predict` alone takes"""
     after_prediction: Callable[[Any, Sequence[Any], Sequence[Sequence[Prediction]]], None] | None = None
     """(options, inputs, predictions) to further files, such as subtitles; options are of type `prediction`"""
+    shares: Sequence[str] = ()
+    """other recipes whose runs a training may begin with, as parts of their models are the same"""
     line: Callable[[Prediction], str] = lambda prediction: prediction.text
     """how `predict` prints a prediction"""
 
@@ -151,16 +135,32 @@ def preset(recipe: Recipe, name: str) -> Any:
 
 
 def train(
-    recipe: Recipe, config: Any, data: Path, run: RunFolder, *, init: Sequence[Path], device: torch.device
+    recipe: Recipe,
+    config: Any,
+    data: Path,
+    run: RunFolder,
+    *,
+    init: Sequence[Path] = (),
+    extend_vocab: bool = False,
+    device: torch.device,
 ) -> Outcome:
-    """Train as `config` says and leave the run in its folder."""
+    """Train as `config` says and leave the run in its folder.
+
+    init: runs to begin with, weights of earlier ones first; the vocabulary and input statistics are the first one's.
+    extend_vocab: what is new in the data is added to that vocabulary. Raises InputError for a run of a recipe that
+    shares no part with this.
+    """
+    for other in init:
+        check_origin(other, (recipe.name, *recipe.shares))
     with process_group(device) as device, claim(run.folder, resume=run.resume) as over:
         if over:
             print0(f"{run.folder}: finished, and cannot go on without its `last`: left as it is")
             return Outcome("already finished", Progress())
         last = checkpoint.find_checkpoint(run.folder / "last") if run.resume else None
-        assets = last or (checkpoint.best_checkpoint(init[0]) if init else None)
-        job = recipe.training_job(config, data, Start(device, run.folder, assets, init))
+        start = Start(device, run.folder, last)
+        if init and not last:
+            start = Start(device, run.folder, checkpoint.best_checkpoint(init[0]), init, extend_vocab)
+        job = recipe.training_job(config, data, start)
         if isinstance(job, Outcome):
             if run.write_config and job.ending == "finished" and rank() == 0:
                 run.write_config(run.folder)

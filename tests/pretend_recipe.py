@@ -9,8 +9,9 @@ import torch
 
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.errors import InputError
-from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start
+from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.score.prediction import Prediction
+from seqkit.start import Start
 from seqkit.train.loop import Outcome
 from seqkit.train.state import Progress
 

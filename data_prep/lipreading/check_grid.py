@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqkit.data.container import FRAME_RATE
-from seqkit.data.video_file import SAMPLES_PER_FRAME, read_frames, read_sound
+from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound
+from seqkit.data.video_file import read_frames
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import write_stats
 from seqkit.data_prep.lipreading.clips import Job, add_arguments, crash_result, make_clip, options

@@ -25,7 +25,8 @@ import numpy as np
 from seqkit import __version__
 from seqkit.data.container import Note, ignore
 from seqkit.data.files import atomic_write
-from seqkit.data.video_file import read_clip, read_frames, read_sound, write_clip, write_wav
+from seqkit.data.sound_track import read_sound, write_wav
+from seqkit.data.video_file import read_clip, read_frames, write_clip
 from seqkit.data_prep.lipreading.faces import Detect, FaceBox, Floats, Pixels, Talker, select_talker, track_faces
 from seqkit.errors import InputError
 

@@ -23,7 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 from seqkit.data.manifest import Item, write_manifest
-from seqkit.data.video_file import SAMPLES_PER_FRAME, write_clip, write_wav
+from seqkit.data.sound_track import SAMPLES_PER_FRAME, write_wav
+from seqkit.data.video_file import write_clip
 from seqkit.data_prep.common.outputs import write_stats
 from seqkit.data_prep.synthetic.speech_audio import Voice, synthesize
 from seqkit.data_prep.synthetic.speech_video import RATE, VISEME_OF, VISEMES, Face, draw_mouth, mouth_shapes

@@ -19,11 +19,12 @@ from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.decode import Ensemble, beam
 from seqkit.nn import Memory, RecurrentEncoder, build_decoder, sequence_loss, summarize
-from seqkit.recipe import Evaluation, Job, Predictor, Recipe, SavedRun, Start
+from seqkit.recipe import Evaluation, Job, Predictor, Recipe, SavedRun
 from seqkit.recipes.common.search_options import SearchOptions
 from seqkit.recipes.lipreading.data import read_features
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.prediction import Prediction
+from seqkit.start import Start, vocab_rows
 from seqkit.train.checkpoint import load_weights
 from seqkit.train.training_config import TrainingConfig
 
@@ -81,10 +82,10 @@ class RowsPredictor(Predictor):
 def training_job(config: Config, data: Path, start: Start) -> Job:
     items, held_out = (read_manifest(data / f"{split}.jsonl", needed=NEEDED) for split in ("train", "val"))
     texts = [item.references[0] for item in items]
-    vocab = load_vocab(start.assets, "target") if start.assets else train_vocab("words", texts, 10_000)
+    vocab = start.vocab("target", "words", lambda: train_vocab("words", texts, 10_000))
     torch.manual_seed(config.training.seed)
     model = RowsToText(config, len(vocab)).to(start.device)
-    start.initialize(model)
+    start.initialize(model, vocab_rows("target", vocab, "decoder.embedding", "decoder.readout.output"))
     examples = [Example(n, (normalize(read_features(item)),), vocab.encode(texts[n])) for n, item in enumerate(items)]
     order = BucketBatchSampler([len(e.streams[0]) for e in examples], config.batch_budget, seed=config.training.seed)
     batches = Data(order.epoch, lambda chosen, _: (collate([examples[n] for n in batch]) for batch in chosen))

@@ -29,7 +29,7 @@ from seqkit.described import described
 from seqkit.nn.losses import cross_entropy, real_tokens, sequence_risk
 from seqkit.nn.masks import mask_from_lengths
 from seqkit.ranges import Range, check_ranges
-from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start
+from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.captioning.data import TextConfig, image_data, read_captions, train_data, train_vocab
 from seqkit.recipes.captioning.model import Captioner, Network, make_captioner
 from seqkit.recipes.captioning.predictor import MAX_LEN, CaptionPredictor, Member
@@ -41,6 +41,7 @@ from seqkit.score.caption import cider, diversity, document_frequencies, weigh
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.ptb import tokenize
+from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
 from seqkit.train.optimizer import make_optimizer, parameter_groups
@@ -177,12 +178,12 @@ def self_critical(model: Captioner, reward: Reward, vocab: Vocab, max_len: int, 
 
 def training_job(config: Config, data: Path, start: Start) -> Job:
     items, held_out = read_captions(data, "train"), read_captions(data, "val")
-    vocab = load_vocab(start.assets, "words") if start.assets else train_vocab(config.text, items)
+    vocab = start.vocab("words", "words", lambda: train_vocab(config.text, items))
     torch.manual_seed(config.training.seed)
     encoder = make_image_encoder(config.image_encoder)
     model = make_captioner(config.network, encoder, len(vocab)).to(start.device)
     print0(f"{len(vocab):,} words")
-    start.initialize(model)
+    start.initialize(model, vocab_rows("words", vocab, "decoder.embedding", "decoder.readout.output"))
     reader = image_reader(config.image_encoder, encoder, [i.image for i in [*items, *held_out] if i.image])
     greedy_search = dataclasses.replace(config.search, beam=1)
     predictor = CaptionPredictor((Member(model, reader, config.image_encoder),), vocab, greedy_search)

@@ -26,7 +26,7 @@ from seqkit.data.vocab import load_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
 from seqkit.ranges import Range, check_ranges
-from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start
+from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
 from seqkit.recipes.common.search_options import check_vocabulary
 from seqkit.recipes.common.text_encoder import TextEncoderConfig
@@ -34,6 +34,7 @@ from seqkit.recipes.grounding.data import TextConfig, candidate_recall, read_phr
 from seqkit.recipes.grounding.model import GroundingModel, Network
 from seqkit.recipes.grounding.predictor import GroundingPredictor, Member
 from seqkit.score.evaluate import corpus_scores, statistics
+from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
 from seqkit.train.optimizer import make_optimizer, parameter_groups
@@ -92,12 +93,12 @@ def grounding_loss(model: GroundingModel) -> Loss:
 
 def training_job(config: Config, data: Path, start: Start) -> Job:
     items, held_out = read_phrases(data, "train"), read_phrases(data, "val")
-    vocab = load_vocab(start.assets, "words") if start.assets else train_vocab(config.text, items)
+    vocab = start.vocab("words", "words", lambda: train_vocab(config.text, items))
     torch.manual_seed(config.training.seed)
     encoder = make_image_encoder(config.image_encoder)
     model = GroundingModel(config.network, config.text_encoder, encoder, len(vocab)).to(start.device)
     print0(f"{len(vocab):,} words; candidate recall on val {candidate_recall(held_out):.1f} %")
-    start.initialize(model)
+    start.initialize(model, vocab_rows("words", vocab, "text_encoder.embedding"))
     reader = image_reader(config.image_encoder, encoder, [i.image for i in [*items, *held_out] if i.image])
     member = Member(model, reader, config.image_encoder)
     predictor = GroundingPredictor((member,), vocab, config.search.decode_batch_size)

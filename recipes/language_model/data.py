@@ -15,6 +15,7 @@ from seqkit.data.vocab import SPECIALS, UNK, CharVocab, SubwordVocab, Vocab, Wor
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
+from seqkit.start import Start
 from seqkit.train.checkpoint import find_checkpoint
 
 HELD_OUT = 20  # of a plain file every 20th line validates a recurrent model
@@ -67,15 +68,21 @@ def segment(text: TextConfig, subwords: Vocab | None, line: str) -> list[str]:
     return list(line) if text.units == "characters" else line.split()
 
 
-def find_subwords(text: TextConfig, assets: Path | None, texts: Sequence[str]) -> Vocab | None:
-    """The vocabulary that segments into subwords: of `assets`, of `subword_run`, or trained; None for other units."""
-    if text.units != "subwords":
-        return None
-    if assets:
-        return load_checked(text, assets)
+def find_subwords(text: TextConfig, texts: Sequence[str]) -> Vocab:
+    """The vocabulary that segments into subwords: of `subword_run`, or trained."""
     if text.subword_run:
         return load_checked(text, find_checkpoint(text.subword_run / "best") or text.subword_run)
     return SubwordVocab.train([normalize(line, text.normalize) for line in texts], text.vocab_size)
+
+
+def start_vocab(start: Start, text: TextConfig, texts: Sequence[str]) -> tuple[Vocab, list[list[str]]]:
+    """The vocabulary of the run to go on from, else that of the texts; and the symbols of each text."""
+    if text.units == "subwords":
+        lines = [normalize(line, text.normalize) for line in texts]
+        vocab = start.vocab("target", text.units, lambda: find_subwords(text, texts), lines)
+        return vocab, [segment(text, vocab, line) for line in texts]
+    rows = [segment(text, None, line) for line in texts]
+    return start.vocab("target", text.units, lambda: make_vocab(text, rows)), rows
 
 
 def load_checked(text: TextConfig, folder: Path) -> Vocab:

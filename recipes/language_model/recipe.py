@@ -35,15 +35,14 @@ from seqkit.errors import InputError
 from seqkit.nn.decoder import Decoder
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.ranges import Range, check_ranges
-from seqkit.recipe import Evaluation, Job, Recipe, Start
+from seqkit.recipe import Evaluation, Job, Recipe
 from seqkit.recipes.language_model.data import (
     TextConfig,
     find_subwords,
-    load_checked,
-    make_vocab,
     read_splits,
     read_texts,
     segment,
+    start_vocab,
     symbols_of,
     train_data,
 )
@@ -60,6 +59,7 @@ from seqkit.recipes.language_model.model import (
 from seqkit.recipes.language_model.perplexity import VALUES, statistics
 from seqkit.score.evaluate import corpus_scores
 from seqkit.score.prediction import Prediction
+from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0, rank
 from seqkit.train.loop import Outcome
@@ -98,12 +98,11 @@ def training_job(config: Config, data: Path, start: Start) -> Job | Outcome:
     if config.kind == "ngram":
         return count_ngrams(config, data, start)
     texts, held_out = read_splits(data)
-    subwords = find_subwords(config.text, start.assets, texts)
-    rows = [segment(config.text, subwords, text) for text in texts]
-    vocab = load_checked(config.text, start.assets) if start.assets else subwords or make_vocab(config.text, rows)
+    vocab, rows = start_vocab(start, config.text, texts)
+    subwords = vocab if config.text.units == "subwords" else None
     torch.manual_seed(config.training.seed)
     decoder = make_decoder(config.network, len(vocab)).to(start.device)
-    start.initialize(decoder)
+    start.initialize(decoder, vocab_rows("target", vocab, "embedding", "readout.output"))
     print0(f"{len(vocab):,} symbols")
     model = LanguageModelPredictor((Member(config.text, subwords, symbols_of(vocab), None, decoder),), config.search)
 
@@ -145,7 +144,7 @@ def count_ngrams(config: Config, data: Path, start: Start) -> Outcome:
     if foreign and config.text.units == "subwords" and not config.text.subword_run:
         raise InputError("`subword_run` must be given with an ARPA file of subwords, got null")
     texts = [] if foreign else read_texts(data, "train")
-    subwords = find_subwords(config.text, None, texts)
+    subwords = find_subwords(config.text, texts) if config.text.units == "subwords" else None
     if foreign:
         model = load_ngram(data)
     else:

@@ -31,16 +31,9 @@ from seqkit.nn.memory import Memory
 from seqkit.nn.recurrent import CellKind
 from seqkit.ranges import Range
 from seqkit.recipes.common.search_options import SearchOptions
-from seqkit.recipes.lipreading.data import (
-    AudioCondition,
-    InputStatistics,
-    StreamReader,
-    count_frames,
-    has_stream,
-    make_noise,
-)
+from seqkit.recipes.lipreading.data import AudioCondition, StreamReader, count_frames, has_stream, make_noise
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, StreamEncoder, VideoEncoderConfig, make_encoders
-from seqkit.recipes.lipreading.input_config import STREAMS, Modality
+from seqkit.recipes.lipreading.input_config import STREAMS, InputStatistics, Modality
 from seqkit.recipes.lipreading.plots import Panel, plot_attention, stream_image
 from seqkit.recipes.lipreading.raw_video import is_video, raw_item, write_subtitled_video
 from seqkit.recipes.lipreading.word_times import words_by_attention

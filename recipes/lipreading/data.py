@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,22 +26,22 @@ from seqkit.data.noise import Babble, Noise, Recording, add_noise, white
 from seqkit.data.video_file import read_clip
 from seqkit.data.vocab import Vocab
 from seqkit.errors import InputError
-from seqkit.recipes.lipreading.input_config import STREAMS, AudioConfig, FeatureConfig, Modality, VideoConfig
+from seqkit.recipes.lipreading.input_config import (
+    STATISTICS,
+    STREAMS,
+    AudioConfig,
+    FeatureConfig,
+    InputStatistics,
+    Modality,
+    VideoConfig,
+    read_statistics,
+)
 
 Floats = NDArray[np.float32]
 Words = tuple[tuple[str, float, float], ...]  # word, start and end in seconds
 BABBLE_TALKERS = 6
 STATISTICS_CLIPS, STATISTICS_UTTERANCES = 100, 1000  # how many items the input statistics are computed from
 AUDIO_RATE = 100  # feature vectors a second
-STATISTICS = "inputs.json"  # the input statistics in a checkpoint's folder
-
-
-class InputStatistics(NamedTuple):
-    """What a stream consists of, with mean and standard deviation over the training set."""
-
-    kind: Literal["pixels", "features"]
-    mean: tuple[float, ...]  # of each channel on the scale from 0 to 1, or of each feature
-    std: tuple[float, ...]
 
 
 class Split(NamedTuple):
@@ -176,16 +176,13 @@ def make_reader(
     *,
     streams: Sequence[str],
     items: Sequence[Item] = (),
-    assets: Path | None = None,
+    assets: Sequence[Path] = (),
 ) -> StreamReader:
-    """A reader with the input statistics of folder `assets`, computed from the training `items` for streams that those
-    lack. Babble noise is made of `items`; without any noise is white."""
-    known = {}
-    if assets:
-        if not (assets / STATISTICS).is_file():
-            raise InputError(f"{assets}: must be of a run of lipnet or wlas, got one without {STATISTICS}")
-        values = json.loads((assets / STATISTICS).read_bytes())
-        known = {n: InputStatistics(v["kind"], tuple(v["mean"]), tuple(v["std"])) for n, v in values.items()}
+    """A reader with the input statistics of checkpoints, of the first that has a stream, else of the training `items`.
+    Babble noise is made of `items`; without any noise is white."""
+    known: dict[str, InputStatistics] = {}
+    for folder in assets:
+        known = read_statistics(folder) | known
     for name in streams:
         if name not in known and not any(has_stream(item, name) for item in items):
             raise InputError(f"training items must have `{name}` or `features`, got none that has")

@@ -16,7 +16,7 @@ from seqkit.nn.frames import PixelNorm
 from seqkit.nn.frontends import ConvSubsampling, FrameStacking, LinearFrontEnd, ResNet, Stcnn, VggM
 from seqkit.nn.initialize import xavier
 from seqkit.ranges import Range
-from seqkit.recipes.lipreading.data import InputStatistics
+from seqkit.recipes.lipreading.input_config import InputStatistics
 
 
 @described

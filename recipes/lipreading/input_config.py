@@ -1,14 +1,18 @@
 """What the models read: the choice of streams, and how video, audio and features are prepared and augmented."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
 
 from seqkit.described import described
+from seqkit.errors import InputError
 from seqkit.ranges import Range
 
 Modality = Literal["video", "audio", "both"]
 STREAMS: Mapping[Modality, tuple[str, ...]] = {"video": ("video",), "audio": ("audio",), "both": ("video", "audio")}
+STATISTICS = "inputs.json"  # the input statistics in a checkpoint's folder
 
 
 @described
@@ -60,3 +64,19 @@ class AudioConfig:
     """train on speeds 0.9, 1.0 and 1.1, a third each; for examples with audio alone (Ko et al. 2015)"""
     noise: str = "white"
     """additive noise: white (Chung et al.), babble (six other utterances), or an audio file"""
+
+
+class InputStatistics(NamedTuple):
+    """What a stream consists of, with mean and standard deviation over the training set."""
+
+    kind: Literal["pixels", "features"]
+    mean: tuple[float, ...]  # of each channel on the scale from 0 to 1, or of each feature
+    std: tuple[float, ...]
+
+
+def read_statistics(checkpoint: Path) -> dict[str, InputStatistics]:
+    """The input statistics of every stream of a run."""
+    if not (checkpoint / STATISTICS).is_file():
+        raise InputError(f"{checkpoint}: must be of a run of lipnet or wlas, got one without {STATISTICS}")
+    values = json.loads((checkpoint / STATISTICS).read_bytes())
+    return {n: InputStatistics(v["kind"], tuple(v["mean"]), tuple(v["std"])) for n, v in values.items()}

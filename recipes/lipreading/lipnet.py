@@ -23,14 +23,14 @@ from torch import Tensor
 
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item
-from seqkit.data.vocab import Vocab, WordVocab, load_vocab, train_vocab
+from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode import train_ngram, write_ngram
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn import ctc_loss, frames_needed
 from seqkit.ranges import Range, check_ranges
-from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start
+from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.common.search_options import check_vocabulary
 from seqkit.recipes.lipreading.augmentation import frames_outside_words, trim_silence
 from seqkit.recipes.lipreading.ctc_model import OWN_LM, CtcModel, CtcPredictor, SearchConfig, make_scorers, warn_unknown
@@ -40,6 +40,7 @@ from seqkit.recipes.lipreading.evaluation import PHONEMES, lateness, phoneme_con
 from seqkit.recipes.lipreading.input_config import FeatureConfig, VideoConfig
 from seqkit.recipes.lipreading.raw_video import PredictionOptions, write_all_subtitles
 from seqkit.score.evaluate import corpus_scores, statistics
+from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
 from seqkit.train.step import Loss
@@ -189,26 +190,20 @@ def make_model(config: Config, reader: StreamReader, vocab: Vocab) -> CtcModel:
     return CtcModel(encoder, len(vocab))
 
 
-def make_vocab(units: str, texts: Sequence[str], assets: Path | None) -> Vocab:
-    """The vocabulary of the checkpoint `assets` where its units are the same, else that of the texts."""
-    if assets:
-        vocab = load_vocab(assets, "target")
-        if isinstance(vocab, WordVocab) == (units == "words"):
-            return vocab
-    return train_vocab(units, texts, 1 << 20)
-
-
 def training_job(config: Config, data: Path, start: Start) -> Job:
     split, held_out = read_split(data, "train", "video"), read_split(data, "val", "video")
     extra = read_split(data, config.text.extra_eval_split, "video").items if config.text.extra_eval_split else []
     texts = [item.references[0] for item in split.items]
-    vocab = make_vocab(config.text.units, texts, start.assets)
+    units = config.text.units
+    vocab = start.vocab("target", units, lambda: train_vocab(units, texts, 1 << 20), other_units=True)
     warn_unknown(vocab, split.items)
-    reader = make_reader(config.video, config.feature, streams=("video",), items=split.items, assets=start.assets)
+    reader = make_reader(
+        config.video, config.feature, streams=("video",), items=split.items, assets=start.checkpoints()
+    )
     print0(f"vocabulary of {len(vocab):,}, video as {reader.statistics['video'].kind}")
     torch.manual_seed(config.training.seed)
     model = make_model(config, reader, vocab).to(start.device)
-    start.initialize(model)
+    start.initialize(model, vocab_rows("target", vocab, "output"))
     greedy = CtcPredictor((model,), (reader,), vocab, dataclasses.replace(config.search, beam=1))
     ngrams = train_ngram((vocab.tokens(text) for text in texts), config.text.lm_order)
 
@@ -237,7 +232,7 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> CtcPredictor:
     for run in runs:
         check_vocabulary(vocab, load_vocab(run.checkpoint, "target"), run.folder)
         config: Config = run.config
-        readers.append(make_reader(config.video, config.feature, streams=("video",), assets=run.checkpoint))
+        readers.append(make_reader(config.video, config.feature, streams=("video",), assets=[run.checkpoint]))
         models.append(make_model(config, readers[-1], vocab).to(device).eval())
         checkpoint.load_weights(models[-1], run.checkpoint)
     scorers = make_scorers(first.config.search, vocab, first.checkpoint, device)
@@ -318,4 +313,5 @@ RECIPE = Recipe(
     inputs="a video file",
     prediction=PredictionOptions,
     after_prediction=write_all_subtitles,
+    shares=("wlas",),
 )  # fmt: skip

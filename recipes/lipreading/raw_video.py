@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data.audio import SAMPLE_RATE, read_audio
-from seqkit.data.container import FRAME_RATE
+from seqkit.data.clock import FRAME_RATE
+from seqkit.data.container import read_clock
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
-from seqkit.data.video_file import SAMPLES_PER_FRAME, declared_duration, read_note, read_sound, write_wav
+from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound, write_wav
+from seqkit.data.video_file import read_note
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.score.prediction import Prediction, Word
@@ -47,7 +49,8 @@ def raw_item(path: Path, folder: Path, *, video: bool = True) -> Item:
     if read_note(path):
         sound = path.with_suffix(".wav")
         return Item(id=path.name, video=path, audio=sound if sound.is_file() else None)
-    refuse_long(path, declared_duration(path))
+    clock = read_clock(path)
+    refuse_long(path, clock.end - clock.begin)
     mouth = folder / f"{len(list(folder.iterdir()))}.mp4"
     sound = mouth.with_suffix(".wav")
     if not video:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seqkit.data.batch import Batch, Data
 from seqkit.data.files import atomic_write
-from seqkit.data.vocab import CharVocab, Vocab, load_vocab, train_vocab
+from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode.search import Scorers
 from seqkit.described import described
@@ -29,7 +29,7 @@ from seqkit.errors import InputError
 from seqkit.nn import cross_entropy, ctc_loss, frames_needed
 from seqkit.nn.losses import real_tokens
 from seqkit.ranges import Range, check_ranges
-from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start, scored_items
+from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, scored_items
 from seqkit.recipes.common.search_options import check_vocabulary
 from seqkit.recipes.language_model.scorer import load_scorer
 from seqkit.recipes.lipreading.attention_model import AudioVisualModel, Network, Outputs, SearchConfig, SpeechPredictor
@@ -43,6 +43,7 @@ from seqkit.recipes.lipreading.raw_video import PredictionOptions, write_all_sub
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.prediction import Prediction
 from seqkit.score.report import write_hypotheses
+from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
 from seqkit.train.schedule import linear_ramp
@@ -155,24 +156,23 @@ def make_model(config: Config, reader: StreamReader, vocab: Vocab) -> AudioVisua
     )
 
 
-def make_vocab(texts: Sequence[str], assets: Path | None) -> Vocab:
-    """The characters of the checkpoint `assets` where it has characters, else those of the texts."""
-    if assets and isinstance(vocab := load_vocab(assets, "target"), CharVocab):
-        return vocab
-    return train_vocab("characters", texts, 1 << 20)
-
-
 def training_job(config: Config, data: Path, start: Start) -> Job:
     modality = config.network.modality
     split, held_out = read_split(data, "train", modality), read_split(data, "val", modality)
-    vocab = make_vocab([item.references[0] for item in split.items], start.assets)
+    texts = [item.references[0] for item in split.items]
+    vocab = start.vocab("target", "characters", lambda: train_vocab("characters", texts, 1 << 20), other_units=True)
     reader = make_reader(
-        config.video, config.feature, config.audio, streams=STREAMS[modality], items=split.items, assets=start.assets
+        config.video,
+        config.feature,
+        config.audio,
+        streams=STREAMS[modality],
+        items=split.items,
+        assets=start.checkpoints(),
     )
     print0(f"vocabulary of {len(vocab):,} characters, modality {modality}")
     torch.manual_seed(config.training.seed)
     model = make_model(config, reader, vocab).to(start.device)
-    start.initialize(model)
+    start.initialize(model, vocab_rows("target", vocab, "decoder.embedding", "decoder.readout.output", "ctc_heads"))
     predictor = SpeechPredictor((model,), (reader,), vocab, modality, SearchConfig(config.search.decoding))
 
     def validate() -> dict[str, float]:
@@ -217,7 +217,7 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> SpeechPredictor:
         if search.ctc_weight and not config.network.ctc_head:
             raise InputError(f"`ctc_weight` must be 0 for a run without `ctc_head`, got {search.ctc_weight}")
         inputs = config.video, config.feature, config.audio
-        readers.append(make_reader(*inputs, streams=STREAMS[modality], assets=run.checkpoint))
+        readers.append(make_reader(*inputs, streams=STREAMS[modality], assets=[run.checkpoint]))
         models.append(make_model(config, readers[-1], vocab).to(device).eval())
         checkpoint.load_weights(models[-1], run.checkpoint)
     scorers: Scorers = ()
@@ -319,4 +319,5 @@ RECIPE = Recipe(
     evaluation=EvaluationOptions,
     prediction=PredictionOptions,
     after_prediction=write_all_subtitles,
+    shares=("lipnet",),
 )  # fmt: skip

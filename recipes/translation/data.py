@@ -13,6 +13,7 @@ from seqkit.data.vocab import SubwordVocab, Vocab, load_vocab, train_vocab
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
+from seqkit.start import Start
 from seqkit.train.distributed import print0
 
 
@@ -62,6 +63,21 @@ def train_vocabs(text: TextConfig, items: Sequence[Item]) -> Vocabs:
         both = train_vocab(text.units, [*sources, *targets], text.vocab_size)
         return Vocabs(both, both)
     return Vocabs(*(train_vocab(text.units, texts, text.vocab_size) for texts in (sources, targets)))
+
+
+def start_vocabs(start: Start, text: TextConfig, items: Sequence[Item]) -> Vocabs:
+    """The vocabularies of the run to go on from, else those of the items."""
+    if start.assets is None:
+        return train_vocabs(text, items)
+    known, sides = load_vocabs(start.assets), (sources_of(items), [item.references[0] for item in items])
+
+    def own(name: str, texts: Sequence[str]) -> Vocab:
+        return start.vocab(name, text.units, lambda: train_vocab(text.units, texts, text.vocab_size), texts)
+
+    if known.source is known.target:
+        both = own("target", [*sides[0], *sides[1]])
+        return Vocabs(both, both)
+    return Vocabs(own("source", sides[0]), own("target", sides[1]))
 
 
 def read_pairs(data: Path, split: str) -> list[Item]:

@@ -23,11 +23,12 @@ from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.ranges import Range, check_ranges
-from seqkit.recipe import Evaluation, Job, Recipe, Start
+from seqkit.recipe import Evaluation, Job, Recipe
 from seqkit.recipes.common.search_options import SearchOptions
-from seqkit.recipes.translation.data import TextConfig, load_vocabs, read_pairs, sources_of, train_data, train_vocabs
+from seqkit.recipes.translation.data import TextConfig, read_pairs, sources_of, start_vocabs, train_data
 from seqkit.recipes.translation.model import Network, TranslationPredictor, Translator, load, make_model
 from seqkit.score.evaluate import corpus_scores, statistics
+from seqkit.start import Start, vocab_rows
 from seqkit.train.schedule import linear_ramp
 from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
@@ -95,10 +96,14 @@ def make_loss(model: Translator, objective: Objective) -> Loss:
 
 def training_job(config: Config, data: Path, start: Start) -> Job:
     items, held_out = read_pairs(data, "train"), read_pairs(data, "val")
-    vocabs = load_vocabs(start.assets) if start.assets else train_vocabs(config.text, items)
+    vocabs = start_vocabs(start, config.text, items)
     torch.manual_seed(config.training.seed)
     model = make_model(config.network, vocabs).to(start.device)
-    start.initialize(model)
+    start.initialize(
+        model,
+        vocab_rows("source", vocabs.source, "encoder.embedding"),
+        vocab_rows("target", vocabs.target, "decoder.embedding", "decoder.readout.output"),
+    )
     greedy = TranslationPredictor((model,), vocabs, dataclasses.replace(config.search, beam=1))
 
     def validate() -> dict[str, float]:

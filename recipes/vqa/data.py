@@ -23,6 +23,7 @@ from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.recipes.common.image_text import normalize_text
 from seqkit.score.vqa import normalize_answer, soft_scores
+from seqkit.start import Start
 from seqkit.train.distributed import print0
 
 TYPE_WORDS = 2  # first words of a question that are its type, where the corpus names none
@@ -132,6 +133,18 @@ def train_answers(text: TextConfig, items: Sequence[Item]) -> Answers:
     longest = max(len(normalize_text(item.question or "").split()) for item in items)
     type_priors = {kind: texts[key] for kind, key in {**priors, "": order[0]}.items()}
     return Answers(tuple(texts[key] for key in order[: text.answers]), type_priors, longest)
+
+
+def start_answers(start: Start, text: TextConfig, items: Sequence[Item]) -> Answers:
+    """The answers of the run to go on from, with those new in the items where they are to be added; else the items'."""
+    if start.assets is None:
+        return train_answers(text, items)
+    answers = load_answers(start.assets)
+    if not start.init:
+        return answers
+    known = set(map(answer_key, answers.texts))
+    new = [text for text in train_answers(text, items).texts if answer_key(text) not in known]
+    return answers._replace(texts=(*answers.texts, *start.new("answers", new)))
 
 
 def _most_frequent(counts: Counter[str]) -> str:

@@ -28,7 +28,7 @@ from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
-from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, Start
+from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
 from seqkit.recipes.common.image_reader import no_image
 from seqkit.recipes.common.image_text import normalize_text
@@ -40,7 +40,7 @@ from seqkit.recipes.vqa.data import (
     question_type,
     read_questions,
     read_vectors,
-    train_answers,
+    start_answers,
     train_data,
     train_vocab,
 )
@@ -49,7 +49,9 @@ from seqkit.recipes.vqa.predictor import AnswerPredictor, Member
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.prediction import Prediction
+from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
+from seqkit.train.checkpoint import Rows
 from seqkit.train.distributed import print0
 from seqkit.train.optimizer import make_optimizer, parameter_groups
 from seqkit.train.step import Loss
@@ -135,15 +137,19 @@ def answer_loss(model: VQAModel, targets: str) -> Loss:
 
 def training_job(config: Config, data: Path, start: Start) -> Job:
     items, held_out = read_questions(data, "train"), read_questions(data, "val")
-    vocab = load_vocab(start.assets, "words") if start.assets else train_vocab(config.text, items)
-    answers = load_answers(start.assets) if start.assets else train_answers(config.text, items)
+    vocab = start.vocab("words", "words", lambda: train_vocab(config.text, items))
+    answers = start_answers(start, config.text, items)
     torch.manual_seed(config.training.seed)
     vectors_VE = torch.from_numpy(read_vectors(config.text.glove, vocab)) if config.text.glove else None
     encoder = make_image_encoder(config.image_encoder) if config.network.fusion else None
     model = VQAModel(config.network, config.text_encoder, encoder, len(vocab), len(answers.texts), vectors_VE)
     model.to(start.device)
     print0(f"{len(vocab):,} words, {len(answers.texts):,} answers")
-    start.initialize(model)
+    start.initialize(
+        model,
+        vocab_rows("words", vocab, "text_encoder.embedding", "text_encoder.vectors_VE"),
+        Rows(answers.texts, lambda folder: load_answers(folder).texts, ("classifier",)),
+    )
     images = [item.image for item in [*items, *held_out] if item.image]
     reader = image_reader(config.image_encoder, encoder, images) if encoder else no_image
     member = Member(model, reader, config.image_encoder, config.text)

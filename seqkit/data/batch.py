@@ -182,7 +182,8 @@ def loader(
     """Yields every batch, loaded and collated, in order.
 
     load: from an item's index and the seed of its augmentation (new each epoch) to its example. workers: number of
-    loader processes; 0 loads in this one. The number changes nothing but the time.
+    loader processes; 0 loads in this one. The number changes nothing but the time. Where processes are not forked
+    (Windows, macOS, Python 3.14) `load` and `collate` are pickled: functions and dataclasses of a module's top level.
     """
     count = 1 + max((item for batch in batches for item in batch), default=-1)
     loaded: Any = _Loaded(load, collate, batches, item_seeds(seed, epoch, count))

@@ -1,9 +1,10 @@
 """Media containers (mp4, mpg, mkv, avi, ...): their streams, decoded as far as the file is intact.
 
-Times are seconds of the file's own clock.
+Times are seconds, as corrected by the file's clock (`seqkit.data.clock`), the same for picture and sound.
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from seqkit.data.clock import FRAME_RATE, JUMP, Clock, Run, continues, make_clock
 from seqkit.errors import InputError
 
 Note = Callable[[str], None]
 
-FRAME_RATE = 25  # frames a second, where a file does not say
-JUMP = 10.0  # seconds from a frame to the next; more is a damaged time stamp
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,live_flv,ogg,asf,wav,w64,flac,mp3,aac,aiff,au,"
+    "caf,amr,ac3,eac3,m4v,h264,hevc,mjpeg,dv,mxf,nut,ivf,gif"
+)  # that hold their media themselves: no play list, nothing that names another file
 
 
 def ignore(note: str) -> None:
@@ -31,8 +35,9 @@ def opened(path: Path) -> Iterator[InputContainer]:
         raise InputError(f"{path}: no such video; correct the path or fetch the file")
     if not path.stat().st_size:
         raise InputError(f"{path}: must be a video, got an empty file; fetch it again")
+    own = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:  # an absolute path, for in another one ffmpeg takes what is before a colon for a protocol
-        container = av.open(os.path.abspath(path), metadata_errors="replace")
+        container = av.open(os.path.abspath(path), metadata_errors="replace", options=own)
     except (av.FFmpegError, ValueError) as error:
         with open(path, "rb") as file:
             cut = file.read(8)[4:] == b"ftyp"
@@ -42,57 +47,123 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
+def first_stream(container: InputContainer, kind: str, note: Note = ignore) -> Any:
+    """The first `video` (no cover art) or `audio` stream that can be decoded; None where there is none. `note` hears
+    of others."""
+    cover = av.stream.Disposition.attached_pic
+    there = [stream for stream in container.streams if stream.type == kind and not stream.disposition & cover]
+    known = [stream for stream in there if stream.codec_context is not None]
+    if len(known) < len(there):
+        note(f"{len(there) - len(known)} of {len(there)} {kind} streams have a codec that the decoder does not know")
+    if len(known) > 1:
+        note(f"{len(known)} {kind} streams, of which the first was taken")
+    return known[0] if known else None
+
+
+def video_stream(container: InputContainer, path: Path, note: Note = ignore) -> av.VideoStream:
     """Returns the video stream. Raises InputError where there is none."""
-    moving = _moving(container)
-    if moving:
-        return moving[0]
+    stream: av.VideoStream | None = first_stream(container, "video", note)
+    if stream is not None:
+        return stream
     others = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
     raise InputError(f"{path}: must hold a video, got {others} alone; name another file")
 
 
-def _moving(container: InputContainer) -> list[av.VideoStream]:
-    """Returns the video streams that are not cover art."""
-    return [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+def read_clock(path: Path) -> Clock:
+    """The corrections of a file's time stamps. Reads all packets and decodes none."""
+    with opened(path) as container:
+        streams = [s for kind in ("video", "audio") if (s := first_stream(container, kind)) is not None]
+        counts = {stream.index: 0 for stream in streams}
+        own: dict[int, list[Run]] = {index: [] for index in counts}
+        runs: list[Run] = []
+        for packet in _packets(container, *streams) if streams else ():
+            index, unit = packet.stream_index, float(packet.time_base or 0)
+            stamp = packet.pts if packet.dts is None else packet.dts
+            counts[index] += 1
+            if stamp is None or not packet.size:
+                continue
+            start = stamp * unit
+            end = start + min(max(packet.duration or 0, 0) * unit, JUMP)
+            if continues(own[index], start):
+                own[index][-1].end = end
+                continue
+            others = [(own[other][-1], own[other][-1].end) for other in own if other != index and own[other]]
+            run = Run(index, counts[index] - 1, start, end, *(others[0] if others else (None, 0.0)))
+            own[index] = [*own[index][-1:], run]
+            runs.append(run)
+        return make_clock(runs)
 
 
-def timed_frames(container: InputContainer, path: Path, note: Note) -> Iterator[tuple[float, float, av.VideoFrame]]:
+def timed_frames(
+    container: InputContainer, path: Path, note: Note, clock: Clock | None = None
+) -> Iterator[tuple[float, float, av.VideoFrame]]:
     """Yields frames with time and duration in seconds; times that run back or far ahead are corrected."""
-    stream = video_stream(container, path)
+    stream, clock = video_stream(container, path, note), read_clock(path) if clock is None else clock
     step = float(1 / (stream.average_rate or stream.guessed_rate or FRAME_RATE))
-    last, shift, number, jumps = -step, 0.0, 0, 0
-    for number, frame in enumerate(whole(container, stream, note), 1):
-        time = last + step if frame.time is None else frame.time + shift
-        if number > 1 and not 0 < time - last < JUMP:
+    first, last, number, jumps = 0.0, -step, 0, clock.jumps
+    for number, frame in enumerate(whole(container, stream, note, clock), 1):
+        time = last + step if frame.time is None else frame.time
+        if number == 1:
+            first = time
+        elif not clock.follows(last, time):
             jumps += 1
-            shift += last + step - time
             time = last + step
         last = time
-        yield time, float((frame.duration or 0) * (frame.time_base or 0)) or step, frame
+        yield time, min(float((frame.duration or 0) * (frame.time_base or 0)) or step, JUMP), frame
     if jumps:
         note(f"{jumps} time stamps out of order")
-    if number < 0.95 * stream.frames:
+    shorter = last + step - first < 0.95 * (container.duration or 0) / av.time_base
+    if number < 0.95 * stream.frames and shorter:
         note(f"cut off: {number} of {stream.frames} frames")
 
 
-def whole(container: InputContainer, stream: Any, note: Note) -> Iterator[Any]:
+def whole(container: InputContainer, stream: Any, note: Note, clock: Clock) -> Iterator[Any]:
     """Yields every frame of the stream that can be decoded, to the end of the file or to where it is truncated."""
     stream.codec_context.thread_count = 1  # the processes of a preparation fill the machine
-    packets, damaged = container.demux(stream), 0
-    packet: Any = ...
-    while packet is not None:
+    shifts, shift, faults = dict(clock.shifts.get(stream.index, ())), 0.0, Counter[str]()
+    for number, packet in enumerate(_packets(container, stream, faults=faults)):
+        shift = shifts.get(number, shift)
+        if shift and packet.time_base:
+            ticks = round(shift / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
         try:
-            packet = next(packets, None)
-            yield from packet.decode() if packet is not None else ()
-        except av.FFmpegError:  # of one packet; reading itself ends with the first
-            damaged += 1
-    if damaged:
+            for frame in packet.decode():
+                faults["frames"] += frame.is_corrupt
+                yield frame
+        except av.FFmpegError:
+            faults["packets"] += 1
+    if damaged := faults.total():
         note(f"{damaged} damaged places in the {stream.type}")
 
 
-def first_time(path: Path) -> float | None:
-    """Returns the time of the first video frame on the file's own clock, in seconds; None for sound alone."""
+def _packets(container: InputContainer, *streams: Any, faults: Counter[str] | None = None) -> Iterator[Any]:
+    """The packets of the streams, to the end of the file or to where it cannot be read on, and one to empty each
+    decoder."""
+    try:
+        yield from container.demux(*streams)
+    except av.FFmpegError:
+        if faults is not None:
+            faults["reading"] += 1
+        for stream in streams:
+            last = av.Packet()
+            last.stream = stream
+            yield last
+
+
+def first_time(path: Path, clock: Clock | None = None) -> float | None:
+    """Returns the time of the first video frame, in seconds; None for sound alone."""
     with opened(path) as container:
-        if not _moving(container):
+        if first_stream(container, "video") is None:
             return None
-        return next((time for time, _, _ in timed_frames(container, path, ignore)), None)
+        return next((time for time, _, _ in timed_frames(container, path, ignore, clock)), None)
+
+
+def start_offset(path: Path) -> float:
+    """Seconds from the file's own zero, where players begin, to the first frame, or to the first sample of sound
+    alone. Of containers whose clock begins anywhere (.ts, .mpg), zero is the first of picture and sound."""
+    clock = read_clock(path)
+    with opened(path) as container:
+        free = bool(container.format.flags & av.format.Flags.ts_discont) or clock.begin > JUMP or clock.begin < 0
+    first = first_time(path, clock)
+    return max(0.0, (clock.begin if first is None else first) - (clock.begin if free else 0.0))

@@ -1,19 +1,17 @@
-"""Video files: frames and sound on one clock, and clips stored as JPEG frames that load fast.
+"""Video files: frames as a player shows them, and clips stored as JPEG frames that load fast.
 
 Video is resampled to 25 frames/s, beginning with the first frame: each output frame is the one nearest by time stamp,
-whatever the file's own rate. Sound is resampled to 16 kHz mono, 640 samples per frame, with silence where the file has
-none. Rotated frames are turned upright. Everything streams: memory does not grow with the
-length of a file.
+whatever the file's own rate. Frames are turned and mirrored as the file says, their pixels made square, and all of them
+brought to the size of the first. Everything streams: memory does not grow with the length of a file.
 
 A stored clip is an .mp4 of JPEG frames (MJPEG, which players show) with a note in JSON as its comment. Any frame can
 be read alone, and all of them decode faster than H.264 does, for six times its bytes.
 
-T frames, H and W pixels, N samples.
+T frames, H and W pixels.
 """
 
 import itertools
 import json
-import wave
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -26,19 +24,18 @@ from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from seqkit.data.container import FRAME_RATE, Note, first_time, ignore, opened, timed_frames, video_stream, whole
+from seqkit.data.clock import FRAME_RATE
+from seqkit.data.container import Note, first_stream, ignore, opened, timed_frames, video_stream
 from seqkit.data.files import atomic_write
 from seqkit.errors import InputError
 
 Pixels = NDArray[np.uint8]
-Samples = NDArray[np.int16]
 Size = Callable[[int, int], tuple[int, int]]
 X = TypeVar("X")
 
-SAMPLE_RATE = 16_000  # samples a second
-SAMPLES_PER_FRAME = SAMPLE_RATE // FRAME_RATE
 QUALITY = 85  # of JPEG
-SLIP = SAMPLES_PER_FRAME  # samples by which sound may be off its place before it is put right
+CLIP = "seqkit_clip"  # key of our own note among comments
+WIDEST = 8.0  # times as wide as high, or the reverse, that a pixel may be
 
 
 def read_frames(
@@ -50,14 +47,44 @@ def read_frames(
     the frames before the cut. Raises InputError, naming the file, where no video can be decoded.
     """
     with opened(path) as container:
-        empty, reformat = True, VideoReformatter().reformat  # one for all: it keeps its tables
+        shape, reformat = None, VideoReformatter().reformat  # one for all: it keeps its tables
         for frame in at_frame_rate(timed_frames(container, path, note)):
-            empty = False
-            height, width = size(frame.height, frame.width) if size else (frame.height, frame.width)
-            picture = reformat(frame, width, height, layout, interpolation="AREA", threads=1)
-            yield np.ascontiguousarray(np.rot90(picture.to_ndarray(), round(frame.rotation / 90)), np.uint8)
-    if empty:
+            if shape is None:
+                shape, own = square_size(frame, video_stream(container, path)), (frame.height, frame.width)
+                shape = size(*shape) if size else shape
+            elif own != (frame.height, frame.width):
+                own = frame.height, frame.width
+                note(f"the size of the picture changes to {frame.width} x {frame.height}")
+            picture = reformat(frame, shape[1], shape[0], layout, interpolation="AREA", threads=1)
+            yield np.ascontiguousarray(upright(picture.to_ndarray(), display_matrix(frame)), np.uint8)
+    if shape is None:
         raise InputError(f"{path}: must hold a video, got no frame that can be decoded; fetch the file again")
+
+
+def square_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]:
+    """Height and width of a frame, as stored, whose pixels are made square."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    wide = aspect if 1 / WIDEST <= aspect <= WIDEST else 1.0
+    return frame.height, max(1, round(frame.width * wide))
+
+
+def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """a, b, c, d of the matrix that maps a stored frame to the shown one: x' = a x + c y, y' = b x + d y."""
+    given = frame.side_data.get("DISPLAYMATRIX")
+    values = np.frombuffer(given, np.int32) if given is not None else np.zeros(0, np.int32)
+    if len(values) < 9:
+        return 1, 0, 0, 1
+    a, b, _, c, d = values[:5].tolist()
+    return a, b, c, d
+
+
+def upright(pixels: NDArray[Any], matrix: tuple[int, int, int, int]) -> NDArray[Any]:
+    """A stored frame (H, W, ...) as players show it: in one of eight orientations, the nearest to `matrix`."""
+    a, b, c, d = matrix
+    turned = abs(b) + abs(c) > abs(a) + abs(d)
+    across, down = (c, b) if turned else (a, d)
+    pixels = pixels.swapaxes(0, 1) if turned else pixels
+    return pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
 def at_frame_rate(timed: Iterable[tuple[float, float, X]]) -> Iterator[X]:
@@ -75,54 +102,11 @@ def at_frame_rate(timed: Iterable[tuple[float, float, X]]) -> Iterator[X]:
         number += 1
 
 
-def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:
-    """Yields blocks (N,) of samples, the first at the time of the first frame; none for a file without sound.
-
-    Raises InputError, naming the file, where it cannot be opened.
-    """
-    begin = first_time(path)
-    with opened(path) as container:
-        streams = container.streams.audio
-        to_mono, place, kind = av.AudioResampler("s16", "mono", SAMPLE_RATE), 0, None
-        for frame in whole(container, streams[0], note) if streams else ():
-            before, kind = kind, (frame.format.name, frame.layout.name, frame.sample_rate)
-            if before not in (None, kind):  # another recording was appended
-                to_mono = av.AudioResampler("s16", "mono", SAMPLE_RATE)
-            for piece in to_mono.resample(frame):
-                samples: Samples = piece.to_ndarray()[0].astype(np.int16)
-                late = 0 if begin is None or piece.time is None else round((piece.time - begin) * SAMPLE_RATE) - place
-                if late > SLIP or (late > 0 and place == 0):
-                    yield np.zeros(late, np.int16)
-                    place += late
-                elif late < -SLIP or (late < 0 and place == 0):
-                    samples = samples[-late:]
-                place += len(samples)
-                yield samples
-        yield from (piece.to_ndarray()[0].astype(np.int16) for piece in to_mono.resample(None) if place)
-
-
-def write_wav(path: Path, blocks: Iterable[Samples], frames: int) -> bool:
-    """Writes 16-bit sound of exactly `frames` frames; returns False, and writes nothing, where there is no sound."""
-    blocks, left = iter(blocks), frames * SAMPLES_PER_FRAME
-    first = next(blocks, None)
-    if first is None:
-        return False
-    with atomic_write(path) as file, wave.open(file, "wb") as sound:
-        sound.setparams((1, 2, SAMPLE_RATE, left, "NONE", ""))
-        for block in itertools.chain([first], blocks):
-            sound.writeframes(block[:left].astype("<i2").tobytes())
-            left -= min(left, len(block))
-            if not left:
-                break
-        sound.writeframes(bytes(2 * left))
-    return True
-
-
 def write_clip(path: Path, frames: Iterable[Pixels], note: Mapping[str, Any]) -> int:
-    """Writes frames (H, W, 3) in BGR order, all of one size, with a note; returns their number."""
+    """Writes frames (H, W, 3) in BGR order, all of one size, with a note of our own; returns their number."""
     number = 0
     with atomic_write(path) as file, av.open(file, "w", "mp4") as container:
-        container.metadata["comment"] = json.dumps(note)
+        container.metadata["comment"] = json.dumps({CLIP: note})
         stream = None
         for pixels in frames:
             if stream is None:
@@ -149,7 +133,7 @@ def read_clip(path: Path, *, start: float = 0.0, end: float | None = None, grays
     first = round(start * FRAME_RATE)
     count = None if end is None else max(1, round(end * FRAME_RATE) - first)
     with opened(path) as container:
-        stored = "comment" in container.metadata and video_stream(container, path).codec_context.name == "mjpeg"
+        stored = own_note(container) is not None and video_stream(container, path).codec_context.name == "mjpeg"
         frames = list(_pictures(container, path, first, count, grayscale)) if stored else []
     if not stored:
         layout, stop = "gray" if grayscale else "rgb24", None if count is None else first + count
@@ -162,24 +146,24 @@ def read_clip(path: Path, *, start: float = 0.0, end: float | None = None, grays
 def read_note(path: Path) -> dict[str, Any]:
     """Reads the note that `write_clip` stored; empty for another video. Raises InputError for a file that is none."""
     with opened(path) as container:
-        comment = container.metadata.get("comment", "")
+        return own_note(container) or {}
+
+
+def own_note(container: InputContainer) -> dict[str, Any] | None:
+    """The note of a clip that `write_clip` stored; None for another video, whatever its comment."""
     try:
-        note = json.loads(comment)
+        found = json.loads(container.metadata.get("comment", ""))
     except (ValueError, RecursionError):
-        note = {}
-    return note if isinstance(note, dict) else {}
-
-
-def declared_duration(path: Path) -> float:
-    """Reads the duration declared in the container, in seconds; 0 where there is none. Raises InputError as above."""
-    with opened(path) as container:
-        return (container.duration or 0) / av.time_base
+        return None
+    if not isinstance(found, dict) or CLIP not in found:
+        return None
+    return found[CLIP] if isinstance(found[CLIP], dict) else {}
 
 
 def _pictures(
     container: InputContainer, path: Path, first: int, count: int | None, grayscale: bool
 ) -> Iterator[Pixels]:
-    stream = container.streams.video[0]
+    stream = first_stream(container, "video")
     unit = stream.time_base or Fraction(1, FRAME_RATE)
     mode = cv2.IMREAD_GRAYSCALE if grayscale else cv2.IMREAD_COLOR_RGB
     if first:

@@ -133,10 +133,10 @@ class SubwordVocab:
         """`model` is a serialized sentencepiece model. Raises InputError where it is not, or its specials differ."""
         import sentencepiece
 
-        self._model = model
+        self.model = model
         self._sampler: BpeSampler | UnigramSampler | None = None  # made when it is asked for
         try:
-            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model or b"none")  # empty is not read at all
         except RuntimeError:
             raise InputError("`model` must be a serialized sentencepiece model, got other bytes") from None
         got = (self._pieces.pad_id(), self._pieces.bos_id(), self._pieces.eos_id(), self._pieces.unk_id())
@@ -183,7 +183,7 @@ class SubwordVocab:
         return len(self._pieces)
 
     def __reduce__(self) -> tuple[type["SubwordVocab"], tuple[bytes]]:
-        return SubwordVocab, (self._model,)
+        return SubwordVocab, (self.model,)
 
     def tokens(self, text: str) -> list[str]:
         pieces: list[str] = self._pieces.encode(_escape(text), out_type=str)
@@ -214,7 +214,7 @@ class SubwordVocab:
         return self.join(UNKNOWN if i == UNK else self.token(i) for i in ids if i not in (PAD, BOS, EOS))
 
     def save(self, folder: Path, name: str) -> None:
-        _write(Path(folder), name, ".model", self._model)
+        _write(Path(folder), name, ".model", self.model)
 
 
 Vocab = CharVocab | WordVocab | SubwordVocab

@@ -87,7 +87,8 @@ class RecurrentEncoder(nn.Module):
 
     def forward(self, x_BTI: Tensor, lengths_B: Tensor) -> Encoded:
         """Sequences (B, T, I) and lengths, each at least 1, to `Encoded`; raises ValueError for a length below 1."""
-        if lengths_B.device.type == "cpu" and int(lengths_B.min()) < 1:
+        checked = lengths_B.device.type == "cpu" and not torch.compiler.is_compiling()
+        if checked and int(lengths_B.min()) < 1:
             raise ValueError(f"`lengths_B` must be >= 1, got {lengths_B.tolist()}")
         x = reverse(x_BTI, lengths_B) if self.reverse else x_BTI
         h, c = [], []

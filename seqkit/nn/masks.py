@@ -10,9 +10,11 @@ from torch import Tensor
 def mask_from_lengths(lengths_B: Tensor, max_len: int) -> Tensor:
     """The mask (B, max_len) of sequences of the given lengths, in positions.
 
-    Raises ValueError where a length is beyond `max_len`; not on a GPU, where the check would wait for the device.
+    Raises ValueError where a length is beyond `max_len`; not on a GPU, where the check would wait for the device, nor
+    in a compiled graph.
     """
-    if lengths_B.device.type == "cpu" and len(lengths_B) and int(lengths_B.max()) > max_len:
+    checked = lengths_B.device.type == "cpu" and not torch.compiler.is_compiling()
+    if checked and len(lengths_B) and int(lengths_B.max()) > max_len:
         raise ValueError(f"`lengths_B` must be <= max_len {max_len}, got {lengths_B.tolist()}")
     return torch.arange(max_len, device=lengths_B.device) < lengths_B[:, None]
 

@@ -113,10 +113,15 @@ class LoadReport(NamedTuple):
     """in the file, but not in the model"""
     mismatched: list[str]
     """in both, with different shapes: not loaded"""
+    partial: dict[str, tuple[int, int]] = {}
+    """loaded row by row: how many rows of how many are the file's"""
 
     def text(self) -> str:
         """One line of counts, and one per kind of weight that was not loaded."""
         lines = [f"{len(self.loaded)} weights loaded, {len(self.missing) + len(self.mismatched)} left as they were"]
+        if self.partial:
+            rows = (f"{name} {count:,} of {size:,}" for name, (count, size) in self.partial.items())
+            lines.append(f"rows matched by token, the others as they were: {', '.join(rows)}")
         return "\n".join(lines + self._failures())
 
     def _failures(self) -> list[str]:
@@ -150,13 +155,51 @@ def best_checkpoint(run: Path) -> Path:
     raise InputError(f"{run}: must hold a checkpoint, best/ or last/, got none: train first, or name another run")
 
 
-def init_from(model: nn.Module, runs: Sequence[Path]) -> LoadReport:
-    """Load the weights of other runs that match by name and shape; earlier runs take precedence. Raises InputError for
-    a run without a checkpoint."""
+class Rows(NamedTuple):
+    """A vocabulary, and the weights whose first dimension it numbers."""
+
+    tokens: Sequence[str]
+    """of the model, in the order of its rows"""
+    tokens_in: Callable[[Path], Sequence[str]]
+    """the same of another run, given its checkpoint; an empty text is no token"""
+    weights: Sequence[str]
+    """names of weights, or of modules"""
+
+
+def init_from(model: nn.Module, runs: Sequence[Path], rows: Sequence[Rows] = ()) -> LoadReport:
+    """Load the weights of other runs that match by name and shape, or row by row; earlier runs take precedence. Raises
+    InputError for a run without a checkpoint."""
     weights: dict[str, Tensor] = {}
+    partial: dict[str, tuple[int, int]] = {}
     for run in runs:
-        weights = read_weights(best_checkpoint(run)) | weights
-    return load_matching(model, weights)
+        folder = best_checkpoint(run)
+        fresh = {name: weight for name, weight in read_weights(folder).items() if name not in weights}
+        for own in rows:
+            partial |= match_rows(model, fresh, own, folder)
+        weights |= fresh
+    return load_matching(model, weights)._replace(partial=partial)
+
+
+def match_rows(model: nn.Module, weights: dict[str, Tensor], rows: Rows, folder: Path) -> dict[str, tuple[int, int]]:
+    """Put the rows of a run's `weights` where the model has their tokens, and its own rows where the run lacks a token.
+
+    Returns the names of weights that are not wholly the run's, with the numbers of rows that are and of all.
+    """
+    own, found = model.state_dict(), dict[str, tuple[int, int]]()
+    inside = tuple(f"{name}." for name in rows.weights)
+    names = [name for name in own if name in weights and (name in rows.weights or name.startswith(inside))]
+    tokens = rows.tokens_in(folder) if names else ()
+    theirs = {token: i for i, token in enumerate(tokens) if token}
+    pairs = [(i, theirs[token]) for i, token in enumerate(rows.tokens) if token in theirs]
+    for name in names:
+        weight, given = own[name].clone(), weights[name]
+        if weight.shape[1:] == given.shape[1:] and len(given) == len(tokens):
+            mine, its = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).T
+            weight[mine.to(weight.device)] = given[its].to(weight)
+            weights[name] = weight
+            if len(pairs) < len(weight):
+                found[name] = len(pairs), len(weight)
+    return found
 
 
 @torch.no_grad()

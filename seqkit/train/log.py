@@ -144,7 +144,9 @@ class Log:
             self.line_open = not keep
         elif keep or time.monotonic() - self.shown > LINE_INTERVAL:
             print(text, file=sys.stderr, flush=True)
-            self.shown = time.monotonic()
+        else:
+            return
+        self.shown = time.monotonic()
 
     def close(self) -> None:
         """End the line of progress and close all files; a full disk has been reported before."""

@@ -13,7 +13,8 @@ import torch
 from seqkit import tasks
 from seqkit.config import fields_by_name, replace
 from seqkit.data_prep.synthetic.corpora import make
-from seqkit.recipe import Start, preset
+from seqkit.recipe import preset
+from seqkit.start import Start
 
 FROZEN = {
     "backbone": "resnet18",

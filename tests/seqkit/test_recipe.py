@@ -12,9 +12,10 @@ import seqkit
 from seqkit import recipe as recipes
 from seqkit.data.manifest import Item
 from seqkit.errors import InputError
-from seqkit.recipe import Evaluation, Job, Recipe, Start
+from seqkit.recipe import Evaluation, Job, Recipe
 from seqkit.score.evaluate import Statistics, statistics
 from seqkit.score.prediction import Prediction
+from seqkit.start import Start
 from seqkit.train import checkpoint
 from seqkit.train.loop import Outcome, RunFolder
 from seqkit.train.training_config import TrainingConfig

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqkit.data.video_file import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME, read_clip, read_frames, read_note
+from seqkit.data.clock import FRAME_RATE
+from seqkit.data.sound_track import SAMPLE_RATE, SAMPLES_PER_FRAME
+from seqkit.data.video_file import read_clip, read_frames, read_note
 from seqkit.data_prep.lipreading import faces, mouths
 from seqkit.data_prep.lipreading.faces import (
     FaceBox,

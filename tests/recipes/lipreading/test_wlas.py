@@ -20,10 +20,10 @@ from seqkit.recipes.lipreading import wlas
 from seqkit.recipes.lipreading.attention_model import AudioVisualModel, Network
 from seqkit.recipes.lipreading.augmentation import ModalityDropout, TrainingExamples
 from seqkit.recipes.lipreading.curriculum import Curriculum, Segment
-from seqkit.recipes.lipreading.data import AudioCondition, InputStatistics, make_noise, make_reader, read_split
+from seqkit.recipes.lipreading.data import AudioCondition, make_noise, make_reader, read_split
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, VideoEncoderConfig, make_encoders
 from seqkit.recipes.lipreading.evaluation import word_positions
-from seqkit.recipes.lipreading.input_config import AudioConfig, FeatureConfig, VideoConfig
+from seqkit.recipes.lipreading.input_config import AudioConfig, FeatureConfig, InputStatistics, VideoConfig
 from seqkit.recipes.lipreading.word_times import words_by_attention
 from seqkit.score.prediction import Prediction
 from tests.drawn_faces import clicks, write_video

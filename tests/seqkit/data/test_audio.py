@@ -351,7 +351,7 @@ def test_no_mask_changes_nothing_and_a_short_utterance_keeps_most():
 
 def test_the_published_sound_of_grid(real_data, tmp_path):
     """Features of real speech: finite, and louder within words than before them."""
-    from seqkit.data.video_file import read_sound
+    from seqkit.data.sound_track import read_sound
 
     video = real_data / "grid" / "video" / "s1" / "bbaf2n.mp4"
     if not video.is_file():

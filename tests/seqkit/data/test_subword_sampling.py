@@ -159,7 +159,7 @@ def test_a_pickled_vocabulary_draws_the_same() -> None:
     BPE.encode(TEXTS[0], sample=0.3, rng=np.random.default_rng(0))
     other = pickle.loads(pickle.dumps(BPE))
     one, two = (vocab.encode(TEXTS[1], sample=0.3, rng=np.random.default_rng(5)) for vocab in (BPE, other))
-    assert one == two and len(pickle.dumps(BPE)) < 2 * len(BPE._model)
+    assert one == two and len(pickle.dumps(BPE)) < 2 * len(BPE.model)
 
 
 def test_words_and_unknown_ones() -> None:

@@ -10,17 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqkit.data import container
-from seqkit.data.video_file import (
-    FRAME_RATE,
-    SAMPLES_PER_FRAME,
-    at_frame_rate,
-    read_clip,
-    read_frames,
-    read_note,
-    read_sound,
-    write_clip,
-    write_wav,
-)
+from seqkit.data.clock import FRAME_RATE
+from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound, write_wav
+from seqkit.data.video_file import at_frame_rate, read_clip, read_frames, read_note, write_clip
 from seqkit.errors import InputError
 from tests.corpora import DATA
 from tests.drawn_faces import RATE, clicks, write_video
@@ -203,7 +195,7 @@ def test_the_picture_on_a_records_sleeve_is_no_video(tmp_path):
         audio = file.add_stream("aac", rate=RATE, layout="mono")
         sleeve = file.add_stream("mjpeg", rate=1)
         sleeve.width, sleeve.height, sleeve.pix_fmt = 64, 48, "yuvj420p"
-        sleeve.disposition = av.stream.Disposition.attached_pic
+        sleeve.disposition = av.stream.Disposition.attached_pic.value
         file.mux(sleeve.encode(av.VideoFrame.from_ndarray(numbered(1)[0], format="rgb24")))
         file.mux(sleeve.encode(None))
         piece = av.AudioFrame.from_ndarray(clicks(1, [0.5])[None], format="s16", layout="mono")

@@ -33,7 +33,11 @@ def test_the_first_step_is_shown_at_once_and_leaves_no_row(tmp_path: Path, capsy
 
 def test_on_a_terminal_a_line_lives_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(logs, "TERMINAL_INTERVAL", 60.0)
+    train(tmp_path / "seldom", TrainingConfig(steps=3, **QUIET), dropout=0)
+    assert sys.stderr.getvalue().count(", epoch 0: loss ") == 2  # type: ignore[attr-defined]  # first step and last row
     monkeypatch.setattr(logs, "TERMINAL_INTERVAL", 0.0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
     train(tmp_path, TrainingConfig(steps=3, **QUIET), dropout=0)
     shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert [f"\rstep {step} of 3, epoch 0: loss " in shown for step in (1, 2, 3)] == [True] * 3

@@ -1,0 +1,129 @@
+"""The sound of media files: 16 kHz mono, on the clock of the picture.
+
+Channels are averaged, as `seqkit.data.audio.read_audio` does, whatever their layout. Silence stands where the file has
+no sound. Everything streams: memory does not grow with the length of a file.
+
+C channels, N samples.
+"""
+
+import wave
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from seqkit.data.clock import FRAME_RATE
+from seqkit.data.container import Note, first_stream, first_time, ignore, opened, read_clock, whole
+from seqkit.data.files import atomic_write
+
+Samples = NDArray[np.int16]
+Floats = NDArray[np.float32]
+
+SAMPLE_RATE = 16_000  # samples a second
+SAMPLES_PER_FRAME = SAMPLE_RATE // FRAME_RATE
+SLIP = 0.015  # seconds by which sound may be off its place before it is put right
+SILENCE = 0.002  # of full scale; sound that never exceeds it is silence
+BLOCK = SAMPLE_RATE  # samples of silence that are held at once
+
+
+class Resampler:
+    """Mono at 16 kHz of frames of any kind; a change of kind within a file begins anew."""
+
+    def __init__(self) -> None:
+        self.kind: tuple[object, ...] | None = None
+        self.loudest = 0.0  # of all channels, of full scale
+        self.own = av.AudioResampler("s16", "mono", SAMPLE_RATE)
+
+    def resample(self, frame: Any) -> Iterator[Any]:
+        """Frames of 16 kHz mono, with their times."""
+        samples_CN = to_channels(frame)
+        self.loudest = max(self.loudest, float(np.abs(samples_CN).max(initial=0.0)))
+        kind = (frame.format.name, len(samples_CN), frame.sample_rate)
+        if self.kind not in (None, kind):
+            yield from self.own.resample(None)
+            self.own = av.AudioResampler("s16", "mono", SAMPLE_RATE)
+        self.kind = kind
+        if samples_CN.size:
+            mono = av.AudioFrame.from_ndarray(samples_CN.mean(0, dtype=np.float32)[None], "fltp", "mono")
+            mono.sample_rate, mono.pts, mono.time_base = frame.sample_rate, frame.pts, frame.time_base
+            yield from self.own.resample(mono)
+
+    def rest(self) -> Iterator[Any]:
+        """What the filter still holds."""
+        if self.kind is not None:
+            yield from self.own.resample(None)
+
+
+def to_channels(frame: Any) -> Floats:
+    """The samples (C, N) of a decoded frame, from -1 to 1."""
+    values = frame.to_ndarray()
+    count = frame.layout.nb_channels
+    values_CN = values if frame.format.is_planar else values.reshape(-1, count).T
+    if values_CN.dtype == np.uint8:
+        return (values_CN.astype(np.float32) - 128) / 128
+    scale = 1.0 if values_CN.dtype.kind == "f" else 2.0 ** (8 * values_CN.dtype.itemsize - 1)
+    scaled_CN = (values_CN / scale).astype(np.float32)
+    return np.clip(np.nan_to_num(scaled_CN, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+
+
+def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:
+    """Yields blocks (N,) of samples, the first at the time of the first frame; none for a file without sound. `note`
+    hears of damage and of silence.
+
+    Raises InputError, naming the file, where it cannot be opened.
+    """
+    clock = read_clock(path)
+    begin = first_time(path, clock)
+    with opened(path) as container:
+        stream = first_stream(container, "audio", note)
+        if stream is None:
+            return
+        resampler, place, loudest = Resampler(), 0, 0
+        hear = note if begin is None and clock.jumps else ignore
+        hear(f"{clock.jumps} time stamps out of order")
+        for frame in whole(container, stream, note, clock):
+            for piece in resampler.resample(frame):
+                samples: Samples = piece.to_ndarray()[0].astype(np.int16)
+                late = 0 if begin is None or piece.time is None else round((piece.time - begin) * SAMPLE_RATE) - place
+                slips = abs(late) > SLIP * SAMPLE_RATE or place == 0
+                for first in range(0, late if slips else 0, BLOCK):
+                    yield np.zeros(min(BLOCK, late - first), np.int16)
+                place += late if slips and late > 0 else 0
+                samples = samples[-late if slips and late < 0 else 0 :]
+                place += len(samples)
+                if len(samples):
+                    loudest = max(loudest, int(np.abs(samples.astype(np.int32)).max()))
+                    yield samples
+        yield from (piece.to_ndarray()[0].astype(np.int16) for piece in resampler.rest() if place)
+        if fault := silence(loudest / 2**15, resampler.loudest):
+            note(fault)
+
+
+def silence(mixed: float, channels: float) -> str:
+    """What is wrong with sound whose loudest sample, of full scale, is `mixed` in mono and `channels` before; empty
+    where nothing is."""
+    if mixed > SILENCE:
+        return ""
+    if channels > SILENCE:
+        return "the channels of the sound cancel each other out; keep one of them"
+    return "the sound is silent"
+
+
+def write_wav(path: Path, blocks: Iterable[Samples], frames: int) -> bool:
+    """Writes 16-bit sound of exactly `frames` frames; returns False, and writes nothing, where there is no sound. All
+    blocks are read, so that remarks about them come."""
+    blocks, left = iter(blocks), frames * SAMPLES_PER_FRAME
+    first = next(blocks, None)
+    if first is None:
+        return False
+    with atomic_write(path) as file, wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, SAMPLE_RATE, left, "NONE", ""))
+        while first is not None:
+            sound.writeframes(first[:left].astype("<i2").tobytes())
+            left -= min(left, len(first))
+            first = next(blocks, None)
+        sound.writeframes(bytes(2 * left))
+    return True

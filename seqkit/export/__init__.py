@@ -1,0 +1,1 @@
+"""Export of trained runs to ONNX: graphs with free batch and time, and a decoder in numpy beside them."""

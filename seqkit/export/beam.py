@@ -1,0 +1,167 @@
+"""Decoding with exported models: beam search, greedy search and greedy CTC, in numpy and onnxruntime alone.
+
+    from beam import Model
+    model = Model(".")                                 # the folder that this file lies in
+    found = model.search(source=ids, source_lengths=lengths)   # one list of hypotheses an item, best first
+    print(model.text(found[0][0].tokens))
+
+B batch, K hypotheses an item, V vocabulary, T frames.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Hypothesis(NamedTuple):
+    """Tokens without begin and end, the natural logarithm of their probability, and the score they are ranked by."""
+
+    tokens: list[int]
+    logprob: float
+    score: float
+
+
+def pad(rows: Sequence[Any], dtype: Any = np.int64) -> tuple[Any, Any]:
+    """Sequences of different lengths to one array (B, T, ...), zeros at the ends, and their lengths (B,)."""
+    arrays = [np.asarray(row, dtype) for row in rows]
+    lengths = np.array([len(array) for array in arrays], np.int64)
+    padded = np.zeros((len(arrays), max(1, lengths.max()), *arrays[0].shape[1:]), dtype)
+    for place, array in zip(padded, arrays, strict=True):
+        place[: len(array)] = array
+    return padded, lengths
+
+
+def log_softmax(logits: Any) -> Any:
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def best(values_BM: Any, count: int) -> Any:
+    """The places (B, count) of the largest values of each row, best first, of equal ones the first."""
+    if count < values_BM.shape[1]:
+        place = np.sort(np.argpartition(-values_BM, count - 1, 1)[:, :count], 1)
+    else:
+        place = np.broadcast_to(np.arange(values_BM.shape[1]), values_BM.shape)
+    order = np.argsort(-np.take_along_axis(values_BM, place, 1), 1, kind="stable")
+    return np.take_along_axis(place, order, 1)
+
+
+class Model:
+    """An exported model: `run` calls a graph, `search` and `ctc` write text, `text` joins tokens."""
+
+    def __init__(self, folder: str | Path, threads: int = 0) -> None:
+        import onnxruntime
+
+        self.facts: dict[str, Any] = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads  # 0: one a core
+        self.graphs = {
+            name: onnxruntime.InferenceSession(str(Path(folder) / f"{name}.onnx"), options, ["CPUExecutionProvider"])
+            for name in self.facts["graphs"]
+        }
+        self.vocab: dict[str, Any] = {}
+        if name := self.facts.get("vocabulary"):
+            self.vocab = json.loads((Path(folder) / name).read_text(encoding="utf-8"))
+
+    def run(self, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs of a graph by name; inputs that it does not have are left out."""
+        graph = self.graphs[name]
+        wanted = {one.name: inputs[one.name] for one in graph.get_inputs()}
+        return dict(zip((one.name for one in graph.get_outputs()), graph.run(None, wanted), strict=True))
+
+    def search(
+        self,
+        *,
+        beam: int | None = None,
+        nbest: int = 1,
+        length_penalty: str | None = "own",
+        max_len: int = 0,
+        **inputs: Any,
+    ) -> list[list[Hypothesis]]:
+        """Beam search, greedy with `beam=1`; the options are by default those of the run."""
+        own, bos, eos = self.facts["search"], self.facts["bos"], self.facts["eos"]
+        size = max(beam or own["beam"], nbest)
+        penalty = own["length_penalty"] if length_penalty == "own" else length_penalty
+
+        def score(total: float, length: int) -> float:
+            wu = ((5 + length) / 6) ** own["alpha"] if penalty == "wu" else 1.0
+            return total / (length if penalty == "average" else wu)
+
+        memory = self.run("encoder", inputs)
+        limits = memory.pop("max_len")
+        limits = np.full_like(limits, max_len or own["max_len"]) if max_len or own["max_len"] else limits
+        state = {one.name: memory.pop(one.name) for one in self.graphs["step"].get_inputs() if one.name in STATES}
+        state |= {name: memory.pop(name) for name in list(memory) if name.startswith(("context_", "attention_"))}
+        state = {name: np.repeat(part, size, 1) for name, part in state.items()}
+        item = np.arange(len(limits))  # the places of the items that are not closed
+        tokens = np.full((len(item), size, 1), bos, np.int64)
+        total = np.full((len(item), size), -np.inf)
+        total[:, 0] = 0.0
+        pools: list[list[Hypothesis]] = [[] for _ in item]
+        for length in range(1, int(limits.max()) + 1):
+            made = self.run("step", {"token": tokens[:, :, -1], **memory, **state})
+            logprob = log_softmax(made["logits"]).astype(np.float64)
+            logprob[..., self.facts["suppress"]] = -np.inf
+            forbid_repeats(logprob, tokens[:, :, 1:], own["no_repeat_ngram"])
+            candidates = (total[..., None] + logprob).reshape(len(item), -1)
+            place = best(candidates, 2 * size)
+            value, parent, token = np.take_along_axis(candidates, place, 1), *np.divmod(place, logprob.shape[-1])
+            going = np.argsort(token == eos, 1, kind="stable")[:, :size]
+            for row, number in enumerate(item):
+                last = length == limits[number]
+                ended = [column for column in range(place.shape[1]) if token[row, column] == eos and column < size]
+                for column in sorted([*ended, *(going[row] if last else ())]):
+                    if (found := float(value[row, column])) > -np.inf:
+                        ids = [*tokens[row, parent[row, column], 1:].tolist(), int(token[row, column])]
+                        ids = ids[:-1] if ids[-1] == eos else ids
+                        pools[number].append(Hypothesis(ids, found, score(found, length)))
+                pools[number] = sorted(pools[number], key=lambda one: -one.score)[:size]
+            parent, token, total = (np.take_along_axis(part, going, 1) for part in (parent, token, value))
+            keep = np.array(
+                [
+                    length < limits[number] and len(pools[number]) < size and top > -np.inf
+                    and not (len(pools[number]) >= nbest and pools[number][nbest - 1].score >= score(top, limits[number]))
+                    for number, top in zip(item, total[:, 0].tolist(), strict=True)
+                ]
+            )  # fmt: skip
+            if not keep.any():
+                break
+            rows = np.nonzero(keep)[0][:, None]
+            tokens = np.concatenate([tokens[rows, parent[keep]], token[keep][..., None]], 2)
+            state = {name: made.get(f"next_{name}")[rows, parent[keep]] for name in state}
+            memory, item, total = {name: part[keep] for name, part in memory.items()}, item[keep], total[keep]
+        return [pool[:nbest] or [Hypothesis([], -np.inf, -np.inf)] for pool in pools]
+
+    def ctc(self, **inputs: Any) -> list[Hypothesis]:
+        """Greedy CTC decoding: each frame's best token, repeats merged, then the blank 0 removed."""
+        made = self.run("model", inputs)
+        logprob = log_softmax(made["logits"])
+        logprob[..., self.facts["suppress"]] = -np.inf
+        found = []
+        for row, length in zip(logprob, made["lengths"], strict=True):
+            path, total = row[:length].argmax(-1), float(row[:length].max(-1, initial=-np.inf).sum(dtype=np.float64))
+            first = np.diff(path, prepend=-1) != 0
+            found.append(Hypothesis(path[first & (path != 0)].tolist(), total, total))
+        return found
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Tokens as text; an unknown one is ⁇."""
+        parts = ["⁇" if token == 3 else self.vocab["tokens"][token] for token in tokens if token > 2]
+        if self.vocab["kind"] == "words":  # ￭ stands where no space was
+            return " ".join(parts).replace(" ￭", "").replace("￭ ", "").replace("￭", "")
+        return "".join(parts).replace("▁", " ").removeprefix(" ").replace("\ufdd0", "▁")
+
+
+STATES = ("h", "c")
+
+
+def forbid_repeats(logprob: Any, tokens: Any, order: int) -> None:
+    """Bar the tokens that would end an n-gram of this order a second time, in place."""
+    for row, hypotheses in enumerate(tokens.tolist() if 0 < order <= tokens.shape[2] else ()):
+        for place, ids in enumerate(hypotheses):
+            tail = ids[len(ids) - order + 1 :]
+            barred = [ids[i + order - 1] for i in range(len(ids) - order + 1) if ids[i : i + order - 1] == tail]
+            logprob[row, place, barred] = -np.inf
