@@ -22,15 +22,20 @@ from seqkit.tasks import find_recipe
 from seqkit.train import checkpoint
 from seqkit.train.run_folder import WRITTEN
 
-FREE = ("training", "search", "objective", "batch", "curriculum", "modality_dropout")
-"""sections of a config that do not say what a trained model computes"""
-FREE_FIELDS = ("batch_budget", "workers", "cache")
+FREE = ("training", "search", "text", "objective", "batch", "curriculum", "modality_dropout")
+"""sections of a config that do not say what a trained model computes, the first run's are kept …"""
+BOUND = ("normalize", "max_question")
+"""… but for these of their fields"""
+FREE_FIELDS = ("cache", "unfreeze_from", "unfreeze_lr", "weights")
+LANGUAGE_MODEL = ".ngram"  # of a run's training text; the first run's is kept
 COUNTER = "num_batches_tracked"
 
 
 def average(runs: Sequence[Path], out: Path) -> None:
     """Write the mean of the runs' weights to the folder `out`. Raises InputError where the runs differ in more than
     their training, and where `out` holds a run."""
+    if len(runs) < 2:
+        raise InputError(f"RUN … must be two or more runs or checkpoints before OUT, got {len(runs)}")
     if taken := next((name for name in WRITTEN if (out / name).exists()), None):
         raise InputError(f"{out}: must be a new folder, got one that holds {taken}: choose another folder")
     folders, configs = [checkpoint.best_checkpoint(run) for run in runs], [config_of(run) for run in runs]
@@ -54,7 +59,7 @@ def mean_weights(folders: Sequence[Path]) -> dict[str, Tensor]:
     first, *others = (checkpoint.read_weights(folder) for folder in folders)
     found: dict[int, Tensor] = {}
     for name, weight in first.items():
-        same = [own[name] if name in own else None for own in others]
+        same = [own.get(name) for own in others]
         for folder, own in zip(folders[1:], same, strict=True):
             if own is None or own.shape != weight.shape:
                 raise InputError(f"{folder}: must have the weights of {folders[0]}, got another `{name}`")
@@ -90,7 +95,8 @@ def check_alike(first: Path, config: tuple[str, Any], run: Path, other: tuple[st
         raise InputError(f"{run}: must be a run of {config[0]}, as {first} is, got one of {other[0]}")
     mine, theirs = flatten(config[1]), flatten(other[1])
     for name, leaf in fields_by_name(type(config[1])).items():
-        if leaf.path[0] not in FREE and name not in FREE_FIELDS and mine[name] != theirs[name]:
+        free = (leaf.path[0] in FREE and name not in BOUND) or name in FREE_FIELDS
+        if mine[name] != theirs[name] and not free:
             raise InputError(f"{run}: `{name}` must be that of {first}, {mine[name]}, got {theirs[name]}")
 
 
@@ -104,5 +110,5 @@ def check_assets(first: Path, folder: Path) -> None:
     """Raise InputError where two checkpoints have different vocabularies or input statistics."""
     mine, theirs = ({path.name: path.read_bytes() for path in assets(own)} for own in (first, folder))
     for name in sorted(mine.keys() | theirs.keys()):
-        if mine.get(name) != theirs.get(name):
+        if mine.get(name) != theirs.get(name) and not name.endswith(LANGUAGE_MODEL):
             raise InputError(f"{folder}: `{name}` must be that of {first}, got another: go on from one run by `init`")

@@ -14,6 +14,8 @@ COMMANDS = {
     "prepare": ("published corpora", "prepare multi30k --raw DIR --out DIR"),
     "check": ("own manifests, media", "check DIR"),
     "score": ("any system's output", "score --metric wer REFS.txt HYPS.txt"),
+    "export": ("a run as ONNX", "export RUN OUT"),
+    "average": ("mean of runs' weights", "average RUN RUN OUT"),
     "demo": ("tasks on made-up data", "demo"),
 }
 
@@ -29,6 +31,8 @@ def _run(only: Sequence[str], argv: list[str]) -> object:
         "prepare": _prepare,
         "check": _check,
         "score": _score,
+        "export": _export,
+        "average": _average,
         "demo": _demo,
     }
     known = {name: commands[name] for name in only or commands}
@@ -88,6 +92,28 @@ def _score(argv: list[str]) -> None:
     from seqkit.score import command
 
     parser = Parser("seqkit score", "Score hypotheses against references, item by item in the same order or by id.")
+    command.add_arguments(parser)
+    command.run(parse(parser, argv))
+
+
+def _average(argv: list[str]) -> None:
+    from pathlib import Path
+
+    parser = Parser("seqkit average", "Write the mean of the weights of runs of one recipe, as a run of its own.")
+    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="a run, or a checkpoint such as RUN/last")
+    parser.add_argument("out", metavar="OUT", type=Path, help="the run folder to write")
+    args = parse(parser, argv)
+
+    from seqkit.average import average
+
+    average(args.runs, args.out)
+    print(args.out)
+
+
+def _export(argv: list[str]) -> None:
+    from seqkit.export import command
+
+    parser = Parser("seqkit export", "Write a trained run as ONNX, with a decoder in numpy and a README beside it.")
     command.add_arguments(parser)
     command.run(parse(parser, argv))
 

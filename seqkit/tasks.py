@@ -4,11 +4,13 @@ The one place where the library names what stands above it; modules are imported
 """
 
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqkit.errors import InputError
 
 if TYPE_CHECKING:
+    from seqkit.export.graph import Export
     from seqkit.recipe import Recipe
 
 
@@ -53,6 +55,14 @@ def find_recipe(task: str) -> "Recipe":
         raise InputError(f"the task must be one of {', '.join(TASKS)}, got {task!r}")
     recipe: Recipe = importlib.import_module(f"seqkit.recipes.{TASKS[task].module}").RECIPE
     return recipe
+
+
+def find_export(task: str) -> "Callable[[Any, Any], Export]":
+    """What a task exports, of a predictor and a config: the function of its name in its recipe's `export.py`."""
+    find_recipe(task)
+    module = importlib.import_module(f"seqkit.recipes.{TASKS[task].module.partition('.')[0]}.export")
+    found: Callable[[Any, Any], Export] = getattr(module, task)
+    return found
 
 
 def find_corpus(name: str) -> Any:

@@ -38,17 +38,22 @@ FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit.config": ("seqkit.errors", "seqkit.ranges"),
     "seqkit.flags": ("seqkit", "seqkit.errors", "seqkit.config", "seqkit.data.text"),
     "seqkit.field_flags": ("seqkit.errors", "seqkit.config", "seqkit.flags"),
-    "seqkit.tasks": ("seqkit.errors", "seqkit.recipe"),
+    "seqkit.tasks": ("seqkit.errors", "seqkit.recipe", "seqkit.export.graph"),
+    "seqkit.export": (
+        "seqkit", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.nn", "seqkit.decode", "seqkit.recipe",
+        "seqkit.tasks",
+    ),
     "seqkit.start": ("seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.train"),
     "seqkit.recipe": ("seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.score", "seqkit.start", "seqkit.train"),
     "seqkit.compare": ("seqkit",),
+    "seqkit.average": ("seqkit",),
     "seqkit.commands": ("seqkit",),
     "seqkit.cli": ("seqkit",),
     "seqkit.__main__": ("seqkit.cli",),
     "seqkit.data_prep": ("seqkit",),
     "seqkit.recipes": ("seqkit", "seqkit.data_prep"),
 }  # fmt: skip
-ALL_BELOW = ("seqkit.compare", "seqkit.commands", "seqkit.cli", "seqkit.data_prep", "seqkit.recipes")
+ALL_BELOW = ("seqkit.average", "seqkit.compare", "seqkit.commands", "seqkit.cli", "seqkit.data_prep", "seqkit.recipes")
 ABOVE = ("seqkit.recipes", "seqkit.data_prep")
 
 

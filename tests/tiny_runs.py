@@ -19,9 +19,11 @@ FIELDS: dict[str, dict[str, object]] = {  # changes of each recipe's preset tiny
     "captioning": {**IMAGES, "decoder_dim": 8, "attention_dim": 8, "proj_dim": 8, "readout_dim": 8},
     "vqa": {**IMAGES, "text_dim": 8, "attention_dim": 8, "fused_dim": 32},
     "grounding": {**IMAGES, "text_dim": 8, "attention_dim": 8, "fused_dim": 32},
-    "lipnet": {**VIDEO, "window_dim": 8, "lm_order": 3, "beam": 4, "lm": "null"},
-    "wlas": {**VIDEO, "audio_dim": 8, "audio_channels": 8, "embed_dim": 8, "decoder_dim": 8, "attention_dim": 8,
-             "readout_dim": 8},
+    "lipnet": {**VIDEO, "normalize": "corpus", "window_dim": 8, "lm_order": 3, "beam": 4, "lm": "null"},
+    "wlas": {
+        **VIDEO, "normalize": "corpus", "audio_dim": 8, "audio_channels": 8, "embed_dim": 8, "decoder_dim": 8,
+        "attention_dim": 8, "readout_dim": 8,
+    },
     "language_model": {"hidden_dim": 8, **TEXT},
 }  # fmt: skip
 SHORT = {"steps": 3, "warmup": 0, "ema_decay": 0}
@@ -34,9 +36,7 @@ def words(fields: dict[str, object]) -> list[str]:
 def train(task: str, data: Path, out: Path, *flags: object, **fields: object) -> int:
     """The status of a training of preset tiny."""
     given = words({**FIELDS[task], **SHORT, **fields})
-    return main(
-        [task, "train", "--preset", "tiny", "--data", str(data), "--out", str(out), *given, *map(str, flags)]
-    )
+    return main([task, "train", "--preset", "tiny", "--data", str(data), "--out", str(out), *given, *map(str, flags)])
 
 
 def corpus(task: str, folder: Path, *, items: int = 12, seed: int = 1) -> Path:

@@ -164,6 +164,6 @@ def start_offset(path: Path) -> float:
     alone. Of containers whose clock begins anywhere (.ts, .mpg), zero is the first of picture and sound."""
     clock = read_clock(path)
     with opened(path) as container:
-        free = bool(container.format.flags & av.format.Flags.ts_discont) or clock.begin > JUMP or clock.begin < 0
+        free = bool(container.format.flags & int(av.format.Flags.ts_discont)) or clock.begin > JUMP or clock.begin < 0
     first = first_time(path, clock)
     return max(0.0, (clock.begin if first is None else first) - (clock.begin if free else 0.0))

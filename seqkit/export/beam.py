@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
+STATE = ("h", "c", "context", "attention")  # what a step hands to the next
+
+
 class Hypothesis(NamedTuple):
     """Tokens without begin and end, the natural logarithm of their probability, and the score they are ranked by."""
 
@@ -72,30 +75,19 @@ class Model:
         wanted = {one.name: inputs[one.name] for one in graph.get_inputs()}
         return dict(zip((one.name for one in graph.get_outputs()), graph.run(None, wanted), strict=True))
 
-    def search(
-        self,
-        *,
-        beam: int | None = None,
-        nbest: int = 1,
-        length_penalty: str | None = "own",
-        max_len: int = 0,
-        **inputs: Any,
-    ) -> list[list[Hypothesis]]:
-        """Beam search, greedy with `beam=1`; the options are by default those of the run."""
+    def search(self, beam: int = 0, nbest: int = 1, **inputs: Any) -> list[list[Hypothesis]]:
+        """Beam search, greedy with `beam=1`; 0 is the run's own, as are all options in `facts["search"]`."""
         own, bos, eos = self.facts["search"], self.facts["bos"], self.facts["eos"]
         size = max(beam or own["beam"], nbest)
-        penalty = own["length_penalty"] if length_penalty == "own" else length_penalty
 
         def score(total: float, length: int) -> float:
-            wu = ((5 + length) / 6) ** own["alpha"] if penalty == "wu" else 1.0
-            return total / (length if penalty == "average" else wu)
+            divisors = {"average": length, "wu": ((5 + length) / 6) ** own["alpha"]}
+            return total / divisors.get(own["length_penalty"], 1)
 
         memory = self.run("encoder", inputs)
         limits = memory.pop("max_len")
-        limits = np.full_like(limits, max_len or own["max_len"]) if max_len or own["max_len"] else limits
-        state = {one.name: memory.pop(one.name) for one in self.graphs["step"].get_inputs() if one.name in STATES}
-        state |= {name: memory.pop(name) for name in list(memory) if name.startswith(("context_", "attention_"))}
-        state = {name: np.repeat(part, size, 1) for name, part in state.items()}
+        limits = np.full_like(limits, own["max_len"]) if own["max_len"] else limits
+        state = {name: np.repeat(memory.pop(name), size, 1) for name in list(memory) if name.split("_")[0] in STATE}
         item = np.arange(len(limits))  # the places of the items that are not closed
         tokens = np.full((len(item), size, 1), bos, np.int64)
         total = np.full((len(item), size), -np.inf)
@@ -111,27 +103,23 @@ class Model:
             value, parent, token = np.take_along_axis(candidates, place, 1), *np.divmod(place, logprob.shape[-1])
             going = np.argsort(token == eos, 1, kind="stable")[:, :size]
             for row, number in enumerate(item):
-                last = length == limits[number]
-                ended = [column for column in range(place.shape[1]) if token[row, column] == eos and column < size]
-                for column in sorted([*ended, *(going[row] if last else ())]):
+                ended = np.nonzero(token[row, :size] == eos)[0]
+                for column in sorted([*ended, *(going[row] if length == limits[number] else ())]):
                     if (found := float(value[row, column])) > -np.inf:
                         ids = [*tokens[row, parent[row, column], 1:].tolist(), int(token[row, column])]
-                        ids = ids[:-1] if ids[-1] == eos else ids
-                        pools[number].append(Hypothesis(ids, found, score(found, length)))
+                        pools[number].append(Hypothesis([i for i in ids if i != eos], found, score(found, length)))
                 pools[number] = sorted(pools[number], key=lambda one: -one.score)[:size]
             parent, token, total = (np.take_along_axis(part, going, 1) for part in (parent, token, value))
-            keep = np.array(
-                [
-                    length < limits[number] and len(pools[number]) < size and top > -np.inf
-                    and not (len(pools[number]) >= nbest and pools[number][nbest - 1].score >= score(top, limits[number]))
-                    for number, top in zip(item, total[:, 0].tolist(), strict=True)
-                ]
-            )  # fmt: skip
+            keep = np.ones(len(item), bool)
+            for row, number in enumerate(item):  # closed at its limit, by a full pool, or where none can enter it
+                pool, limit, top = pools[number], limits[number], float(total[row, 0])
+                beaten = len(pool) >= nbest and pool[nbest - 1].score >= score(top, limit)
+                keep[row] = length < limit and len(pool) < size and top > -np.inf and not beaten
             if not keep.any():
                 break
             rows = np.nonzero(keep)[0][:, None]
             tokens = np.concatenate([tokens[rows, parent[keep]], token[keep][..., None]], 2)
-            state = {name: made.get(f"next_{name}")[rows, parent[keep]] for name in state}
+            state = {name: made[f"next_{name}"][rows, parent[keep]] for name in state}
             memory, item, total = {name: part[keep] for name, part in memory.items()}, item[keep], total[keep]
         return [pool[:nbest] or [Hypothesis([], -np.inf, -np.inf)] for pool in pools]
 
@@ -152,10 +140,9 @@ class Model:
         parts = ["⁇" if token == 3 else self.vocab["tokens"][token] for token in tokens if token > 2]
         if self.vocab["kind"] == "words":  # ￭ stands where no space was
             return " ".join(parts).replace(" ￭", "").replace("￭ ", "").replace("￭", "")
-        return "".join(parts).replace("▁", " ").removeprefix(" ").replace("\ufdd0", "▁")
-
-
-STATES = ("h", "c")
+        joined = "".join(parts)
+        subwords = self.vocab["kind"] == "subwords"
+        return joined.replace("▁", " ").removeprefix(" ").replace("\ufdd0", "▁") if subwords else joined
 
 
 def forbid_repeats(logprob: Any, tokens: Any, order: int) -> None:

@@ -9,7 +9,7 @@ missing for the moment and NAME.new is complete: `find_checkpoint` returns the o
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,12 +57,17 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_model(folder: Path, model: nn.Module, meta: dict[str, Any]) -> None:
-    """Write `model.safetensors` and `meta.json`; tied weights are stored once, under their first name."""
+    """Write `model.safetensors` and `meta.json`."""
+    write_weights(folder, model.state_dict(), meta)
+
+
+def write_weights(folder: Path, weights: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
+    """The same for weights by name; tied ones are stored once, under their first name."""
     from safetensors.torch import save
 
     first: dict[tuple[Any, ...], str] = {}
     tied, tensors = {}, {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in weights.items():
         same = first.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else (name,), name)
         if same != name:
             tied[name] = same
