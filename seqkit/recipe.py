@@ -18,6 +18,7 @@ from seqkit.data.batch import Data
 from seqkit.data.manifest import Item
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.held_out import silently, with_loss
 from seqkit.score.evaluate import Statistics
 from seqkit.score.metric import AS_IT_IS, TextOptions
 from seqkit.score.prediction import Prediction
@@ -47,6 +48,8 @@ class Job(NamedTuple):
     """None: the config's, over all parameters"""
     metrics: Sequence[str] = ()
     """names of what `validate` returns; without them it runs once before the first step"""
+    held_out: Callable[[], Data] | None = None
+    """makes the batches of the validation set, whose `loss` is reported too; None: no loss"""
 
 
 class SavedRun(NamedTuple):
@@ -166,9 +169,10 @@ def train(
                 run.write_config(run.folder)
             return job
         run = run._replace(assets=job.save_assets)
-        return fit(
-            job.model, job.loss, job.data, job.validate, config.training, run, job.optimizer, metrics=job.metrics
-        )
+        validate, metrics = job.validate, job.metrics
+        if job.held_out and (held_out := silently(job.held_out)):
+            validate, metrics = with_loss(validate, job.loss, held_out, device), (*metrics, "loss") if metrics else ()
+        return fit(job.model, job.loss, job.data, validate, config.training, run, job.optimizer, metrics=metrics)
 
 
 def read_config(recipe: Recipe, path: Path) -> Any:

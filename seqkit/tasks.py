@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from seqkit.errors import InputError
 
 if TYPE_CHECKING:
-    from seqkit.export.graph import Export
     from seqkit.recipe import Recipe
 
 
@@ -57,11 +56,10 @@ def find_recipe(task: str) -> "Recipe":
     return recipe
 
 
-def find_export(task: str) -> "Callable[[Any, Any], Export]":
+def find_export(task: str) -> Callable[[Any, Any], Any]:
     """What a task exports, of a predictor and a config: the function of its name in its recipe's `export.py`."""
-    find_recipe(task)
     module = importlib.import_module(f"seqkit.recipes.{TASKS[task].module.partition('.')[0]}.export")
-    found: Callable[[Any, Any], Export] = getattr(module, task)
+    found: Callable[[Any, Any], Any] = getattr(module, task)
     return found
 
 

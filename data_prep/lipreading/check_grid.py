@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqkit.data.container import FRAME_RATE
+from seqkit.data.clock import FRAME_RATE
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound
 from seqkit.data.video_file import read_frames
 from seqkit.data_prep.common.jobs import map_jobs

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqkit.data.container import FRAME_RATE
+from seqkit.data.clock import FRAME_RATE
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import MAX_NAMED, print_stats, write_stats

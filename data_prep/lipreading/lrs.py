@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqkit.data.container import FRAME_RATE
+from seqkit.data.clock import FRAME_RATE
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_out, holdout_size, stable_hash

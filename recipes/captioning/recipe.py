@@ -13,6 +13,7 @@ B batch, T target tokens, F decoder features, N real target tokens, V vocabulary
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from seqkit.data.vocab import Vocab, load_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode import Hypothesis, Sampling, Search, greedy, sample_with_gradient
 from seqkit.described import described
+from seqkit.held_out import Validated, validated
 from seqkit.nn.losses import cross_entropy, real_tokens, sequence_risk
 from seqkit.nn.masks import mask_from_lengths
 from seqkit.ranges import Range, check_ranges
@@ -38,7 +40,6 @@ from seqkit.recipes.common.image_reader import ImageFeatures
 from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
 from seqkit.score import meteor
 from seqkit.score.caption import cider, diversity, document_frequencies, weigh
-from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.ptb import tokenize
 from seqkit.start import Start, vocab_rows
@@ -188,11 +189,10 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     greedy_search = dataclasses.replace(config.search, beam=1)
     predictor = CaptionPredictor((Member(model, reader, config.image_encoder),), vocab, greedy_search)
 
-    def validate() -> dict[str, float]:
-        texts = [caption.text for caption in predictor.predict_items(held_out)]
-        return corpus_scores(statistics(VALIDATED, [item.references for item in held_out], texts, COCO))
+    def validate() -> Validated:
+        return validated(held_out, [found.text for found in predictor.predict_items(held_out)], VALIDATED, COCO)
 
-    seed = config.training.seed
+    seed, held_out_data = config.training.seed, None
     if config.objective.reward:
         batches = image_data(config.text, items, reader, seed)
         reward = cider_reward([item.references for item in items])
@@ -200,9 +200,11 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     else:
         batches = train_data(config.text, vocab, items, reader, seed)
         loss = likelihood(model, config.objective)
+        held_out_data = functools.partial(train_data, config.text, vocab, held_out, reader, 0)
     groups = parameter_groups(model, config.training, config.image_encoder.learning_rates())
     optimizer = make_optimizer(groups, config.training)
-    return Job(model, loss, batches, validate, lambda folder: vocab.save(folder, "words"), optimizer, VALIDATED)
+    save = functools.partial(vocab.save, name="words")
+    return Job(model, loss, batches, validate, save, optimizer, VALIDATED, held_out_data)
 
 
 def load(runs: Sequence[SavedRun], device: torch.device) -> CaptionPredictor:

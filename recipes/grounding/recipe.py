@@ -12,6 +12,7 @@ bottom"). A box is in pixels of the upright image.
 B batch, K candidate boxes.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from seqkit.data.batch import Batch
 from seqkit.data.vocab import load_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
+from seqkit.held_out import Validated, validated
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
@@ -33,7 +35,6 @@ from seqkit.recipes.common.text_encoder import TextEncoderConfig
 from seqkit.recipes.grounding.data import TextConfig, candidate_recall, read_phrases, train_data, train_vocab
 from seqkit.recipes.grounding.model import GroundingModel, Network
 from seqkit.recipes.grounding.predictor import GroundingPredictor, Member
-from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
@@ -98,21 +99,20 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     encoder = make_image_encoder(config.image_encoder)
     model = GroundingModel(config.network, config.text_encoder, encoder, len(vocab)).to(start.device)
     print0(f"{len(vocab):,} words; candidate recall on val {candidate_recall(held_out):.1f} %")
-    start.initialize(model, vocab_rows("words", vocab, "text_encoder.embedding"))
+    start.initialize(model, vocab_rows("words", vocab, "text_encoder.embedding", "text_encoder.vectors_VE"))
     reader = image_reader(config.image_encoder, encoder, [i.image for i in [*items, *held_out] if i.image])
     member = Member(model, reader, config.image_encoder)
     predictor = GroundingPredictor((member,), vocab, config.search.decode_batch_size)
 
-    def validate() -> dict[str, float]:
-        texts = [box.text for box in predictor.predict_items(held_out)]
-        return corpus_scores(statistics(METRICS, [item.references for item in held_out], texts))
+    def validate() -> Validated:
+        return validated(held_out, [box.text for box in predictor.predict_items(held_out)], METRICS)
 
     batches = train_data(config.text, vocab, items, reader, config.training.seed)
     groups = parameter_groups(model, config.training, config.image_encoder.learning_rates())
     optimizer = make_optimizer(groups, config.training)
-    return Job(
-        model, grounding_loss(model), batches, validate, lambda folder: vocab.save(folder, "words"), optimizer, METRICS
-    )
+    save = functools.partial(vocab.save, name="words")
+    held_out_data = functools.partial(train_data, config.text, vocab, held_out, reader, 0)
+    return Job(model, grounding_loss(model), batches, validate, save, optimizer, METRICS, held_out_data)
 
 
 def load(runs: Sequence[SavedRun], device: torch.device) -> GroundingPredictor:

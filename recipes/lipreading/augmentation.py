@@ -69,6 +69,7 @@ class TrainingExamples:
     batch_budget: int
     seed: int
     workers: int = 0
+    augment: bool = True
 
     def of_epoch(self, epoch: int) -> list[Segment]:
         """The examples of an epoch."""
@@ -82,7 +83,7 @@ class TrainingExamples:
     def batches(self, chosen: Sequence[Sequence[int]], number: int) -> Iterable[Batch]:
         """Reads batches of an epoch."""
         words = self.curriculum.words(number) if self.split.timed else 0
-        if number == 0 or words != self.curriculum.words(number - 1):
+        if self.augment and (number == 0 or words != self.curriculum.words(number - 1)):
             print0(f"epoch {number}: " + (f"segments of up to {words} words" if words else "whole sentences"))
         examples = EpochExamples(self, number, self.of_epoch(number))
         return loader(examples, collate, chosen, workers=self.workers, seed=self.seed, epoch=number)
@@ -90,6 +91,8 @@ class TrainingExamples:
     def streams(self, own: Segment, epoch: int, draw: int) -> tuple[Tensor, ...]:
         """The streams of one example; everything random comes from `draw`."""
         rng, item = np.random.default_rng(draw), self.split.items[own.item]
+        if not self.augment:
+            return self.reader.streams(item, self.modality)
         drawn, noisy = rng.random(), int(rng.integers(len(self.dropout.noise_snr) + 1))
         modality: Modality = self.modality
         if modality == "both" and has_stream(item, "video") and has_stream(item, "audio"):

@@ -28,6 +28,7 @@ from seqkit.data_prep.synthetic import corpora
 from seqkit.decode import train_ngram, write_ngram
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.held_out import Validated, validated
 from seqkit.nn import ctc_loss, frames_needed
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
@@ -39,7 +40,6 @@ from seqkit.recipes.lipreading.encoders import VideoEncoderConfig, make_video_en
 from seqkit.recipes.lipreading.evaluation import PHONEMES, lateness, phoneme_confusions, visemes
 from seqkit.recipes.lipreading.input_config import FeatureConfig, VideoConfig
 from seqkit.recipes.lipreading.raw_video import PredictionOptions, write_all_subtitles
-from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
@@ -124,6 +124,7 @@ class TrainingExamples:
     frames: list[int]
     sentences: list[int]  # numbers of the items that are sentences, and fit into their frames
     words_N: np.ndarray[Any, np.dtype[np.int64]]  # the same of single words
+    augment: bool = True
 
     @property
     def stride(self) -> int:
@@ -148,10 +149,10 @@ class TrainingExamples:
     def example(self, number: int, draw: int) -> Example:
         """An item's frames, which of them are silent, and its text; everything random comes from `draw`."""
         rng, item, text = np.random.default_rng(draw), self.items[number], self.config.text
-        if rng.random() < text.trim_silence and number <= self.sentences[-1] and item.video:
+        if self.augment and rng.random() < text.trim_silence and number <= self.sentences[-1] and item.video:
             item = trim_silence(item, rng)
         needed = min_frames(self.targets[number])
-        frames = self.reader.read_video_stream(item, rng)
+        frames = self.reader.read_video_stream(item, rng if self.augment else None)
         if -(-len(frames) // self.stride) < needed:  # too many frames were dropped
             frames = self.reader.read_video_stream(item)
         silent_T = frames_outside_words(item, -(-len(frames) // self.stride), text.blank_outside_words)
@@ -207,13 +208,18 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     greedy = CtcPredictor((model,), (reader,), vocab, dataclasses.replace(config.search, beam=1))
     ngrams = train_ngram((vocab.tokens(text) for text in texts), config.text.lm_order)
 
-    def scored(items: Sequence[Item]) -> dict[str, float]:
-        found = [prediction.text for prediction in greedy.predict_items(items)]
-        return corpus_scores(statistics(["wer", "cer"], [item.references for item in items], found))
+    def scored(items: Sequence[Item]) -> Validated:
+        return validated(items, [found.text for found in greedy.predict_items(items)], ("wer", "cer"))
 
-    def validate() -> dict[str, float]:
-        extras = {f"extra_{name}": value for name, value in scored(extra).items()} if extra else {}
-        return {**scored(held_out.items), **extras}
+    def validate() -> Validated:
+        extras = {f"extra_{name}": value for name, value in scored(extra)[0].items()} if extra else {}
+        scores, samples = scored(held_out.items)
+        return {**scores, **extras}, samples
+
+    def held_out_data() -> Data:
+        sentences = dataclasses.replace(config, text=dataclasses.replace(config.text, word_prob=0.0))
+        plain = dataclasses.replace(make_examples(sentences, reader, vocab, held_out), augment=False)
+        return Data(plain.epoch, plain.batches)
 
     def save_assets(folder: Path) -> None:
         reader.save(folder, vocab)
@@ -222,7 +228,8 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
 
     examples = make_examples(config, reader, vocab, split)
     names = ("wer", "cer", *(("extra_wer", "extra_cer") if extra else ()))
-    return Job(model, make_loss(model), Data(examples.epoch, examples.batches), validate, save_assets, metrics=names)
+    batches = Data(examples.epoch, examples.batches)
+    return Job(model, make_loss(model), batches, validate, save_assets, metrics=names, held_out=held_out_data)
 
 
 def load(runs: Sequence[SavedRun], device: torch.device) -> CtcPredictor:

@@ -10,6 +10,7 @@ it), `audio`, or `features` in the place of either; the curriculum needs `words`
 B batch, T target tokens, F decoder features, N real target tokens, V vocabulary, S positions of a memory.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from seqkit.data_prep.synthetic import corpora
 from seqkit.decode.search import Scorers
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.held_out import Validated, validated
 from seqkit.nn import cross_entropy, ctc_loss, frames_needed
 from seqkit.nn.losses import real_tokens
 from seqkit.ranges import Range, check_ranges
@@ -40,7 +42,6 @@ from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, VideoEncoderC
 from seqkit.recipes.lipreading.evaluation import conditions, disagreements, word_positions
 from seqkit.recipes.lipreading.input_config import STREAMS, AudioConfig, FeatureConfig, Modality, VideoConfig
 from seqkit.recipes.lipreading.raw_video import PredictionOptions, write_all_subtitles
-from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.prediction import Prediction
 from seqkit.score.report import write_hypotheses
 from seqkit.start import Start, vocab_rows
@@ -175,9 +176,9 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     start.initialize(model, vocab_rows("target", vocab, "decoder.embedding", "decoder.readout.output", "ctc_heads"))
     predictor = SpeechPredictor((model,), (reader,), vocab, modality, SearchConfig(config.search.decoding))
 
-    def validate() -> dict[str, float]:
+    def validate() -> Validated:
         texts = [best.text for best, *_ in predictor.predict_items(held_out.items, greedy=True)]
-        return corpus_scores(statistics(["wer", "cer"], [item.references for item in held_out.items], texts))
+        return validated(held_out.items, texts, ("wer", "cer"))
 
     examples = TrainingExamples(
         split,
@@ -190,6 +191,7 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
         config.training.seed,
         config.batch.workers,
     )
+    whole = dataclasses.replace(examples, split=held_out, curriculum=Curriculum((), ()), augment=False)
     segmented = sum(config.curriculum.curriculum_epochs) if split.timed else 0  # epochs before whole sentences
     begin = sum(len(examples.epoch(number)) for number in range(segmented))
     ramp = round(config.objective.scheduled_sampling_epochs * len(examples.epoch(segmented)))
@@ -201,6 +203,7 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
         validate,
         functools.partial(reader.save, vocab=vocab),
         metrics=("wer", "cer"),
+        held_out=lambda: Data(whole.epoch, whole.batches),
     )
 
 

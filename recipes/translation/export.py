@@ -9,6 +9,7 @@ from seqkit.data.batch import PaddedSequence
 from seqkit.decode import Search
 from seqkit.export.attention import attention_graphs
 from seqkit.export.graph import Export, Input
+from seqkit.export.plain import plain_copy
 from seqkit.export.search import search_facts
 from seqkit.nn.memory import Memory
 from seqkit.recipes.translation.model import TranslationPredictor
@@ -29,7 +30,7 @@ def translation(predictor: TranslationPredictor, config: Any) -> Export:
     """The encoder of a source, and one step of the decoder."""
     return Export(
         "attention",
-        attention_graphs(predictor.models[0], INPUTS, encode),
+        attention_graphs(plain_copy(predictor.models[0]), INPUTS, encode),
         {"source": predictor.vocabs.source, "target": predictor.vocabs.target},
         search_facts(predictor.search, Search.suppress_tokens),
     )

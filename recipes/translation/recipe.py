@@ -21,13 +21,13 @@ from torch import Tensor
 from seqkit.data.batch import Batch
 from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
+from seqkit.held_out import Validated, validated
 from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe
 from seqkit.recipes.common.search_options import SearchOptions
 from seqkit.recipes.translation.data import TextConfig, read_pairs, sources_of, start_vocabs, train_data
 from seqkit.recipes.translation.model import Network, TranslationPredictor, Translator, load, make_model
-from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.start import Start, vocab_rows
 from seqkit.train.schedule import linear_ramp
 from seqkit.train.step import Loss
@@ -106,13 +106,18 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     )
     greedy = TranslationPredictor((model,), vocabs, dataclasses.replace(config.search, beam=1))
 
-    def validate() -> dict[str, float]:
-        found = greedy.predict(sources_of(held_out))
-        texts = [best.text for best, *_ in found]
-        return corpus_scores(statistics(["bleu"], [item.references for item in held_out], texts))
+    def validate() -> Validated:
+        return validated(held_out, [best.text for best, *_ in greedy.predict(sources_of(held_out))], ("bleu", "chrf"))
 
-    batches = train_data(config.text, vocabs, items, config.training.seed)
-    return Job(model, make_loss(model, config.objective), batches, validate, vocabs.save, metrics=("bleu",))
+    return Job(
+        model,
+        make_loss(model, config.objective),
+        train_data(config.text, vocabs, items, config.training.seed),
+        validate,
+        vocabs.save,
+        metrics=("bleu", "chrf"),
+        held_out=lambda: train_data(dataclasses.replace(config.text, merge_dropout=0.0), vocabs, held_out, seed=0),
+    )
 
 
 def evaluate(predictor: TranslationPredictor, data: Path, split: str, options: None) -> Evaluation:

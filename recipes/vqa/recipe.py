@@ -10,6 +10,7 @@ Items need `image`, `question` and `references`: one answer, or those of several
 B batch, T classes of a target, A answer classes.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from seqkit.data.vocab import UNK, load_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.held_out import Validated, validated
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
@@ -46,7 +48,6 @@ from seqkit.recipes.vqa.data import (
 )
 from seqkit.recipes.vqa.model import Network, VQAModel
 from seqkit.recipes.vqa.predictor import AnswerPredictor, Member
-from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.prediction import Prediction
 from seqkit.start import Start, vocab_rows
@@ -156,10 +157,9 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     predictor = AnswerPredictor((member,), vocab, answers, config.search.decode_batch_size)
     metrics = EvaluationOptions().metrics(held_out)
 
-    def validate() -> dict[str, float]:
+    def validate() -> Validated:
         texts = [answer.text for answer in predictor.predict_items(held_out)]
-        references = [item.references for item in held_out]
-        return corpus_scores(statistics(metrics, references, texts, EvaluationOptions().text_options()))
+        return validated(held_out, texts, metrics, EvaluationOptions().text_options())
 
     def save_assets(folder: Path) -> None:
         vocab.save(folder, "words")
@@ -168,7 +168,9 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     batches = train_data(config.text, vocab, answers, items, reader, config.training.seed)
     rates = config.image_encoder.learning_rates() if encoder else {}
     optimizer = make_optimizer(parameter_groups(model, config.training, rates), config.training)
-    return Job(model, answer_loss(model, config.text.targets), batches, validate, save_assets, optimizer, metrics)
+    held_out_data = functools.partial(train_data, config.text, vocab, answers, held_out, reader, 0)
+    loss = answer_loss(model, config.text.targets)
+    return Job(model, loss, batches, validate, save_assets, optimizer, metrics, held_out_data)
 
 
 def load(runs: Sequence[SavedRun], device: torch.device) -> AnswerPredictor:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from seqkit.data.resampling import resample, torchaudio_functional
+from seqkit.data.sound_file import read_cut
 from seqkit.errors import InputError
 
 Floats = NDArray[np.float32]
@@ -31,9 +32,7 @@ WINDOW = 400  # samples, 25 ms
 BINS = 512  # points of the Fourier transform
 LOWEST, HIGHEST = 20.0, 7600.0  # Hz
 FLOOR = 1e-10  # the least power whose logarithm is taken, of full scale 1
-SLACK = 0.1  # seconds by which a cut may reach past the end of a file
 SPEEDS = (0.9, 1.0, 1.1)
-TOGETHER = "torch 2.11 and 2.12 with torchaudio 2.11.0, torch 2.14 with torchaudio 2.11.1"  # as tried
 
 
 def read_audio(path: Path, *, start: float | None = None, end: float | None = None) -> Floats:
@@ -42,69 +41,10 @@ def read_audio(path: Path, *, start: float | None = None, end: float | None = No
     Channels are averaged. Raises InputError with the file's name for one that is missing, empty or damaged, is no
     sound, or does not reach as far as the cut.
     """
-    import soundfile
-
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such sound file; correct the path or fetch the file")
-    if not path.stat().st_size:
-        raise InputError(f"{path}: must be sound, got an empty file; fetch it again")
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate, length = file.samplerate, file.frames
-            first, last = _cut(path, start or 0.0, end, rate, length)
-            file.seek(first)
-            samples_NC = file.read(last - first, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, TypeError) as error:  # the latter for a name that ends in .raw
-        reason = str(getattr(error, "error_string", "no header")).strip().rstrip(".")
-        raise InputError(
-            f"{path}: must be sound as wav, flac, ogg or mp3, got other or damaged data ({reason}); "
-            "convert it, or fetch it again"
-        ) from None
-    found = first + len(samples_NC)
-    if found < last:
-        raise InputError(f"{path}: must hold the {length} samples that it says, got {found}; fetch it again")
-    samples_N: Floats = samples_NC.mean(1)
+    rate, samples_N, _ = read_cut(Path(path), start or 0.0, end)
     if not np.isfinite(samples_N).all():
         raise InputError(f"{path}: every sample must be a finite number, got NaN or infinity; make the file again")
     return resample(samples_N, rate, SAMPLE_RATE)
-
-
-def _cut(path: Path, start: float, end: float | None, rate: int, length: int) -> tuple[int, int]:
-    """Returns the cut [first, last) in the file's own samples."""
-    seconds = length / rate
-    if not length:
-        raise InputError(f"{path}: must hold at least one sample, got none; fetch it again")
-    if end is not None and end > seconds + SLACK:
-        raise InputError(f"{path}: `end` must be within the file's {seconds:g} seconds, got {end:g}; correct the item")
-    first, last = round(start * rate), length if end is None else min(length, round(end * rate))
-    if not 0 <= first < last:
-        raise InputError(
-            f"{path}: `start` must be from 0 to before the end ({last / rate:g} seconds), got {start:g}; "
-            "correct the item"
-        )
-    return first, last
-
-
-def resample(samples_N: Floats, rate: int, new_rate: int) -> Floats:
-    """Resamples to ceil(N new_rate / rate) samples by a windowed sinc."""
-    if rate == new_rate:
-        return samples_N
-    made: Floats = _torchaudio().resample(torch.from_numpy(samples_N), rate, new_rate).numpy()
-    return made
-
-
-def _torchaudio() -> Any:
-    """torchaudio's functions. Raises InputError where it is not there, or was built for another torch."""
-    try:
-        from torchaudio import functional
-    except (ImportError, OSError, AttributeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"`torchaudio` must load beside torch {torch.__version__}, got '{reason}'; {TOGETHER} go together. Only "
-            "what reads sound needs it"
-        ) from None
-    return functional
 
 
 def change_speed(samples_N: Floats, factor: float) -> Floats:
@@ -138,7 +78,7 @@ def log_mel(samples_N: Floats, count: int = 80) -> Floats:
 def mfcc(samples_N: Floats, count: int = 13, *, triangles: int = 26) -> Floats:
     """Computes the first `count` mel-frequency cepstral coefficients (T, count); the first is the level."""
     sharp_N = samples_N - 0.97 * np.concatenate([samples_N[:1], samples_N[:-1]])
-    cosines_MF = _torchaudio().create_dct(count, triangles, "ortho").numpy()
+    cosines_MF = torchaudio_functional().create_dct(count, triangles, "ortho").numpy()
     coefficients_TF: Floats = _log_mel(sharp_N, np.hamming(WINDOW + 1)[:-1], triangles) @ cosines_MF
     return coefficients_TF
 
@@ -156,7 +96,7 @@ def _log_mel(samples_N: NDArray[np.floating[Any]], window: NDArray[np.float64], 
 
 @cache
 def _triangles(count: int) -> NDArray[np.float64]:
-    filters_KM = _torchaudio().melscale_fbanks(BINS // 2 + 1, LOWEST, HIGHEST, count, SAMPLE_RATE)
+    filters_KM = torchaudio_functional().melscale_fbanks(BINS // 2 + 1, LOWEST, HIGHEST, count, SAMPLE_RATE)
     return np.asarray(filters_KM, np.float64)
 
 

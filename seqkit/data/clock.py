@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 FRAME_RATE = 25  # frames a second, where a file does not say
 JUMP = 10.0  # seconds from a frame to the next; more is a damaged time stamp, unless the other stream goes on
+LASTS = 1.0  # seconds that a packet is taken to last at most
 BACK = 0.5  # seconds by which time stamps may run back, as those of frames that are stored in another order do
 FEW = 16  # runs and shifts that are compared with one
 BESIDE = 2.0  # seconds by which the other stream may end before a pause does
@@ -44,8 +45,10 @@ class Clock(NamedTuple):
     def follows(self, last: float, time: float) -> bool:
         """Whether a frame may follow that of time `last`."""
         ahead = time - last
-        return 0 < ahead < JUMP or ahead > 0 and any(
-            last < end and time > start and time - BACK < end for start, end in self.pauses
+        return (
+            0 < ahead < JUMP + LASTS + BACK
+            or ahead > 0
+            and any(last < end and time > start and time - BACK < end for start, end in self.pauses)
         )
 
 

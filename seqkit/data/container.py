@@ -13,7 +13,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from seqkit.data.clock import FRAME_RATE, JUMP, Clock, Run, continues, make_clock
+from seqkit.data.clock import FRAME_RATE, JUMP, LASTS, Clock, Run, continues, make_clock
 from seqkit.errors import InputError
 
 Note = Callable[[str], None]
@@ -83,7 +83,7 @@ def read_clock(path: Path) -> Clock:
             if stamp is None or not packet.size:
                 continue
             start = stamp * unit
-            end = start + min(max(packet.duration or 0, 0) * unit, JUMP)
+            end = start + min(max(packet.duration or 0, 0) * unit, LASTS)
             if continues(own[index], start):
                 own[index][-1].end = end
                 continue
@@ -164,6 +164,6 @@ def start_offset(path: Path) -> float:
     alone. Of containers whose clock begins anywhere (.ts, .mpg), zero is the first of picture and sound."""
     clock = read_clock(path)
     with opened(path) as container:
-        free = bool(container.format.flags & int(av.format.Flags.ts_discont)) or clock.begin > JUMP or clock.begin < 0
+        free = bool(int(container.format.flags) & int(av.format.Flags.ts_discont.value)) or clock.begin > JUMP or clock.begin < 0
     first = first_time(path, clock)
     return max(0.0, (clock.begin if first is None else first) - (clock.begin if free else 0.0))

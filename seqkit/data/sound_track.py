@@ -59,14 +59,14 @@ class Resampler:
 
 def to_channels(frame: Any) -> Floats:
     """The samples (C, N) of a decoded frame, from -1 to 1."""
-    values = frame.to_ndarray()
-    count = frame.layout.nb_channels
-    values_CN = values if frame.format.is_planar else values.reshape(-1, count).T
+    values: NDArray[Any] = frame.to_ndarray()
+    values_CN = values if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels).T
     if values_CN.dtype == np.uint8:
-        return (values_CN.astype(np.float32) - 128) / 128
-    scale = 1.0 if values_CN.dtype.kind == "f" else 2.0 ** (8 * values_CN.dtype.itemsize - 1)
-    scaled_CN = (values_CN / scale).astype(np.float32)
-    return np.clip(np.nan_to_num(scaled_CN, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+        values_CN = values_CN.astype(np.float32) / 128 - 1
+    elif values_CN.dtype.kind != "f":
+        values_CN = values_CN / 2.0 ** (8 * values_CN.dtype.itemsize - 1)
+    samples_CN: Floats = np.clip(np.nan_to_num(values_CN.astype(np.float32), posinf=1.0, neginf=-1.0), -1.0, 1.0)
+    return samples_CN
 
 
 def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:

@@ -35,6 +35,7 @@ X = TypeVar("X")
 
 QUALITY = 85  # of JPEG
 CLIP = "seqkit_clip"  # key of our own note among comments
+PAUSE = 0.31  # seconds from one frame to the next, beyond which the first of them stays
 WIDEST = 8.0  # times as wide as high, or the reverse, that a pixel may be
 
 
@@ -70,7 +71,7 @@ def square_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """a, b, c, d of the matrix that maps a stored frame to the shown one: x' = a x + c y, y' = b x + d y."""
-    given = frame.side_data.get("DISPLAYMATRIX")
+    given: Any = frame.side_data.get("DISPLAYMATRIX")
     values = np.frombuffer(given, np.int32) if given is not None else np.zeros(0, np.int32)
     if len(values) < 9:
         return 1, 0, 0, 1
@@ -88,12 +89,15 @@ def upright(pixels: NDArray[Any], matrix: tuple[int, int, int, int]) -> NDArray[
 
 
 def at_frame_rate(timed: Iterable[tuple[float, float, X]]) -> Iterator[X]:
-    """Resamples (time, duration, value) to 25 values/s: the nearest in time, beginning with the first."""
+    """Resamples (time, duration, value) to 25 values/s, beginning with the first: the nearest in time, but through a
+    pause longer than PAUSE the last one before it."""
     begin, number = 0.0, 0
     last: tuple[float, float, X] | None = None
     for here in timed:
         begin = here[0] if last is None else begin
-        while last is not None and begin + number / FRAME_RATE < (last[0] + here[0]) / 2:
+        gap = here[0] - last[0] if last is not None else 0.0
+        due = here[0] - (gap / 2 if gap < PAUSE else 0.5 / FRAME_RATE)
+        while last is not None and begin + number / FRAME_RATE < due:
             yield last[2]
             number += 1
         last = here

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.export.graph import Graph, Input
-from seqkit.export.plain import PlainDecoder, plain_copy
+from seqkit.export.plain import PlainDecoder
 from seqkit.nn.attention import DotAttention, GatedAttention, MultiHeadAttention
 from seqkit.nn.memory import Memory, State
 
@@ -52,7 +52,7 @@ class StepGraph(nn.Module):
         memories = []
         for i in range(1, count + 1):
             values = given[f"values_{i}"] if f"values_{i}" in given else given[f"keys_{i}"]
-            keys = given[f"keys_{i}"] if f"keys_{i}" in given else values
+            keys = given.get(f"keys_{i}", values)
             memories.append(Memory(values, given[f"mask_{i}"], keys, values[:, 0, :0]))
         parts = {name: given[name].flatten(0, 1) for name in state_names(decoder)}
         h_BLH = parts["h"]
@@ -105,11 +105,10 @@ def state_parts(decoder: PlainDecoder, state: State, *, attention: bool = True) 
     return [parts[name] for name in state_names(decoder, attention=attention)]
 
 
-def attention_graphs(model: nn.Module, inputs: Sequence[Input], encode: Encode) -> list[Graph]:
-    """The two graphs of a `model` with a `decoder`; `encode` maps its copy and the inputs to memories and maximum
-    lengths of outputs.
+def attention_graphs(made: nn.Module, inputs: Sequence[Input], encode: Encode) -> list[Graph]:
+    """The two graphs of a plain copy with a `decoder`; `encode` maps it and the inputs to memories and maximum lengths
+    of outputs.
     """
-    made = plain_copy(model)
     decoder: PlainDecoder = made.decoder  # type: ignore[assignment]
     memory, state = [name for names in memory_names(decoder) for name in names], state_names(decoder)
     cells = decoder.cells

@@ -1,8 +1,8 @@
 """Decoding with exported models: beam search, greedy search and greedy CTC, in numpy and onnxruntime alone.
 
     from beam import Model
-    model = Model(".")                                 # the folder that this file lies in
-    found = model.search(source=ids, source_lengths=lengths)   # one list of hypotheses an item, best first
+    model = Model(".")  # the folder that this file lies in
+    found = model.search(source=ids, source_lengths=lengths)  # one list of hypotheses an item, best first
     print(model.text(found[0][0].tokens))
 
 B batch, K hypotheses an item, V vocabulary, T frames.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
 
 STATE = ("h", "c", "context", "attention")  # what a step hands to the next
 
@@ -58,16 +57,13 @@ class Model:
     def __init__(self, folder: str | Path, threads: int = 0) -> None:
         import onnxruntime
 
-        self.facts: dict[str, Any] = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+        self.facts: dict[str, Any] = json.loads(Path(folder, "model.json").read_text(encoding="utf-8"))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads  # 0: one a core
-        self.graphs = {
-            name: onnxruntime.InferenceSession(str(Path(folder) / f"{name}.onnx"), options, ["CPUExecutionProvider"])
-            for name in self.facts["graphs"]
-        }
-        self.vocab: dict[str, Any] = {}
-        if name := self.facts.get("vocabulary"):
-            self.vocab = json.loads((Path(folder) / name).read_text(encoding="utf-8"))
+        paths, where = {name: Path(folder, f"{name}.onnx") for name in self.facts["graphs"]}, ["CPUExecutionProvider"]
+        self.graphs = {name: onnxruntime.InferenceSession(str(path), options, where) for name, path in paths.items()}
+        name = self.facts.get("vocabulary")
+        self.vocab: dict[str, Any] = json.loads(Path(folder, name).read_text(encoding="utf-8")) if name else {}
 
     def run(self, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs of a graph by name; inputs that it does not have are left out."""
@@ -78,20 +74,18 @@ class Model:
     def search(self, beam: int = 0, nbest: int = 1, **inputs: Any) -> list[list[Hypothesis]]:
         """Beam search, greedy with `beam=1`; 0 is the run's own, as are all options in `facts["search"]`."""
         own, bos, eos = self.facts["search"], self.facts["bos"], self.facts["eos"]
-        size = max(beam or own["beam"], nbest)
+        size, memory = max(beam or own["beam"], nbest), self.run("encoder", inputs)
 
         def score(total: float, length: int) -> float:
             divisors = {"average": length, "wu": ((5 + length) / 6) ** own["alpha"]}
             return total / divisors.get(own["length_penalty"], 1)
 
-        memory = self.run("encoder", inputs)
         limits = memory.pop("max_len")
         limits = np.full_like(limits, own["max_len"]) if own["max_len"] else limits
         state = {name: np.repeat(memory.pop(name), size, 1) for name in list(memory) if name.split("_")[0] in STATE}
         item = np.arange(len(limits))  # the places of the items that are not closed
         tokens = np.full((len(item), size, 1), bos, np.int64)
-        total = np.full((len(item), size), -np.inf)
-        total[:, 0] = 0.0
+        total = np.where(np.arange(size) == 0, 0.0, np.full((len(item), 1), -np.inf))
         pools: list[list[Hypothesis]] = [[] for _ in item]
         for length in range(1, int(limits.max()) + 1):
             made = self.run("step", {"token": tokens[:, :, -1], **memory, **state})

@@ -35,10 +35,14 @@ def run(args: argparse.Namespace) -> None:
 
 def export_run(folder: Path, out: Path, *, int8: bool = False) -> None:
     """Write the graphs of a run. Raises InputError for a run without graphs, and for a folder that is not empty."""
-    task, found = describe(folder)
+    check_installed()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"OUT must be a new or empty folder, got {out}, which is not")
-    check_installed()
+    write_export(*describe(folder), out, int8=int8)
+
+
+def write_export(task: str, found: Export, out: Path, *, int8: bool = False) -> None:
+    """Write all files of an export."""
     out.mkdir(parents=True, exist_ok=True)
     kept: Counter[str] = Counter()
     for graph in found.graphs:

@@ -12,8 +12,10 @@ import seqkit
 from seqkit.cli import main
 from seqkit.config import replace
 from seqkit.data.batch import Data
+from seqkit.data.clock import Clock
+from seqkit.data.container import read_clock
 from seqkit.data.manifest import Item, read_manifest, write_manifest
-from seqkit.data.video_file import declared_duration, write_clip
+from seqkit.data.video_file import write_clip
 from seqkit.data.vocab import CharVocab, WordVocab
 from seqkit.errors import InputError
 from seqkit.recipe import preset
@@ -190,11 +192,11 @@ def test_what_does_not_fit_the_run_is_named(run, talking_mouths, rows, tmp_path,
     clip, cropped = read_manifest(talking_mouths / "test.jsonl")[0].video, []
     note = {"frames": 75, "sound": False, "remarks": []}
     monkeypatch.setattr("seqkit.data_prep.lipreading.mouths.crop", lambda *_: cropped.append(1) or note)
-    for told in (declared_duration, lambda _: 0.0):  # no mouth is looked for in a file that says itself how long it is
-        monkeypatch.setattr("seqkit.recipes.lipreading.raw_video.declared_duration", told)
+    for told in (read_clock, lambda _: Clock()):  # no mouth is looked for in a file that is too long
+        monkeypatch.setattr("seqkit.recipes.lipreading.raw_video.read_clock", told)
         assert command("predict", "--run", run, clip) == 2
         assert "must last at most 1 seconds, a few sentences, got" in capsys.readouterr().err
-        assert len(cropped) == (told is not declared_duration)
+        assert len(cropped) == (told is not read_clock)
 
 
 def test_texts_too_long_for_their_frames_are_left_out_and_named(rows, tmp_path, capsys):

@@ -65,7 +65,12 @@ def test_init_from_fills_what_fits_and_names_the_rest(tmp_path: Path) -> None:
     write(tmp_path / "run" / "best", source)
     for place in (tmp_path / "run", tmp_path / "run" / "best"):
         filled = checkpoint.init_from(target, [place])
-        assert filled == (["same.weight", "same.bias", "wider.bias"], ["new.weight"], ["gone.weight"], ["wider.weight"])
+        assert filled[:4] == (
+            ["same.weight", "same.bias", "wider.bias"],
+            ["new.weight"],
+            ["gone.weight"],
+            ["wider.weight"],
+        )
     assert torch.equal(target["same"].weight, source["same"].weight) and torch.equal(target["wider"].weight, kept)
     assert filled.text().splitlines() == [
         "3 weights loaded, 2 left as they were",
@@ -75,6 +80,32 @@ def test_init_from_fills_what_fits_and_names_the_rest(tmp_path: Path) -> None:
     ]
     (tmp_path / "run" / "best").rename(tmp_path / "aside")
     assert len(checkpoint.init_from(nn.Linear(1, 1), [tmp_path / "run"]).loaded) == 2  # from `last`
+
+
+def test_rows_that_belong_to_tokens_are_matched_by_token(tmp_path: Path) -> None:
+    source, target = (
+        nn.ModuleDict({"a": nn.Linear(2, rows), "b": nn.Linear(2, 3), "c": nn.Linear(2, 3)}) for rows in (3, 4)
+    )
+    kept = target["a"].weight.clone()
+    write(tmp_path / "run" / "best", source)
+    rows = checkpoint.Rows(
+        "xyzw", lambda folder: "zqx" if folder == tmp_path / "run" / "best" else "", ("a", "b.weight")
+    )
+    report = checkpoint.init_from(target, [tmp_path / "run"], [rows._replace(weights=("a", "ab"))])
+    assert report.loaded == list(dict(target.named_parameters())) and report.partial == {
+        "a.weight": (2, 4),
+        "a.bias": (2, 4),
+    }
+    assert report.text().splitlines() == [
+        "6 weights loaded, 0 left as they were",
+        "rows matched by token, the others as they were: a.weight 2 of 4, a.bias 2 of 4",
+    ]
+    want = torch.stack([source["a"].weight[2], kept[1], source["a"].weight[0], kept[3]])
+    assert torch.equal(target["a"].weight, want) and torch.equal(target["c"].weight, source["c"].weight)
+    same = rows._replace(tokens="qzx", weights=("b.weight",))
+    assert checkpoint.init_from(target, [tmp_path / "run"], [same]).partial == {}
+    assert torch.equal(target["b"].weight, source["b"].weight[[1, 0, 2]])
+    assert torch.equal(target["b"].bias, source["b"].bias)
 
 
 def test_of_several_runs_the_first_that_has_a_weight_gives_it(tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""Sound files to samples, read to their real end: streamed ones, ones that are joined, ones without a count.
+
+What the header says of the length is not believed where the file itself goes on, or where it cannot be so long. Mono
+is the mean of all channels, and memory is bounded by the length of the sound.
+
+N samples, C channels.
+"""
+
+import io
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqkit.data.resampling import resample
+from seqkit.errors import InputError
+
+Floats = NDArray[np.float32]
+
+BLOCK = 1 << 16  # samples that are read at once
+SLACK = 0.1  # seconds by which a cut may reach past the end of a file
+UNKNOWN = 1 << 30  # samples; a header that says more was written before the length was known
+RATES = (1_000, 1_000_000)  # samples a second that sound may have
+MARKS = {
+    b"fLaC": (b"fLaC\0", 0),
+    b"OggS": (b"OggS\0\2", 0),
+    b"RIFF": (b"WAVEfmt ", 8),
+}  # of a beginning, how far in
+OTHERS = ("mp3", "aac", "flac", "ogg", "mov", "matroska", "wav")  # that the second decoder reads
+
+
+class Cut(NamedTuple):
+    """A cut of a sound file, or all of it."""
+
+    rate: int
+    samples_N: Floats  # mono
+    loudest: float  # largest value before channels were averaged
+
+
+def read_cut(path: Path, start: float = 0.0, end: float | None = None) -> Cut:
+    """Reads a sound file from second `start` to `end`. Raises InputError with the file's name for what is no sound, is
+    damaged, or does not reach as far as the cut."""
+    import soundfile
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such sound file; correct the path or fetch the file")
+    if not path.stat().st_size:
+        raise InputError(f"{path}: must be sound, got an empty file; fetch it again")
+    try:
+        with soundfile.SoundFile(path) as file:
+            check_rate(path, file.samplerate)
+            if file.format != "MP3" and not joined(path):  # of MP3, its count of samples may be a guess
+                return _read_blocks(path, file, start, end)
+            reason = "no sound"
+    except (soundfile.LibsndfileError, TypeError) as error:  # the latter for a name that ends in .raw
+        reason = str(getattr(error, "error_string", "no header")).strip().rstrip(".")
+    found = _read_joined(path) if joined(path) else _decode(path)
+    if found is None:
+        raise InputError(
+            f"{path}: must be sound as wav, flac, ogg or mp3, got other or damaged data ({reason}); "
+            "convert it, or fetch it again"
+        )
+    first, last = _span(path, start, end, found.rate, len(found.samples_N))
+    return found._replace(samples_N=found.samples_N[first:last])
+
+
+def joined(path: Path) -> list[int]:
+    """Where files of the same kind begin, of which several are joined to one; empty for a single one."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        mark, into = MARKS.get(content[:4], (b"", 0))
+        places = [0]
+        while mark and (found := content.find(mark, places[-1] + into + 1)) >= 0:
+            places.append(found - into)
+    return places if len(places) > 1 else []
+
+
+def _read_joined(path: Path) -> Cut | None:
+    """All of joined files, at the rate of the first; None where one of them is damaged."""
+    import soundfile
+
+    content, places = path.read_bytes(), joined(path)
+    cuts = []
+    for first, last in zip(places, [*places[1:], None], strict=True):
+        try:
+            with soundfile.SoundFile(io.BytesIO(content[first:last])) as file:
+                check_rate(path, file.samplerate)
+                cuts.append(_read_blocks(path, file, 0.0, None))
+        except soundfile.LibsndfileError:
+            return None
+    return _join([(cut.rate, cut.samples_N) for cut in cuts], max(cut.loudest for cut in cuts))
+
+
+def _join(parts: Sequence[tuple[int, Floats]], loudest: float) -> Cut:
+    rate = parts[0][0]
+    return Cut(rate, np.concatenate([resample(samples_N, own, rate) for own, samples_N in parts]), loudest)
+
+
+def _read_blocks(path: Path, file: Any, start: float, end: float | None) -> Cut:
+    """Reads a cut, or to the real end where the header does not know the length. Raises InputError for a file that ends
+    before the length that it says."""
+    known = 0 <= file.frames < UNKNOWN
+    first, last = _span(path, start, end, file.samplerate, file.frames) if known else (0, UNKNOWN)
+    if first:
+        file.seek(first)
+    blocks, left, loudest = [np.zeros(0, np.float32)], last - first, 0.0
+    while left and len(block_NC := file.read(min(BLOCK, left), dtype="float32", always_2d=True)):
+        blocks.append(block_NC.mean(1))
+        left -= len(block_NC)
+        loudest = max(loudest, float(np.abs(block_NC).max()))
+    samples_N = np.concatenate(blocks)
+    if known and left:
+        found = first + len(samples_N)
+        raise InputError(f"{path}: must hold the {file.frames} samples that it says, got {found}; fetch it again")
+    if not known:
+        first, last = _span(path, start, end, file.samplerate, len(samples_N))
+        samples_N = samples_N[first:last]
+    return Cut(file.samplerate, samples_N, loudest)
+
+
+def _decode(path: Path) -> Cut | None:
+    """All of a file by the decoder of videos, at its first rate; None for what that does not read either."""
+    from seqkit.data.container import Clock, first_stream, ignore, opened, whole
+    from seqkit.data.sound_track import to_channels
+
+    parts: list[tuple[int, list[Floats]]] = []  # of several rates where files are joined
+    loudest = 0.0
+    try:
+        with opened(path) as container:
+            stream = first_stream(container, "audio")
+            if stream is None or container.format.name.split(",")[0] not in OTHERS:
+                return None
+            for frame in whole(container, stream, ignore, Clock()):
+                if not parts or parts[-1][0] != frame.sample_rate:
+                    check_rate(path, frame.sample_rate)
+                    parts.append((frame.sample_rate, []))
+                samples_CN = to_channels(frame)
+                loudest = max(loudest, float(np.abs(samples_CN).max(initial=0.0)))
+                parts[-1][1].append(samples_CN.mean(0))
+    except InputError:
+        return None
+    if not parts:
+        return None
+    return _join([(rate, np.concatenate(own)) for rate, own in parts], loudest)
+
+
+def _span(path: Path, start: float, end: float | None, rate: int, length: int) -> tuple[int, int]:
+    """Returns the cut [first, last) in the file's own samples."""
+    seconds = length / rate
+    if not length:
+        raise InputError(f"{path}: must hold at least one sample, got none; fetch it again")
+    if end is not None and end > seconds + SLACK:
+        raise InputError(f"{path}: `end` must be within the file's {seconds:g} seconds, got {end:g}; correct the item")
+    first, last = round(start * rate), length if end is None else min(length, round(end * rate))
+    if not 0 <= first < last:
+        raise InputError(
+            f"{path}: `start` must be from 0 to before the end ({last / rate:g} seconds), got {start:g}; "
+            "correct the item"
+        )
+    return first, last
+
+
+def check_rate(path: Path, rate: int) -> None:
+    """Raises InputError for a sample rate that no sound has."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(f"{path}: must have {RATES[0]} to {RATES[1]} samples a second, got {rate}; fetch it again")
