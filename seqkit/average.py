@@ -38,7 +38,8 @@ def average(runs: Sequence[Path], out: Path) -> None:
         raise InputError(f"RUN … must be two or more runs or checkpoints before OUT, got {len(runs)}")
     if taken := next((name for name in WRITTEN if (out / name).exists()), None):
         raise InputError(f"{out}: must be a new folder, got one that holds {taken}: choose another folder")
-    folders, configs = [checkpoint.best_checkpoint(run) for run in runs], [config_of(run) for run in runs]
+    configs = [config_of(run) for run in runs]
+    folders = [checkpoint.best_checkpoint(run) for run in runs]
     for run, folder, config in zip(runs[1:], folders[1:], configs[1:], strict=True):
         check_alike(runs[0], configs[0], run, config)
         check_assets(folders[0], folder)

@@ -18,7 +18,8 @@ from seqkit.config import flatten, read_values, replace, save_config, typed_valu
 from seqkit.errors import InputError
 from seqkit.field_flags import add_device, add_fields, add_options, describe_presets, given_fields, given_options
 from seqkit.flags import Parser, parse, pick_device, run_cli, run_command, stdin_lines
-from seqkit.recipe import SEARCH, Evaluated, Recipe, preset, read_recipe_values
+from seqkit.recipe import SEARCH, EvaluationReport, Recipe, preset, read_recipe_values
+from seqkit.same_data import check_same_data, data_digest
 from seqkit.score.prediction import Prediction
 from seqkit.train.allocator import keep_memory
 from seqkit.train.checkpoint import find_checkpoint
@@ -73,9 +74,10 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
         default="false",
         help="with --init: add what is new in the data to RUN's vocabulary [false]",
     )
+    parser.add_argument("--changed_data", action="store_true", help="with --resume: continue on data that has changed")
     add_device(parser)
     parser.add_argument("--help-all", action="help", help="every field, by section")
-    add_fields(parser, recipe.config, shown=None if everything else recipe.common)
+    add_fields(parser, recipe.config, shown=None if everything else recipe.common or None)
     args = parse(parser, ["--help" if word == "--help-all" else word for word in argv])
     config, data = _resolve(recipe, args)
     if missing := [run for run in args.init if not run.is_dir()]:
@@ -83,17 +85,20 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
     extend_vocab = typed_value("extend_vocab", bool, args.extend_vocab)
     if extend_vocab and not args.init:
         raise InputError("`--extend_vocab` must be given with `--init`, whose vocabulary it extends")
-    device = pick_device(args.device)
+    device, digest = pick_device(args.device), data_digest(data)
+    if args.resume and not args.changed_data:
+        check_same_data(args.out, data, digest)
 
     def write_config(folder: Path) -> None:
-        save_config(config, folder / "config.yaml", recipe=recipe.name, data=str(data.resolve()))
+        header = {"recipe": recipe.name, "data": str(data.resolve()), "data_sha256": digest}
+        save_config(config, folder / "config.yaml", **header)
 
     next_command = f"to score it: seqkit {recipe.name} evaluate --run {args.out} --split val"
     run = RunFolder(args.out, args.resume, write_config=write_config, next_command=next_command)
     return recipes.train(recipe, config, data, run, init=args.init, extend_vocab=extend_vocab, device=device)
 
 
-def evaluate(recipe: Recipe, argv: list[str]) -> Evaluated:
+def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
     """`seqkit TASK evaluate`."""
     parser = Parser(f"seqkit {recipe.name} evaluate", "Decode one split and write a report to RUN/evaluate/.")
     parser.add_argument(
@@ -127,7 +132,7 @@ def evaluate(recipe: Recipe, argv: list[str]) -> Evaluated:
     folder = args.run[0] / "evaluate" / name
     run = recipes.load(recipe, args.run, device, search)
     found = recipes.evaluate(run, data, args.split, options, folder)
-    print(found.shown)
+    print(found.summary)
     return found
 
 
@@ -145,7 +150,9 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--nbest", metavar="N", type=int, default=1, help="predictions an input, best first [1]")
-    parser.add_argument("--plots", metavar="DIR", type=Path, help="draw what the model attended to, a file an input")
+    parser.add_argument(
+        "--plots", metavar="DIR", type=Path, help="draw a picture of each input: attention, posteriors or boxes"
+    )
     add_device(parser)
     add_fields(parser, recipe.config, only=SEARCH)
     add_options(parser, recipe.prediction)

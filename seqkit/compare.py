@@ -18,7 +18,7 @@ from seqkit.config import fields_by_name, yaml_text
 from seqkit.data.files import atomic_write
 from seqkit.errors import InputError
 from seqkit.flags import Parser
-from seqkit.recipe import SEARCH, Evaluated, Recipe
+from seqkit.recipe import SEARCH, EvaluationReport, Recipe
 from seqkit.score.confidence import Difference
 from seqkit.score.evaluate import METRICS, Statistics, paired_tests, statistics
 from seqkit.score.metric import Score
@@ -43,7 +43,7 @@ def run(
     recipe: Recipe,
     argv: Sequence[str],
     train: Callable[[list[str]], Outcome],
-    evaluate: Callable[[list[str]], Evaluated],
+    evaluate: Callable[[list[str]], EvaluationReport],
 ) -> None:
     """Train and score variants of a recipe; `train` and `evaluate` take the arguments of these commands. Whatever flag
     is not known here is one of theirs. Ends where a training is interrupted."""
@@ -117,7 +117,7 @@ def chosen(variants: Variants, names: str) -> list[str]:
 
 
 def read_result(
-    run: Path, name: str, found: Evaluated, first: Mapping[str, Statistics]
+    run: Path, name: str, found: EvaluationReport, first: Mapping[str, Statistics]
 ) -> tuple[Result, Mapping[str, Statistics]]:
     """What a run that was just evaluated came to, and its statistics; `first` are those of the first variant."""
     report = json.loads((found.folder / "report.json").read_bytes())

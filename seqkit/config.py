@@ -20,7 +20,7 @@ from seqkit.errors import InputError
 
 ConfigT = TypeVar("ConfigT")
 
-HEADER = ("recipe", "data")  # keys of config.yaml that say where a run came from and are no fields
+HEADER = ("recipe", "data", "data_sha256")  # keys of config.yaml that say where a run came from and are no fields
 
 
 class Leaf(NamedTuple):

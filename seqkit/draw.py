@@ -9,7 +9,7 @@ T target tokens, S source positions, H and W pixels, h and w cells of an attenti
 import itertools
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,3 +195,21 @@ def _numbers(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, flo
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found.append((prefix + name, float(value)))
     return found
+
+
+def find_font(letters: Iterable[str]) -> tuple[str, int]:
+    """A font file that has the letters, and how many it lacks: matplotlib's own, else the best of this machine."""
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    needed = {ord(letter) for letter in letters if not letter.isspace()}
+    lacking: dict[str, int] = {}
+    for path in [font_manager.findfont("DejaVu Sans"), *sorted(font_manager.findSystemFonts())]:
+        try:
+            lacking[path] = len(needed - FT2Font(path).get_charmap().keys())
+        except (OSError, RuntimeError, ValueError):  # a font in another format
+            continue
+        if not lacking[path]:
+            break
+    best = min(lacking, key=lambda path: lacking[path])
+    return best, lacking[best]

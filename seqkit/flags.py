@@ -1,10 +1,11 @@
 """Flags in, an exit status out: what every command of the project does alike, whatever it is about.
 
 A mistake of the caller's is one line on standard error and exit status 2; a traceback and status 1 mean a bug.
-Nothing here imports torch before a command is known to be well formed, so `--help` and misspelt flags answer at once.
+Nothing here imports torch before a command is known to be well formed, so `--help` and misspelled flags answer at once.
 """
 
 import argparse
+import difflib
 import errno
 import functools
 import os
@@ -51,7 +52,11 @@ SYNONYMS = {  # what newcomers type, and the flags here that mean it, the first 
     "batch": ("batch_budget", "decode_batch_size"),
     "batch_size": ("batch_budget", "decode_batch_size"),
     "bs": ("batch_budget", "decode_batch_size"),
-    "max_tokens": ("batch_budget",),
+    "max_tokens": ("batch_budget",),  # fairseq's
+    "max_length": ("max_len", "max_sentence", "max_question"),
+    "vocab_size": ("min_count",),
+    "bpe": ("units subwords",),
+    "tokenizer": ("units",),
     "eval_batch_size": ("decode_batch_size",),
     "num_workers": ("workers",),
     "max_epochs": ("epochs",),
@@ -68,11 +73,13 @@ SYNONYMS = {  # what newcomers type, and the flags here that mean it, the first 
     "lr_scheduler": ("schedule",),
     "label_smooth": ("label_smoothing",),
     "smoothing": ("label_smoothing",),
-    "hidden_size": ("decoder_dim", "hidden_dim", "video_dim"),
-    "hidden_dim": ("decoder_dim", "video_dim"),
+    "hidden": ("decoder_dim", "hidden_dim", "video_dim", "text_dim"),
+    "hidden_size": ("decoder_dim", "hidden_dim", "video_dim", "text_dim"),
+    "hidden_dim": ("decoder_dim", "video_dim", "text_dim"),
     "embedding_dim": ("embed_dim",),
     "emb_dim": ("embed_dim",),
-    "num_layers": ("encoder_layers", "decoder_layers", "layers"),
+    "num_layers": ("encoder_layers", "decoder_layers", "layers", "text_layers", "video_layers"),
+    "num_heads": ("heads",),
     "beam_size": ("beam",),
     "num_beams": ("beam",),
     "beam_width": ("beam",),
@@ -94,6 +101,7 @@ SYNONYMS = {  # what newcomers type, and the flags here that mean it, the first 
     "plot": ("plots",),
     "subset": ("split",),
     "patience_epochs": ("patience",),
+    "early_stopping": ("patience",),
 }
 WORKERS = "its data is read in the training process: leave it out"
 
@@ -110,28 +118,31 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
-    """The flags of `argv`, with `--learning-rate` read as `--learning_rate`; InputError names a misspelt one."""
-    known, spelt = parser._option_string_actions, list(argv)
+    """The flags of `argv`, with `--learning-rate` read as `--learning_rate`; InputError names a misspelled one."""
+    known, spelled = parser._option_string_actions, list(argv)
     for index, word in enumerate(argv):
         if word == "--":
             break
         name, equals, value = word.partition("=")
         if name.startswith("--") and " " not in name:
-            spelt[index] = name if name in known else "--" + name[2:].replace("-", "_")
-            if spelt[index] not in known:
-                raise InputError(f"`{name}` must be a flag of {parser.prog}{_advice(spelt[index][2:], known)}")
-            spelt[index] += equals + value
-    return parser.parse_intermixed_args(spelt)
+            spelled[index] = name if name in known else "--" + name[2:].replace("-", "_")
+            if spelled[index] not in known:
+                raise InputError(f"`{name}` must be a flag of {parser.prog}{_advice(spelled[index][2:], known)}")
+            spelled[index] += equals + value
+    return parser.parse_intermixed_args(spelled)
 
 
 def _advice(name: str, known: Collection[str]) -> str:
-    """The flag that a synonym means here, or the nearest in spelling."""
+    """The flag that a synonym means here, or one of which the name is a part or a misspelling."""
     meant = [flag for flag in SYNONYMS.get(name, ()) if f"--{flag.split()[0]}" in known]
     if meant:
         return f"; did you mean `--{meant[0]}`? --help says more"
     if name in ("workers", "num_workers"):
         return f"; {WORKERS}"
-    return nearest(f"--{name}", known)
+    flags = [flag[2:] for flag in known if flag.startswith("--")]
+    whole = [flag for flag in flags if f"_{flag}_".count(f"_{name}_") or (len(name) > 3 and flag.startswith(name))]
+    close = whole or difflib.get_close_matches(name, flags, n=1, cutoff=0.75)
+    return f"; did you mean `--{close[0]}`?" if close else ""
 
 
 def run_cli(main: Callable[[list[str]], object], argv: Sequence[str] | None = None) -> int:
@@ -165,9 +176,10 @@ def pick_device(name: str) -> "torch.device":
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device("cuda" if there["cuda"] else "cpu")
-    if not there[name]:
+    if not there.get(name):
         known = ", ".join(["auto", *(device for device, found in there.items() if found)])
-        raise InputError(f"`--device` must be one of {known} on this machine, got {name}, which torch finds no GPU for")
+        why = ", which torch finds no GPU for" if name in there else ""
+        raise InputError(f"`--device` must be one of {known} on this machine, got {name}{why}")
     return torch.device(name)
 
 

@@ -118,7 +118,7 @@ class Recipe(NamedTuple):
     """what `compare` trains side by side: a name to the fields that it changes"""
     synthetic: Callable[[], Path] | None = None
     """makes, or finds in the cache, the corpus of preset `tiny`"""
-    inputs: str = "a sentence"
+    inputs: str = "one input"
     """what one INPUT of `predict` is"""
     evaluation: type[Any] | None = None
     """a frozen dataclass of options that `evaluate` alone takes"""
@@ -203,6 +203,8 @@ class TrainedRun(NamedTuple):
         """
         if isinstance(inputs, str | Path):
             raise InputError(f"`inputs` must be a list of inputs, got one, {str(inputs)!r}: put it in brackets")
+        if nbest < 1:
+            raise InputError(f"`nbest` must be at least 1, got {nbest}")
         return self.predictor.predict(inputs, nbest) if inputs else []
 
     def plot(self, inputs: Sequence[Any], folder: str | Path) -> None:
@@ -236,15 +238,15 @@ def load(recipe: Recipe, runs: Sequence[Path], device: torch.device, search: Map
     return TrainedRun(recipe, recipe.load(saved, device), device)
 
 
-class Evaluated(NamedTuple):
-    """Where a report lies, what a terminal shows of it, and how its texts were compared."""
+class EvaluationReport(NamedTuple):
+    """The report of an evaluation: its folder, its text for a terminal, and how its texts were compared."""
 
     folder: Path
-    shown: str
+    summary: str
     options: TextOptions
 
 
-def evaluate(run: TrainedRun, data: Path, split: str, options: Any, folder: Path) -> Evaluated:
+def evaluate(run: TrainedRun, data: Path, split: str, options: Any, folder: Path) -> EvaluationReport:
     """Decode and score a split and write the report to `folder`; `options` are of the recipe's type `evaluation`."""
     began = time.monotonic()
     found = run.recipe.evaluate(run.predictor, data, split, options)
@@ -267,8 +269,8 @@ def evaluate(run: TrainedRun, data: Path, split: str, options: Any, folder: Path
         options=found.options,
     )
     more = found.finish(folder, report) if found.finish else ""
-    shown = "\n\n".join(part for part in (format_table(report), more, str(folder / "report.html")) if part)
-    return Evaluated(folder, shown, found.options)
+    summary = "\n\n".join(part for part in (format_table(report), more, str(folder / "report.html")) if part)
+    return EvaluationReport(folder, summary, found.options)
 
 
 def scored_items(items: Sequence[Item], predictions: Sequence[Prediction]) -> list[ScoredItem]:

@@ -1,4 +1,4 @@
-"""Where a training begins: a new model, or what earlier runs have learnt.
+"""Where a training begins: a new model, or what earlier runs have learned.
 
 A run that goes on from others keeps their vocabulary and input statistics, without which weights mean nothing. Where a
 vocabulary must differ, rows of weights that belong to its tokens are matched by token, never by index.

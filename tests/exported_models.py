@@ -38,7 +38,7 @@ from seqkit.recipes.vqa.model import VQAModel
 from seqkit.recipes.vqa.predictor import AnswerPredictor
 from seqkit.recipes.vqa.predictor import Member as AnswerMember
 
-WORDS = WordVocab.train(["a bb ccc dddd eeeee f gg hhh iiii jjjjj , ."])
+WORDS = WordVocab.train(["a bb, ccc. dddd (eeeee) f gg hhh iiii jjjjj"])
 CHARS = CharVocab.train(["abcdefghij "])
 IMAGES = ImageEncoderConfig(backbone="small_cnn", weights="random", image_size=32)
 STATISTICS = {
@@ -105,7 +105,7 @@ def make_grounding(fields: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def make_language_model(fields: Mapping[str, Any]) -> tuple[Any, Any]:
-    config = config_of(language_model.RECIPE, dict(kind="rnn", embed_dim=8, hidden_dim=12), fields)
+    config = config_of(language_model.RECIPE, dict(kind="recurrent", embed_dim=8, hidden_dim=12), fields)
     decoder: Any = sharpened(make_decoder(config.network, len(CHARS)))
     member = LanguageMember(config.text, None, symbols_of(CHARS), None, decoder)
     return LanguageModelPredictor((member,), config.search), config

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqkit.data.clock import FRAME_RATE
-from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound
+from seqkit.data.sound_track import CANCELED, SAMPLES_PER_FRAME, SILENT, read_sound
 from seqkit.data.video_file import read_frames
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import write_stats
@@ -80,7 +80,7 @@ def faults(clip: Clip, check: VideoCheck) -> list[str]:
         "no_face": not check.face,
         "no_sound": check.seconds == 0,
         "silent": check.seconds > 0 and check.loudest <= MAX_SILENCE,
-        "damaged": bool(check.remarks),
+        "damaged": bool(set(check.remarks) - {SILENT, CANCELED}),
         "cut_off": bool(words) and words[-1][2] > seconds + ALIGNMENT_TOLERANCE,
         "sound_of_other_length": check.seconds > 0 and abs(check.seconds - seconds) > 0.5,
     }

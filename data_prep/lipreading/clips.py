@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 
-FORMAT_VERSION = 1  # of crops and notes; clips of another version are made again
+FORMAT_VERSION = 2  # of crops and notes; clips of another version are made again
 
 
 class Job(NamedTuple):

@@ -23,7 +23,11 @@ Floats = NDArray[np.float64]
 
 DETECT_EVERY = 10  # frames from one detection to the next, near where faces were
 SEARCH_EVERY = 75  # frames from one search of the whole frame to the next
-SEARCH_EVERY_LOST = 5  # the same while no face is known
+SEARCH_EVERY_LOST = 5  # the same while no face is known, doubled with each search that finds none
+SEARCH_EVERY_EMPTY = 40  # and at most this, so that searching takes less time than the clip lasts
+CUT = 6.0  # of 255, mean change of a frame from the one before that may be a scene cut
+CUT_RATIO = 4.0  # times the changes of the frames around it that it must be
+AROUND = 4  # frames on either side that are those around
 MAX_FACES = 4  # tracked at a time
 NOSE_BOX = (-0.2, -0.25, 0.2, 0.12)  # left, top, right, bottom of the template from the center of the face, in widths
 MAX_SHIFT = 0.12  # widths that a nose may move in a frame
@@ -141,15 +145,16 @@ def track_faces(
 ) -> tuple[list[Track], int]:
     """Every face that was tracked, and the number of frames; `to_gray` converts them for template matching."""
     tracks: list[Track] = []
-    number, searched = -1, -SEARCH_EVERY
+    number, searched, pause = -1, -SEARCH_EVERY, SEARCH_EVERY_LOST
     for number, frame in enumerate(frames):
         gray = to_gray(frame)
         live = [face for face in tracks if face.misses < MAX_MISSES]
         for face in live:
             if not face.lost:
                 face.follow(number, gray)
-        if number - searched >= (SEARCH_EVERY if live else SEARCH_EVERY_LOST):
+        if number - searched >= (SEARCH_EVERY if live else pause):
             searched, found = number, list(detect(frame, None))
+            pause = SEARCH_EVERY_LOST if found or live else min(2 * pause, SEARCH_EVERY_EMPTY)
         elif number % DETECT_EVERY == 0:
             found = [box for face in live for box in detect(frame, face.box())]
         else:
@@ -166,6 +171,28 @@ def track_faces(
                 tracks.append(Track())
                 tracks[-1].detected(number, gray, box)
     return tracks, number + 1
+
+
+class SceneCuts:
+    """Scene cuts: frames that differ from the one before far more than those around them do."""
+
+    def __init__(self) -> None:
+        self.before: NDArray[np.float32] | None = None
+        self.changes: list[float] = []  # of each frame from the one before
+
+    def add(self, gray: Pixels) -> None:
+        small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+        self.changes.append(0.0 if self.before is None else float(np.abs(small - self.before).mean()))
+        self.before = small
+
+    def frames(self) -> list[int]:
+        """Numbers of the frames with which a new scene begins."""
+        found = []
+        for number, change in enumerate(self.changes):
+            around = self.changes[max(0, number - AROUND) : number] + self.changes[number + 1 : number + 1 + AROUND]
+            if change > max(CUT, CUT_RATIO * max(around, default=0.0)):
+                found.append(number)
+        return found
 
 
 class Talker(NamedTuple):

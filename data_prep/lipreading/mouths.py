@@ -23,11 +23,21 @@ import cv2
 import numpy as np
 
 from seqkit import __version__
+from seqkit.data.clock import FRAME_RATE
 from seqkit.data.container import Note, ignore
 from seqkit.data.files import atomic_write
 from seqkit.data.sound_track import read_sound, write_wav
 from seqkit.data.video_file import read_clip, read_frames, write_clip
-from seqkit.data_prep.lipreading.faces import Detect, FaceBox, Floats, Pixels, Talker, select_talker, track_faces
+from seqkit.data_prep.lipreading.faces import (
+    Detect,
+    FaceBox,
+    Floats,
+    Pixels,
+    SceneCuts,
+    Talker,
+    select_talker,
+    track_faces,
+)
 from seqkit.errors import InputError
 
 CROP_SIZE = 160  # pixels of a side of a stored crop
@@ -39,6 +49,7 @@ MIN_SEEN = 0.25  # share of the frames in which the face must be found
 MAX_SIDE = 480  # pixels of the longer side of the frames in which faces are tracked
 MIN_FACE = 24  # pixels of the smallest face that the cascade searches for
 ENOUGH_PIXELS = 250  # of a face: larger ones are read at a fraction of their size, as resampling needs
+MOST_SCENES = 5  # that a remark names
 DETECTORS = ("cascade", "mediapipe")
 
 
@@ -76,7 +87,9 @@ def crop(
             "boxes": np.round(boxes_T4[:1] if still else boxes_T4, 1).tolist(),
         }
         write_clip(video, crops(source, boxes_T4), told)
-    except (av.FFmpegError, cv2.error) as error:
+    except InputError:
+        raise
+    except (av.FFmpegError, cv2.error, ValueError, MemoryError, OverflowError) as error:
         fault = f"{source}: must be a video that can be decoded, got damage ({error}); fetch it again"
         raise Unusable("undecodable", fault) from None
     return told
@@ -113,12 +126,16 @@ def find_talker(source: Path, detector: str = "cascade", note: Note = ignore) ->
         nonlocal width
         for frame in frames:
             width = frame.shape[1]
+            cuts.add(to_gray(frame))
             yield frame
 
+    cuts = SceneCuts()
     layout, to_gray, detect = make_detector(detector)
     tracks, frames = track_faces(
         noting_width(read_frames(source, layout=layout, size=size, note=note)), detect, to_gray
     )
+    if scenes := [f"{number / FRAME_RATE:.2f}" for number in cuts.frames()]:
+        note(f"the scene changes at second {', '.join(scenes[:MOST_SCENES])}; cut the file there")
     face = select_talker(tracks, frames, width)
     return frames, face and face._replace(faces=face.faces * (sides[0] / sides[1]))
 

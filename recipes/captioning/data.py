@@ -26,7 +26,7 @@ class TextConfig:
     max_caption: Annotated[int, Range(min=1)] = 30
     """most words of a training caption; longer ones are left out and counted"""
     batch_budget: Annotated[int, Range(min=1)] = 64
-    """captions of a training batch, at most (Show and Tell: 32)"""
+    """most captions of a training batch (Show and Tell: 32)"""
     workers: Annotated[int, Range(min=0)] = 0
     """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
 

@@ -41,7 +41,7 @@ class ImageEncoderConfig:
         "resnet152",
         "small_cnn",
     ] = "efficientnet_lite0"
-    """network (Show and Tell: googlenet, later inception_v3; Show, Attend and Tell: vgg16)"""
+    """network (Show and Tell: googlenet, later inception_v3; Show, Attend and Tell: vgg16; Fukui et al.: resnet152)"""
     weights: str = "pretrained"
     """pretrained: published weights; or a file of weights, a run of any recipe with this network, or random"""
     image_size: Annotated[int | None, Range(min=1)] = None

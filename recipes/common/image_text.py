@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from seqkit.data.text import normalize_whitespace
 from seqkit.errors import InputError
@@ -26,6 +27,15 @@ def parse_pairs(words: Sequence[str]) -> list[tuple[Path, str]]:
     if len(parts) % 2 or not parts:
         raise InputError(f"INPUT must be images and texts in turn, got {len(parts)} in all; put each text in quotes")
     return pairs
+
+
+def as_pair(given: Any) -> tuple[Path, str]:
+    """An input of `predict` as a pair of image path and text. Raises InputError for anything else."""
+    match given:
+        case (str() | Path() as image, str(text)):
+            check_text(Path(image), text)
+            return Path(image), text
+    raise InputError(f"an input must be a pair (path of an image, text about it), got {given!r}")
 
 
 def check_text(path: Path, text: str) -> None:

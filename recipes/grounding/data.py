@@ -34,7 +34,7 @@ class TextConfig:
     min_count: Annotated[int, Range(min=1)] = 1
     """occurrences in training phrases that put a word into the vocabulary"""
     batch_budget: Annotated[int, Range(min=1)] = 32
-    """phrases of a training batch, at most"""
+    """most phrases of a training batch"""
     workers: Annotated[int, Range(min=0)] = 0
     """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
 

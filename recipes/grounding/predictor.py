@@ -20,7 +20,7 @@ from seqkit.data_prep.grounding.proposals import windows
 from seqkit.described import described
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageReader
-from seqkit.recipes.common.image_text import check_text, normalize_text, parse_pairs
+from seqkit.recipes.common.image_text import as_pair, normalize_text, parse_pairs
 from seqkit.recipes.grounding.data import Phrase, phrase_of
 from seqkit.recipes.grounding.model import GroundingModel
 from seqkit.score.prediction import Prediction
@@ -64,7 +64,7 @@ class GroundingPredictor:
 
         Raises InputError for an image that cannot be read and for a phrase without words.
         """
-        phrases = [given if isinstance(given, Phrase) else with_windows(*given) for given in inputs]
+        phrases = [given if isinstance(given, Phrase) else with_windows(*as_pair(given)) for given in inputs]
         found = []
         for phrase, logprobs_K in zip(phrases, self._log_probs(phrases), strict=True):
             best_N, places_N = logprobs_K.topk(min(nbest, len(phrase.boxes)))
@@ -101,9 +101,8 @@ class GroundingPredictor:
 
 def with_windows(image: Path, text: str) -> Phrase:
     """A phrase about an image without candidates: windows of several sizes take their place."""
-    check_text(Path(image), text)
-    size = read_size(Path(image))
-    return Phrase(Path(image), text, windows(*size), size)
+    size = read_size(image)
+    return Phrase(image, text, windows(*size), size)
 
 
 def box_prediction(box: Sequence[float], logprob: float) -> Prediction:

@@ -140,6 +140,9 @@ def count_ngrams(config: Config, data: Path, start: Start) -> Outcome:
         return Outcome("already finished", Progress())
     if rank() > 0:
         return Outcome("finished", Progress())
+    copy = start.folder / "model.arpa"
+    if config.arpa and copy.exists() and not checkpoint.find_checkpoint(start.folder / "best"):
+        raise InputError(f"{copy}: must not be there yet, got a file of another's: choose another folder")
     began, foreign = time.monotonic(), data.name.endswith(ARPA)
     if foreign and config.text.units == "subwords" and not config.text.subword_run:
         raise InputError("`subword_run` must be given with an ARPA file of subwords, got null")
@@ -163,7 +166,7 @@ def count_ngrams(config: Config, data: Path, start: Start) -> Outcome:
 
     checkpoint.replace_folder(start.folder / "best", write)
     if config.arpa:
-        save_arpa(model, start.folder / "model.arpa")
+        save_arpa(model, copy)
     # What marks a run as begun, so that nobody trains another one over it.
     checkpoint.replace_folder(start.folder / "last", lambda folder: (folder / checkpoint.META).touch())
     return Outcome("finished", Progress())

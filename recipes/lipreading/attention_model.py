@@ -35,7 +35,8 @@ from seqkit.recipes.lipreading.data import AudioCondition, StreamReader, count_f
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, StreamEncoder, VideoEncoderConfig, make_encoders
 from seqkit.recipes.lipreading.input_config import STREAMS, InputStatistics, Modality
 from seqkit.recipes.lipreading.plots import Panel, plot_attention, stream_image
-from seqkit.recipes.lipreading.raw_video import is_video, raw_item, write_subtitled_video
+from seqkit.recipes.lipreading.raw_video import file_offset, is_video, raw_item, shift_words
+from seqkit.recipes.lipreading.subtitles import write_subtitled_video
 from seqkit.recipes.lipreading.word_times import words_by_attention
 from seqkit.score.prediction import Prediction
 from seqkit.train.distributed import print0
@@ -183,7 +184,12 @@ class SpeechPredictor:
 
     def predict(self, inputs: Sequence[str | Path], nbest: int = 1) -> list[list[Prediction]]:
         """The `nbest` transcriptions of video or audio files, best first, with word times by attention."""
-        return self.with_items(inputs, lambda items: self.predict_with_times(items, nbest))
+        found = self.with_items(inputs, lambda items: self.predict_with_times(items, nbest))
+        offsets = [file_offset(Path(given)) for given in inputs]
+        return [
+            [one._replace(words=shift_words(one.words, offset)) for one in own]
+            for own, offset in zip(found, offsets, strict=True)
+        ]
 
     def predict_with_times(self, items: Sequence[Item], nbest: int) -> list[list[Prediction]]:
         """The same for items."""

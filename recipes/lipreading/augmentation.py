@@ -21,16 +21,9 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.lipreading.curriculum import Curriculum, Segment, segments
-from seqkit.recipes.lipreading.data import (
-    AudioCondition,
-    Split,
-    StreamReader,
-    duration,
-    has_stream,
-    has_word_times,
-    shift_times,
-)
+from seqkit.recipes.lipreading.data import AudioCondition, Split, StreamReader, has_stream
 from seqkit.recipes.lipreading.input_config import Modality
+from seqkit.recipes.lipreading.item_times import duration, has_word_times, shift_times
 from seqkit.train.distributed import print0
 
 

@@ -26,7 +26,7 @@ from seqkit.recipes.language_model.scorer import load_scorer
 from seqkit.recipes.lipreading.data import StreamReader, count_frames
 from seqkit.recipes.lipreading.encoders import StreamEncoder
 from seqkit.recipes.lipreading.plots import plot_posteriors, plot_saliency
-from seqkit.recipes.lipreading.raw_video import raw_item
+from seqkit.recipes.lipreading.raw_video import file_offset, raw_item, shift_words
 from seqkit.recipes.lipreading.word_times import word_separator, words_by_ctc
 from seqkit.score.prediction import Prediction, Word
 from seqkit.train.distributed import print0
@@ -91,9 +91,10 @@ class CtcPredictor:
     def predict(self, inputs: Sequence[str | Path], nbest: int = 1) -> list[list[Prediction]]:
         """The `nbest` transcriptions of video files, best first, with the times of their words."""
         frames, logits = self.frames_and_logits(inputs)
+        offsets = [file_offset(Path(given)) for given in inputs]
         return [
-            [p._replace(words=self.word_times(own, p, self.seconds(clip[0]))) for p in some]
-            for clip, own, some in zip(frames, logits, self.decode(logits, nbest), strict=True)
+            [p._replace(words=shift_words(self.word_times(own, p, self.seconds(clip[0])), offset)) for p in some]
+            for clip, own, some, offset in zip(frames, logits, self.decode(logits, nbest), offsets, strict=True)
         ]
 
     def plot(self, given: str | Path, found: Sequence[Prediction], path: Path) -> None:
@@ -101,7 +102,7 @@ class CtcPredictor:
         read, logits = self.frames_and_logits([given])
         frames, logits_TV = read[0][0], logits[0]
         tokens = ["blank" if i == 0 else self.vocab.token(i) for i in range(len(self.vocab))]
-        words, seconds = found[0].words, self.seconds(frames)
+        words, seconds = shift_words(found[0].words, -file_offset(Path(given))), self.seconds(frames)
         plot_posteriors(logits_TV, tokens, words, path, seconds=seconds)
         if frames.ndim == 4 and words:
             place = path.with_name(f"{path.stem}_saliency.png")

@@ -36,9 +36,15 @@ from seqkit.recipes.lipreading.input_config import (
     VideoConfig,
     read_statistics,
 )
+from seqkit.recipes.lipreading.item_times import (
+    duration,
+    feature_rate,
+    has_word_times,
+    remark_words_outside,
+    shift_times,
+)
 
 Floats = NDArray[np.float32]
-Words = tuple[tuple[str, float, float], ...]  # word, start and end in seconds
 BABBLE_TALKERS = 6
 STATISTICS_CLIPS, STATISTICS_UTTERANCES = 100, 1000  # how many items the input statistics are computed from
 AUDIO_RATE = 100  # feature vectors a second
@@ -160,7 +166,7 @@ class StreamReader(NamedTuple):
 
     def seconds(self, name: str, stream: Tensor) -> float:
         """Duration of a stream in seconds."""
-        return len(stream) / (video.FRAME_RATE if name == "video" else AUDIO_RATE)
+        return len(stream) / (self.statistics[name].rate or (video.FRAME_RATE if name == "video" else AUDIO_RATE))
 
     def save(self, folder: Path, vocab: Vocab) -> None:
         """Writes input statistics and vocabulary to a checkpoint's folder."""
@@ -199,7 +205,9 @@ def input_statistics(frames: VideoConfig, sound: AudioConfig, items: Sequence[It
     mean_F, std_F = audio.statistics(
         read_audio_features(sound, item) if name == "audio" and item.audio else read_features(item) for item in chosen
     )
-    return InputStatistics("features", tuple(mean_F.tolist()), tuple(std_F.tolist()))
+    rows = [item for item in chosen if item.features and not (name == "audio" and item.audio)]
+    rate = feature_rate(rows, [len(read_features(item)) for item in rows])
+    return InputStatistics("features", tuple(mean_F.tolist()), tuple(std_F.tolist()), rate)
 
 
 def evenly_spaced(items: Sequence[Item], most: int) -> list[Item]:
@@ -253,21 +261,6 @@ def segment_slice(item: Item, whole: Item | None, steps: int, rate: float | None
     begin = whole.start or 0.0
     own = (item.start or 0.0) - begin, (item.end or 0.0) - begin
     return slice(*video.span(*own, steps, rate or steps / duration(whole)))
-
-
-def duration(item: Item) -> float:
-    """Seconds, as far as is known."""
-    return item.seconds or item.words[-1][2]
-
-
-def shift_times(words: Words, seconds: float) -> Words:
-    """The words, each so much later."""
-    return tuple((word, start + seconds, end + seconds) for word, start, end in words)
-
-
-def has_word_times(item: Item) -> bool:
-    """Whether the item's words have times, each of some length."""
-    return len(item.words) > 0 and all(start < end for _, start, end in item.words)
 
 
 def read_frames(
@@ -378,6 +371,7 @@ def read_split(data: Path, split: str, modality: Modality) -> Split:
         if not any(has_stream(item, name) for name in STREAMS[modality]):
             needed = ", ".join(f"`{name}`" for name in STREAMS[modality])
             raise InputError(f'{path}, id "{item.id}": {needed} or `features` must be given, got none')
+    remark_words_outside(str(path), items)
     timed = {number: duration(item) for number, item in enumerate(items) if has_word_times(item)}
     return Split(items, [count_frames(item) for item in items], timed)
 

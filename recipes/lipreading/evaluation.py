@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from seqkit.data.manifest import Item
 from seqkit.errors import InputError
-from seqkit.recipes.lipreading.data import has_word_times
 from seqkit.recipes.lipreading.input_config import Modality
+from seqkit.recipes.lipreading.item_times import has_word_times
 from seqkit.score.error_rate import align
 from seqkit.score.metric import Score
 from seqkit.score.prediction import Prediction, Word

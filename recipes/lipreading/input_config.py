@@ -72,6 +72,7 @@ class InputStatistics(NamedTuple):
     kind: Literal["pixels", "features"]
     mean: tuple[float, ...]  # of each channel on the scale from 0 to 1, or of each feature
     std: tuple[float, ...]
+    rate: float | None = None  # precomputed features a second, where known
 
 
 def read_statistics(checkpoint: Path) -> dict[str, InputStatistics]:
@@ -79,4 +80,4 @@ def read_statistics(checkpoint: Path) -> dict[str, InputStatistics]:
     if not (checkpoint / STATISTICS).is_file():
         raise InputError(f"{checkpoint}: must be of a run of lipnet or wlas, got one without {STATISTICS}")
     values = json.loads((checkpoint / STATISTICS).read_bytes())
-    return {n: InputStatistics(v["kind"], tuple(v["mean"]), tuple(v["std"])) for n, v in values.items()}
+    return {n: InputStatistics(v["kind"], tuple(v["mean"]), tuple(v["std"]), v.get("rate")) for n, v in values.items()}

@@ -35,11 +35,12 @@ from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.common.search_options import check_vocabulary
 from seqkit.recipes.lipreading.augmentation import frames_outside_words, trim_silence
 from seqkit.recipes.lipreading.ctc_model import OWN_LM, CtcModel, CtcPredictor, SearchConfig, make_scorers, warn_unknown
-from seqkit.recipes.lipreading.data import Split, StreamReader, count_frames, duration, make_reader, read_split, segment
+from seqkit.recipes.lipreading.data import Split, StreamReader, count_frames, make_reader, read_split, segment
 from seqkit.recipes.lipreading.encoders import VideoEncoderConfig, make_video_encoder
 from seqkit.recipes.lipreading.evaluation import PHONEMES, lateness, phoneme_confusions, visemes
 from seqkit.recipes.lipreading.input_config import FeatureConfig, VideoConfig
-from seqkit.recipes.lipreading.raw_video import PredictionOptions, write_all_subtitles
+from seqkit.recipes.lipreading.item_times import duration
+from seqkit.recipes.lipreading.subtitles import PredictionOptions, write_all_subtitles
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
@@ -155,6 +156,11 @@ class TrainingExamples:
         frames = self.reader.read_video_stream(item, rng if self.augment else None)
         if -(-len(frames) // self.stride) < needed:  # too many frames were dropped
             frames = self.reader.read_video_stream(item)
+        if (there := -(-len(frames) // self.stride)) < needed:
+            raise InputError(
+                f'{item.video or item.features}, id "{item.id}": must have {needed} frames for its text, got {there}, '
+                "fewer than its `seconds` say; correct them, or take the item out (`seqkit check` lists such items)"
+            )
         silent_T = frames_outside_words(item, -(-len(frames) // self.stride), text.blank_outside_words)
         if (~silent_T).sum() < needed:
             silent_T[:] = False

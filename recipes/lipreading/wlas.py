@@ -41,7 +41,7 @@ from seqkit.recipes.lipreading.data import StreamReader, make_reader, read_split
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, VideoEncoderConfig
 from seqkit.recipes.lipreading.evaluation import conditions, disagreements, word_positions
 from seqkit.recipes.lipreading.input_config import STREAMS, AudioConfig, FeatureConfig, Modality, VideoConfig
-from seqkit.recipes.lipreading.raw_video import PredictionOptions, write_all_subtitles
+from seqkit.recipes.lipreading.subtitles import PredictionOptions, write_all_subtitles
 from seqkit.score.prediction import Prediction
 from seqkit.score.report import write_hypotheses
 from seqkit.start import Start, vocab_rows

@@ -30,8 +30,8 @@ class TextConfig:
     """one vocabulary for both languages"""
     merge_dropout: Annotated[float, Range(min=0, below=1)] = 0.0
     """probability that a subword merge is left out in training, a new split every epoch (Provilkov et al. 2020: 0.1)"""
-    max_tokens: Annotated[int, Range(min=1)] = 100
-    """longer training pairs are left out and counted (Bahdanau: 50)"""
+    max_sentence: Annotated[int, Range(min=1)] = 100
+    """most tokens of a training sentence, on either side; longer pairs are left out and counted (Bahdanau: 50)"""
     batch_budget: Annotated[int, Range(min=1)] = 1500
     """most tokens of a training batch: its pairs times the longest sentence"""
 
@@ -116,10 +116,12 @@ def train_data(text: TextConfig, vocabs: Vocabs, items: Sequence[Item], seed: in
     load = Examples(items, vocabs, text.merge_dropout)
     examples = [load(number) for number in range(len(items))]
     sizes = [(len(example.streams[0]), len(example.target) + 1) for example in examples]
-    kept = [number for number, size in enumerate(sizes) if min(size) > 0 and max(size) <= text.max_tokens]
+    kept = [number for number, size in enumerate(sizes) if min(size) > 0 and max(size) <= text.max_sentence]
     if not kept:
-        raise InputError(f"training pairs must have 1 to {text.max_tokens} tokens a side, got none of {len(items)}")
-    print0(f"{len(kept):,} training pairs, {len(items) - len(kept):,} left out for more than {text.max_tokens} tokens")
+        raise InputError(f"training pairs must have 1 to {text.max_sentence} tokens a side, got none of {len(items)}")
+    print0(
+        f"{len(kept):,} training pairs, {len(items) - len(kept):,} left out for more than {text.max_sentence} tokens"
+    )
     batches = BucketBatchSampler([sizes[number] for number in kept], text.batch_budget, seed=seed)
 
     def epoch(number: int) -> list[list[int]]:

@@ -145,7 +145,7 @@ SUTSKEVER = dict(  # Sutskever et al. 2014, section 3.4
     beam=12, length_penalty=None,
 )  # fmt: skip
 BAHDANAU = dict(  # Bahdanau et al. 2015, appendices A and B
-    units="words", vocab_size=30000, joint_vocab=False, max_tokens=50, batch_budget=80 * 25,
+    units="words", vocab_size=30000, joint_vocab=False, max_sentence=50, batch_budget=80 * 25,
     cell="gru", embed_dim=620, encoder_dim=1000, encoder_layers=1, decoder_dim=1000, attention_dim=1000,
     wiring="bahdanau", init_hidden="backward", readout="maxout", readout_dim=500, tie_embeddings=False, dropout=0.0,
     initializer="bahdanau", label_smoothing=0.0,
@@ -168,11 +168,12 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    inputs="a sentence",
     common=(
         "units",
         "vocab_size",
         "joint_vocab",
-        "max_tokens",
+        "max_sentence",
         "batch_budget",
         "cell",
         "embed_dim",

@@ -47,7 +47,7 @@ class TextConfig:
     """file of word vectors, a word and its numbers a line, joined to the learned ones (Fukui et al.: GloVe); null: none
     """
     batch_budget: Annotated[int, Range(min=1)] = 64
-    """questions of a training batch, at most (Fukui et al.: 64)"""
+    """most questions of a training batch (Fukui et al.: 64)"""
     workers: Annotated[int, Range(min=0)] = 0
     """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
 

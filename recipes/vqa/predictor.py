@@ -21,7 +21,7 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageReader
-from seqkit.recipes.common.image_text import check_text, normalize_text, parse_pairs
+from seqkit.recipes.common.image_text import as_pair, normalize_text, parse_pairs
 from seqkit.recipes.vqa.data import Answers, TextConfig, question_ids
 from seqkit.recipes.vqa.model import VQAModel
 from seqkit.score.prediction import Prediction
@@ -66,10 +66,9 @@ class AnswerPredictor:
     def predict(self, inputs: Sequence[Question], nbest: int = 1) -> list[list[Prediction]]:
         """The `nbest` answers to every question, best first; words that no training question had are logged.
 
-        Raises InputError for an image that cannot be read and for a question without words.
+        Raises InputError for an image that cannot be read, a question without words, and what is no pair.
         """
-        for image, question in inputs:
-            check_text(Path(image), question)
+        for _, question in map(as_pair, inputs):
             if unknown := [w for w in self.vocab.tokens(normalize_text(question)) if UNK in self.vocab.encode(w)]:
                 print0(f"not in any training question: {', '.join(unknown)} (in {question!r})")
         return self.answer(inputs, nbest)

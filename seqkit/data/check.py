@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seqkit.data.check_media import Finding, Line, features, images, media, times
+from seqkit.data.check_files import features, images, sounds, videos
+from seqkit.data.check_media import Finding, Line, media, times
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import KEYS, MEDIA, Item, parse_line
 from seqkit.data.text import normalize_whitespace, printable
@@ -35,7 +36,7 @@ def check(folder: Path) -> tuple[dict[str, list[Line]], list[Finding]]:
     ]
     files = {path.name: _read(path, findings) for path in paths}
     lines = [line for file in files.values() for line in file]
-    for rule in (_texts, _characters, _keys, media, images, times, features, _leaks):
+    for rule in (_texts, _characters, _keys, media, images, videos, sounds, times, features, _leaks):
         findings += rule(lines)
     return files, findings
 

@@ -24,12 +24,24 @@ BLOCK = 1 << 16  # samples that are read at once
 SLACK = 0.1  # seconds by which a cut may reach past the end of a file
 UNKNOWN = 1 << 30  # samples; a header that says more was written before the length was known
 RATES = (1_000, 1_000_000)  # samples a second that sound may have
-MARKS = {
-    b"fLaC": (b"fLaC\0", 0),
-    b"OggS": (b"OggS\0\2", 0),
-    b"RIFF": (b"WAVEfmt ", 8),
-}  # of a beginning, how far in
-OTHERS = ("mp3", "aac", "flac", "ogg", "mov", "matroska", "wav")  # that the second decoder reads
+MARKS = {b"fLaC": (b"fLaC\0", 0), b"OggS": (b"OggS\0\2", 0), b"RIFF": (b"WAVEfmt ", 8)}  # of a beginning, how far in
+OTHERS = {
+    "mp3",
+    "aac",
+    "flac",
+    "ogg",
+    "mov",
+    "matroska",
+    "wav",
+    "asf",
+    "avi",
+    "flv",
+    "mpegts",
+    "amr",
+    "caf",
+    "ac3",
+    "eac3",
+}
 
 
 class Cut(NamedTuple):
@@ -122,7 +134,8 @@ def _read_blocks(path: Path, file: Any, start: float, end: float | None) -> Cut:
 
 def _decode(path: Path) -> Cut | None:
     """All of a file by the decoder of videos, at its first rate; None for what that does not read either."""
-    from seqkit.data.container import Clock, first_stream, ignore, opened, whole
+    from seqkit.data.clock import Clock
+    from seqkit.data.container import first_stream, ignore, opened, whole
     from seqkit.data.sound_track import to_channels
 
     parts: list[tuple[int, list[Floats]]] = []  # of several rates where files are joined

@@ -26,6 +26,7 @@ SAMPLE_RATE = 16_000  # samples a second
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAME_RATE
 SLIP = 0.015  # seconds by which sound may be off its place before it is put right
 SILENCE = 0.002  # of full scale; sound that never exceeds it is silence
+SILENT, CANCELED = "the sound is silent", "the channels of the sound cancel each other out; keep one of them"
 BLOCK = SAMPLE_RATE  # samples of silence that are held at once
 
 
@@ -87,6 +88,7 @@ def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:
         for frame in whole(container, stream, note, clock):
             for piece in resampler.resample(frame):
                 samples: Samples = piece.to_ndarray()[0].astype(np.int16)
+                begin = piece.time if begin is None else begin
                 late = 0 if begin is None or piece.time is None else round((piece.time - begin) * SAMPLE_RATE) - place
                 slips = abs(late) > SLIP * SAMPLE_RATE or place == 0
                 for first in range(0, late if slips else 0, BLOCK):
@@ -107,9 +109,7 @@ def silence(mixed: float, channels: float) -> str:
     where nothing is."""
     if mixed > SILENCE:
         return ""
-    if channels > SILENCE:
-        return "the channels of the sound cancel each other out; keep one of them"
-    return "the sound is silent"
+    return CANCELED if channels > SILENCE else SILENT
 
 
 def write_wav(path: Path, blocks: Iterable[Samples], frames: int) -> bool:

@@ -136,7 +136,7 @@ class SubwordVocab:
         self.model = model
         self._sampler: BpeSampler | UnigramSampler | None = None  # made when it is asked for
         try:
-            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model or b"none")  # empty is not read at all
+            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model or b"none")  # empty is not read
         except RuntimeError:
             raise InputError("`model` must be a serialized sentencepiece model, got other bytes") from None
         got = (self._pieces.pad_id(), self._pieces.bos_id(), self._pieces.eos_id(), self._pieces.unk_id())

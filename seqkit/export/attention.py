@@ -65,7 +65,7 @@ class StepGraph(nn.Module):
         )
         logits, weights, after = decoder.step(token_BK.flatten(), tuple(memories), state)
         made = [logits, *weights, *(part for part in state_parts(decoder, after, attention=False))]
-        return tuple(part.unflatten(0, (batch, decoder.shared)) for part in made)
+        return tuple(part.view(batch, decoder.shared, *part.shape[1:]) for part in made)
 
 
 def memory_names(decoder: PlainDecoder) -> list[list[str]]:
@@ -120,7 +120,7 @@ def attention_graphs(made: nn.Module, inputs: Sequence[Input], encode: Encode) -
         for name in names:
             part, number = name.rsplit("_", 1)
             axes = ("batch", f"positions_{number}")
-            width = {"values": (attention.memory_dim,), "keys": (key_width(attention),), "mask": ()}[part]  # type: ignore[arg-type]
+            width = {"values": (attention.memory_dim,), "keys": (key_width(attention),), "mask": ()}[part]
             dtype = torch.bool if part == "mask" else torch.float32
             fed.append(Input(name, (*axes, *width), dtype, f"output of the encoder, stream {number}"))  # type: ignore[arg-type]
     fed += [Input(name, ("batch", "beam", *sizes[name]), torch.float32, "state of the decoder") for name in state]

@@ -78,7 +78,7 @@ class Model:
 
         def score(total: float, length: int) -> float:
             divisors = {"average": length, "wu": ((5 + length) / 6) ** own["alpha"]}
-            return total / divisors.get(own["length_penalty"], 1)
+            return float(total / divisors.get(own["length_penalty"], 1))
 
         limits = memory.pop("max_len")
         limits = np.full_like(limits, own["max_len"]) if own["max_len"] else limits
@@ -131,7 +131,7 @@ class Model:
 
     def text(self, tokens: Sequence[int]) -> str:
         """Tokens as text; an unknown one is ⁇."""
-        parts = ["⁇" if token == 3 else self.vocab["tokens"][token] for token in tokens if token > 2]
+        parts = ["⁇" if token == 3 else self.vocab["tokens"][token - 4] for token in tokens if token > 2]
         if self.vocab["kind"] == "words":  # ￭ stands where no space was
             return " ".join(parts).replace(" ￭", "").replace("￭ ", "").replace("￭", "")
         joined = "".join(parts)

@@ -53,7 +53,8 @@ def write_export(task: str, found: Export, out: Path, *, int8: bool = False) -> 
         write_vocab(vocab, out, name)
     if found.save:
         found.save(out)
-    facts = {"task": task, "seqkit": __version__, "graphs": [graph.name for graph in found.graphs], **found.facts}
+    names = [graph.name for graph in found.graphs]
+    facts = {"task": task, "kind": found.kind, "seqkit": __version__, "graphs": names, **found.facts}
     (out / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     shutil.copyfile(beam.__file__, out / "beam.py")
     left = ", ".join(f"{count} {kind}" for kind, count in sorted(kept.items())) or "no others"

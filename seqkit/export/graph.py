@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqkit.data.vocab import SubwordVocab, Vocab
+from seqkit.data.vocab import UNK, SubwordVocab, Vocab
 from seqkit.errors import InputError
 from seqkit.export.plain import plain_functions
 from seqkit.export.recurrent import translations
@@ -44,7 +44,7 @@ class Input(NamedTuple):
 
     def dynamic(self) -> dict[int, Any]:
         """The free axes, as the exporter takes them."""
-        free = torch.export.Dim.DYNAMIC  # type: ignore[attr-defined]
+        free = torch.export.Dim.DYNAMIC
         return {place: free for place, axis in enumerate(self.axes) if isinstance(axis, str)}
 
 
@@ -106,16 +106,14 @@ def write_graph(graph: Graph, path: Path) -> None:
 
 def name_axes(graph: Any, inputs: Sequence[Input]) -> None:
     """Name the free axes of the inputs as the recipe does."""
-    from onnx_ir import Shape
-
     for value, one in zip(graph.inputs, inputs, strict=True):
-        value.shape = Shape(one.axes)
+        value.shape = type(value.shape)(one.axes)
 
 
 def write_vocab(vocab: Vocab, folder: Path, name: str) -> None:
-    """Write NAME.json, all tokens and how they are joined, and of subwords sentencepiece's NAME.model."""
+    """Write NAME.json, the tokens from id 4 on and how they are joined, and of subwords sentencepiece's NAME.model."""
     vocab.save(folder, name)
     if isinstance(vocab, SubwordVocab):
-        tokens = [vocab.token(number) for number in range(len(vocab))]
+        tokens = [vocab.token(number) for number in range(UNK + 1, len(vocab))]
         text = json.dumps({"kind": "subwords", "tokens": tokens}, ensure_ascii=False, indent=0)
         (folder / f"{name}.json").write_text(text, encoding="utf-8")

@@ -92,7 +92,7 @@ class PlainDecoder(Decoder):
         shared = self.shared
         if any(attention.sequential for attention in self.attentions):
             memories, shared = repeat(memories, shared), 1  # type: ignore[arg-type]
-        attended = self.attend(query_BQ.unflatten(0, (-1, shared)), memories, state)
+        attended = self.attend(query_BQ.view(-1, shared, query_BQ.shape[1]), memories, state)
         return [context.flatten(0, 1) for context, _ in attended], [weights.flatten(0, 1) for _, weights in attended]
 
 
@@ -107,7 +107,8 @@ class PlainCompactBilinear(CompactBilinear):
             matrix_Dd = torch.zeros(len(bucket_D), self.output_dim)
             matrix_Dd[torch.arange(len(bucket_D)), bucket_D] = sign_D.float()
             spectra.append(torch.fft.fft(x @ matrix_Dd))
-        return torch.fft.ifft(reduce(torch.mul, spectra)).real
+        pooled: Tensor = torch.fft.ifft(reduce(torch.mul, spectra)).real
+        return pooled
 
 
 class PaddedFrames(frames.PackedFrames):
@@ -127,6 +128,6 @@ class PaddedFrames(frames.PackedFrames):
 
     def unpack(self, values_ND: Tensor) -> Tensor:
         """(B T, ...) to (B, T, ...), zero at padding."""
-        padded_BTD = values_ND.unflatten(0, self.shape)
+        padded_BTD = values_ND.reshape(*self.shape, *values_ND.shape[1:])
         outside = ~self.mask_BT.reshape(*self.shape, *[1] * (padded_BTD.dim() - 2))
         return padded_BTD.masked_fill(outside, 0.0)

@@ -14,7 +14,7 @@ def quantize(path: Path) -> Counter[str]:
     logging.getLogger().disabled, before = True, logging.getLogger().disabled  # it suggests a step that changes nothing
     made = path.with_suffix(".int8")
     try:
-        quantize_dynamic(path, made, op_types_to_quantize=["MatMul", "LSTM"], weight_type=QuantType.QInt8)
+        quantize_dynamic(path, made, op_types_to_quantize=["MatMul", "Gather", "LSTM"], weight_type=QuantType.QInt8)
     finally:
         logging.getLogger().disabled = before
     made.replace(path)

@@ -42,7 +42,7 @@ changed: `length_penalty` (`average`, `wu` or null), `alpha` of wu, `max_len` in
 stand once an item."""
 PRECISION = {
     False: "All weights are 32-bit floats.",
-    True: "Weights of matrix products and of LSTMs are 8-bit integers, quantized dynamically; {left} stay 32-bit.",
+    True: "Weights of matrix products, embeddings and LSTMs are 8-bit, quantized dynamically: {left} stay 32-bit.",
 }
 
 
@@ -57,7 +57,7 @@ def readme(name: str, export: Export, left: str | None) -> str:
     lines += [PRECISION[left is not None].format(left=left), *export.about]
     for vocabulary in export.vocabularies:
         lines.append(
-            f"`{vocabulary}.json` lists the tokens in the order of their ids; 0 to 3 are pad, begin, end, unknown."
+            f"`{vocabulary}.json` lists the tokens of the ids from 4 on; 0 to 3 are padding, begin, end, unknown."
         )
     return "\n".join(lines) + "\n"
 

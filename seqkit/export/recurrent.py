@@ -55,7 +55,7 @@ class OnnxRecurrent(nn.Module):
 
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
-        self.kind = {nn.LSTM: "LSTM", nn.GRU: "GRU", nn.RNN: "RNN"}[type(layer)]  # type: ignore[index]
+        self.kind = {nn.LSTM: "LSTM", nn.GRU: "GRU", nn.RNN: "RNN"}[type(layer)]
         self.hidden, self.directions = layer.hidden_size, 2 if layer.bidirectional else 1
         self.states = 2 if self.kind == "LSTM" else 1
         self.register_buffer("w", self._stacked(layer, "weight_ih"))

@@ -204,7 +204,9 @@ def region_features(grid_BSD: Tensor, grid: tuple[int, int], boxes_BK4: Tensor, 
     cells_2 = torch.tensor([rows, columns], dtype=map_BDRC.dtype, device=map_BDRC.device)
     scale_B12 = (cells_2 / extent_B2.to(map_BDRC.dtype)).flip(1)[:, None]
     scaled_BK4 = boxes_BK4.to(map_BDRC.dtype) * scale_B12.repeat(1, 1, 2)
-    image_BK1 = torch.arange(batch, device=scaled_BK4.device, dtype=scaled_BK4.dtype)[:, None, None].expand(-1, boxes, 1)
+    image_BK1 = torch.arange(batch, device=scaled_BK4.device, dtype=scaled_BK4.dtype)[:, None, None].expand(
+        -1, boxes, 1
+    )
     regions_N5 = torch.cat([image_BK1, scaled_BK4], -1).flatten(0, 1)
     pooled = roi_align(map_BDRC, regions_N5, output_size=1, aligned=True)
     features_BKD: Tensor = pooled.reshape(batch, boxes, dim)

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--lowercase", action="store_true", help="compare in lower case")
     add("--raw", action="store_true", help="compare texts as they are, not in Unicode NFC with single spaces")
-    add("--no-punctuation", action="store_true", help="compare without characters of the Unicode categories P*")
+    add("--no_punctuation", action="store_true", help="compare without characters of the Unicode categories P*")
     add(
         "--tokenize",
         choices=TOKENIZERS,
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "references without spaces, else 13a]",
     )
     add(
-        "--vqa-script",
+        "--vqa_script",
         choices=SCRIPTS,
         default=SCRIPTS[0],
         help="the version of the official VQA evaluation script that vqa_accuracy equals [2021]",

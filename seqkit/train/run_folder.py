@@ -9,7 +9,6 @@ from typing import NamedTuple
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.train import checkpoint, distributed
-from seqkit.train.lock import NAME as LOCK
 from seqkit.train.lock import forget_owner, lock
 
 WRITTEN = ("config.yaml", "log.jsonl", "best", "last", "tensorboard", "evaluate")
@@ -75,7 +74,7 @@ def _claim(folder: Path, resume: bool, stack: ExitStack) -> bool:
 
 def _remove_empty(folder: Path, made: bool) -> None:
     """Leave no trace of a run that wrote nothing."""
-    if {path.name for path in folder.iterdir()} <= {LOCK}:
+    if not any((folder / name).exists() for name in WRITTEN):
         forget_owner(folder)
         if made:
             with suppress(OSError):

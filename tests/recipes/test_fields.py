@@ -64,11 +64,10 @@ def test_a_number_out_of_range_is_one_line_before_anything_is_read(
     task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, out = find_recipe(task).config, tmp_path / "run"
+    usual = flatten(config())
     for name, limits in ranges(config).items():
         assert limits
-        number = outside(limits)
-        words = [str(int(number) if number == number and number.is_integer() else number)]
-        words *= 2 if yaml_text(flatten(config())[name]).count(",") else 1
+        words = [f"{outside(limits):g}"] * (len(usual[name] or "1") if isinstance(usual[name], tuple) else 1)
         command = [task, "train", "--data", str(tmp_path / "nowhere"), "--out", str(out), f"--{name}", *words]
         assert main(command) == 2
         line = capsys.readouterr().err

@@ -38,7 +38,13 @@ def test_an_unknown_first_word_names_the_nearest_and_how_to_train(
     line = capsys.readouterr().err
     assert line.startswith(f"error: the first word must be a task or a command, got `{word}`") and line.count("\n") == 1
     assert (f"; did you mean `{nearest}`?" in line) if nearest else ("did you mean" not in line)
-    assert "to train, `seqkit translation train --data DIR --out RUN`" in line
+    task = nearest if nearest in TASKS else "translation"
+    assert f"To train: `seqkit {task} train --data DIR --out RUN`" in line
+
+
+def test_a_task_folder_as_first_word_names_its_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lipreading", "train"]) == 2
+    assert "got `lipreading`; its recipes are `lipnet` and `wlas`. To train: `seqkit lipnet" in capsys.readouterr().err
 
 
 def test_a_folder_of_two_tasks_knows_these_alone(capsys: pytest.CaptureFixture[str]) -> None:

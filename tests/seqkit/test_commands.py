@@ -13,6 +13,7 @@ from seqkit.commands import main
 from seqkit.config import fields_by_name, load_config
 from seqkit.errors import InputError
 from seqkit.train.loop import Outcome
+from seqkit.train.run_folder import WRITTEN
 from seqkit.train.state import Progress
 from tests.pretend_recipe import (
     TINY,
@@ -45,10 +46,10 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def trained(run: Run, tmp_path: Path) -> Path:
     """A run folder of preset tiny with a checkpoint in it."""
-    run("train", "--preset", "tiny", "--out", tmp_path / "run")
-    checkpoint(tmp_path / "run", "last")
     for split in ("val", "test"):
         corpus(tmp_path / "made", split, ["a b", "c d"])
+    run("train", "--preset", "tiny", "--out", tmp_path / "run")
+    checkpoint(tmp_path / "run", "last")
     return tmp_path / "run"
 
 
@@ -134,6 +135,21 @@ def test_a_run_is_not_trained_over(run: Run, trained: Path) -> None:
     assert line == f"error: `--out` must be a new folder, got {trained}, which holds a run: --resume continues it\n"
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_strangers_file_of_a_name_that_a_run_writes_is_left_alone_and_no_other_file_is_in_the_way(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / name).write_text("mine")
+    status, calls, line = run("train", "--preset", "tiny", "--out", out)
+    assert (status, calls, line.count("\n")) == (2, [], 1) and f"got one that holds {name}: " in line
+    assert [path.name for path in out.iterdir()] == [name] and (out / name).read_text() == "mine"
+    (out / name).rename(out / "notes.txt")
+    assert run("train", "--preset", "tiny", "--out", out)[0] == 0
+    assert (out / "notes.txt").read_text() == "mine" and (out / "config.yaml").is_file()
+
+
 @pytest.mark.parametrize("more", [[], ["--preset", "tiny"], ["--hidden", "8"], ["--preset", "tiny", "--steps", "20"]])
 def test_resuming_continues_with_the_same_config(run: Run, trained: Path, more: list[str]) -> None:
     status, [(config, _, start)], _ = run("train", "--out", trained, "--resume", *more)
@@ -199,6 +215,20 @@ def test_an_interrupted_training_ends_with_the_signals_status(tmp_path: Path) ->
         recipe = pretend(tmp_path, [])._replace(training_job=lambda *_, n=number: Outcome("interrupted", Progress(), n))
         status = main(recipe, ["train", "--preset", "tiny", "--out", str(tmp_path / f"run{number}")])
         assert status == (128 + number if number else 0)
+
+
+def test_resuming_on_changed_data_is_refused_unless_asked_for(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.jsonl").write_text("a")
+    words = ("train", "--preset", "tiny", "--data", tmp_path / "data", "--out", tmp_path / "run")
+    assert run(*words)[0] == 0
+    (tmp_path / "run" / "last").mkdir(exist_ok=True)
+    (tmp_path / "run" / "last" / "meta.json").write_text("{}")
+    assert run(*words, "--resume")[0] == 0
+    (tmp_path / "data" / "train.jsonl").write_text("b")
+    status, _, line = run(*words, "--resume")
+    assert status == 2 and "--changed_data continues all the same" in line
+    assert run(*words, "--resume", "--changed_data")[0] == 0
 
 
 def test_evaluate_takes_search_flags_and_the_runs_own_data(run: Run, trained: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from seqkit import compare
 from seqkit.errors import InputError
-from seqkit.recipe import Evaluated, Recipe
+from seqkit.recipe import EvaluationReport, Recipe
 from seqkit.score.metric import AS_IT_IS
 from seqkit.score.report import Provenance, ScoredItem, write_report
 from seqkit.train.loop import Outcome
@@ -40,7 +40,7 @@ class Commands:
         (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in self.log))
         return Outcome(self.ending, Progress())
 
-    def evaluate(self, argv: list[str]) -> Evaluated:
+    def evaluate(self, argv: list[str]) -> EvaluationReport:
         self.evaluated.append(argv)
         name = argv[argv.index("--name") + 1]
         folder = Path(argv[argv.index("--run") + 1]) / "evaluate" / name
@@ -49,7 +49,7 @@ class Commands:
             for n, (ref, said) in enumerate(zip(["a b", "c d"], SAID[name], strict=True))
         ]
         write_report(folder, items, ["wer"], Provenance("pretend", "val", None, "cpu", {"seconds": 1.0}))
-        return Evaluated(folder, "", AS_IT_IS)
+        return EvaluationReport(folder, "", AS_IT_IS)
 
 
 @pytest.fixture

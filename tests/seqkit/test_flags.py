@@ -32,7 +32,10 @@ def test_dashes_and_underscores_are_one_and_inputs_may_stand_anywhere() -> None:
     [
         (["--learnin-rate", "2"], "`--learnin-rate` must be a flag of prog; did you mean `--learning_rate`?"),
         (["--xyz=2"], "`--xyz` must be a flag of prog$"),
-        (["--learn", "2"], "`--learn` must be a flag of prog"),
+        (["--learn", "2"], "`--learn` must be a flag of prog; did you mean `--learning_rate`"),
+        (["--rate", "2"], "`--rate` must be a flag of prog; did you mean `--learning_rate`"),
+        (["--lerning_date", "2"], "`--lerning_date` must be a flag of prog; did you mean `--learning_rate`"),
+        (["--no_cars"], "`--no_cars` must be a flag of prog$"),
         (["--learning_rate", "x"], r"argument --learning_rate: invalid float value: 'x' \(see prog --help\)"),
         (["--learning_rate"], "expected one argument"),
     ],
@@ -145,6 +148,8 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cuda", "mps"):
         with pytest.raises(InputError, match=f"`--device` must be one of auto, cpu on this machine, got {name}, which"):
             pick_device(name)
+    with pytest.raises(InputError, match="`--device` must be one of auto, cpu on this machine, got gpu$"):
+        pick_device("gpu")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert pick_device("mps") == torch.device("mps") and pick_device("auto") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -180,7 +180,7 @@ def evaluation(recipe: Recipe, evaluate: Any, tmp_path: Path, saved: Path) -> tu
     pretend.corpus(tmp_path / "data", "val", ["a b", "c d"])
     run = recipes.load(recipe._replace(evaluate=evaluate), [saved], CPU, {})
     found = recipes.evaluate(run, tmp_path / "data", "val", None, tmp_path / "report")
-    return json.loads((found.folder / "report.json").read_text()), found.shown
+    return json.loads((found.folder / "report.json").read_text()), found.summary
 
 
 ITEMS = [Item(id="0", references=("a b",)), Item(id="1", references=("c d",))]

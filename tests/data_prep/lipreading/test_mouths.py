@@ -103,7 +103,8 @@ def test_gaps_are_bridged_and_told(tmp_path):
     for number in range(21, 39):
         frames[number] = np.full_like(frames[0], 90)
     note, _ = made(tmp_path, frames)
-    assert note["remarks"] == ["a face in 68% of the frames alone"]  # it is looked for again at frame 40
+    scenes = "the scene changes at second 0.84, 1.56; cut the file there"
+    assert note["remarks"] == [scenes, "a face in 68% of the frames alone"]  # it is looked for again at frame 40
     middle = np.array(note["boxes"])[:, [0, 2]].mean(axis=1)
     assert np.abs(middle - (70 + 0.5 * np.arange(60))).max() < 3
 
@@ -262,6 +263,31 @@ def test_landmarks_are_put_in_the_cascades_measure(monkeypatch):
     assert box == pytest.approx((180, 140, 139.3), abs=0.3) and layout == "rgb24"
     assert detect(np.zeros((288, 360, 3), np.uint8), None) == [] and gray(np.ones((4, 5, 3), np.uint8)).shape == (4, 5)
     mouths.landmarks.cache_clear()
+
+
+def test_a_scene_cut_is_named(tmp_path):
+    other = [255 - picture for picture in talking(20)]
+    note, _ = made(tmp_path, [*talking(30), *[cv2.GaussianBlur(picture, (0, 0), 3) for picture in other]])
+    assert "the scene changes at second 1.20; cut the file there" in note["remarks"]
+    cuts = faces.SceneCuts()
+    for number in range(60):  # a head that moves and a flash are none
+        cuts.add(
+            cv2.cvtColor(face(x=60 + number), cv2.COLOR_RGB2GRAY)
+            if number != 30
+            else np.full((144, 176), 255, np.uint8)
+        )
+    assert cuts.frames() == []
+
+
+def test_faces_are_looked_for_less_often_where_none_is_found():
+    blank, searches = np.full((144, 176), 90, np.uint8), []
+
+    def detect(picture, near):
+        searches.append(near)
+        return []
+
+    faces.track_faces([blank] * 2125, detect, lambda picture: picture)
+    assert len(searches) <= 2125 / faces.SEARCH_EVERY_EMPTY + 4
 
 
 @pytest.mark.parametrize("width", [30, 70, 130])

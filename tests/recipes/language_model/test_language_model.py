@@ -40,6 +40,17 @@ def run(plain: Path) -> Path:
     return out
 
 
+def test_a_strangers_model_is_not_overwritten(plain: Path, tmp_path: Path, capsys: Any) -> None:
+    mine = tmp_path / "run" / "model.arpa"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert command("train", "--data", plain, "--out", mine.parent, "--order", 2, "--arpa", "true") == 2
+    assert "model.arpa: must not be there yet, got a file of another's" in capsys.readouterr().err
+    assert mine.read_text() == "mine" and [path.name for path in mine.parent.iterdir()] == ["model.arpa"]
+    assert command("train", "--data", plain, "--out", mine.parent, "--order", 2) == 0
+    assert mine.read_text() == "mine"
+
+
 def test_an_ngram_run_is_counted_evaluated_and_used(run: Path, plain: Path, capsys: Any) -> None:
     model = characters()
     stored = load_ngram(run / "best/model.ngram")

@@ -24,7 +24,7 @@ from seqkit.recipes.lipreading.ctc_model import mean_log_probability, read_gramm
 from seqkit.recipes.lipreading.data import make_reader, normalize_and_augment, read_features, read_frames, read_split
 from seqkit.recipes.lipreading.evaluation import PHONEMES, PRONUNCIATIONS, phoneme_confusions, phonemes, visemes
 from seqkit.recipes.lipreading.input_config import FeatureConfig, InputStatistics, VideoConfig
-from seqkit.recipes.lipreading.raw_video import clock, write_subtitles
+from seqkit.recipes.lipreading.subtitles import clock, write_subtitles
 from seqkit.score.prediction import Word
 
 SMALL = [

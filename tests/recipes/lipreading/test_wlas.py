@@ -13,6 +13,7 @@ from seqkit.cli import main
 from seqkit.config import replace
 from seqkit.data.batch import Example, collate
 from seqkit.data.manifest import Item, read_manifest
+from seqkit.data.vocab import train_vocab
 from seqkit.errors import InputError
 from seqkit.nn.memory import Memory
 from seqkit.recipe import preset
@@ -256,7 +257,7 @@ def make_examples(folder: Path, modality: str, **audio: object) -> TrainingExamp
     video, sound = VideoConfig(crop_size=(36, 40), frame_size=(12, 16)), AudioConfig(**audio)
     streams = wlas.STREAMS[modality]
     reader = make_reader(video, FeatureConfig(None), sound, streams=streams, items=split.items)
-    vocab = wlas.make_vocab([item.references[0] for item in split.items], None)
+    vocab = train_vocab("characters", [item.references[0] for item in split.items], 1 << 20)
     dropout = ModalityDropout(noise_snr=(0.0,), noise_start_epoch=2)
     return TrainingExamples(split, reader, vocab, modality, dropout, Curriculum((1,), (1,)), 900, seed=1)
 

@@ -210,7 +210,7 @@ def test_every_wiring_trains_and_translates(change, corpus, tmp_path):
     [
         (("--data", "{data}", "--attention", "dot", "--decoder_dim", "8"), "`query_dim` must be the memory's width 32"),
         (("--data", "{data}", "--units", "words", "--merge_dropout", "0.1"), "`merge_dropout` must be 0 for words"),
-        (("--data", "{data}", "--max_tokens", "1"), "training pairs must have 1 to 1 tokens a side, got none of 300"),
+        (("--data", "{data}", "--max_sentence", "1"), "training pairs must have 1 to 1 tokens a side, got none of 300"),
         (("--data", "{empty}"), "train.jsonl"),
     ],
 )
@@ -283,7 +283,7 @@ def test_merge_dropout_splits_anew_each_epoch_and_the_same_each_time(corpus):
 def test_long_pairs_are_left_out_and_counted(capsys):
     vocab = WordVocab(["a", "b"])
     items = [Item(id=str(n), source="a " * n, references=("b",)) for n in (0, 1, 2, 9)]
-    data = train_data(TextConfig(units="words", max_tokens=3), Vocabs(vocab, vocab), items, seed=0)
+    data = train_data(TextConfig(units="words", max_sentence=3), Vocabs(vocab, vocab), items, seed=0)
     assert sorted(number for batch in data.epoch(0) for number in batch) == [1, 2]
     assert "2 training pairs, 2 left out" in capsys.readouterr().err
 

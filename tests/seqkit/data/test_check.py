@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from seqkit.data.check import add_arguments, check, run
 from seqkit.data.manifest import Item, write_manifest
+from seqkit.data.video_file import write_clip
 from seqkit.errors import InputError
+from tests.drawn_faces import write_video
 
 
 def corpus(folder, **changes):
@@ -78,8 +81,7 @@ def test_a_sound_folder_has_no_findings(tmp_path, capsys):
         (item(image="text.npy"), True, "unreadable picture", 'train.jsonl, line 2, id "x", `image`:'),
         (item(image="cut.jpg"), True, "unreadable picture", "cut.jpg"),
         (item(audio="empty.wav"), True, "empty file", 'train.jsonl, line 2, id "x", `audio`:'),
-        (item(seconds=2, end=3), True, "beyond the end", 'id "x", `end`: is 3, past `seconds` (2)'),
-        (item(seconds=2, start=3), True, "beyond the end", 'id "x", `start`: is 3, past `seconds` (2)'),
+        (item(seconds=2, end=3), True, "beyond the end", "`seconds`: is 2, but `start` to `end` lasts 3; correct one"),
         (item(seconds=2, words=[["so", 1.5, 2.5]]), False, "word outside", "`words`: 'so' at 1.5 to 2.5 seconds is"),
         (item(start=1, end=2, words=[["so", 0.5, 1.5]]), False, "word outside", "`words`: 'so' at 0.5 to 1.5"),
         (item(features="text.npy"), True, "features", "text.npy must hold (time, width), got no array"),
@@ -154,7 +156,7 @@ def test_problems_end_in_an_error_and_long_lists_are_cut(tmp_path, capsys):
 
 
 def test_hours_and_media_are_counted(tmp_path, capsys):
-    (tmp_path / "a.wav").write_bytes(b"x")
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 56_000), 16_000)
     first = Item(id="0", audio=tmp_path / "a.wav", start=0.0, end=0.5, speaker="s", references=("x",))
     items = [replace(first, id=str(second), start=second, end=second + 0.5) for second in range(4)]
     write_manifest(tmp_path / "train.jsonl", items)
@@ -169,3 +171,82 @@ def test_commands_of_a_terminal_are_shown_and_not_obeyed(tmp_path, capsys):
     run(arguments(folder))
     out = capsys.readouterr().out
     assert r"a\x1b[2J" in out and "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "content"),
+    [
+        ("video", "a.mp4", b"a text, not a video"),
+        ("audio", "a.wav", b"a text, not sound"),
+        ("video", "b.mp4", b"<!DOCTYPE html><html></html>" * 50),
+        ("audio", "b.flac", b"<!DOCTYPE html><html></html>" * 50),
+        ("video", "c.mp4", b"#EXTM3U\n#EXTINF:3,\na.mp4\n"),
+    ],
+)
+def test_files_that_are_no_media_are_named(key, name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    findings = found(corpus(tmp_path, line2=item(**{key: name})))
+    assert [kind for is_problem, kind, _ in findings if is_problem] == [f"unreadable {key}"]
+    assert any(f'train.jsonl, line 2, id "x", `{key}`: {tmp_path / name}: must be' in text for _, _, text in findings)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_none_are_named(value, tmp_path):
+    samples = np.full(16_000, 0.1, np.float32)
+    samples[77] = value
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, "FLOAT")
+    np.save(tmp_path / "a.npy", np.array([[1.0, value]] * 20_000))
+    np.save(tmp_path / "b.npy", np.array([["a", "b"]]))
+    lines = {f"line{n}": item(id=name, **{key: name}) for n, (key, name) in enumerate(ODD_NUMBERS, 1)}
+    texts = [text for is_problem, _, text in found(corpus(tmp_path, **lines)) if is_problem]
+    assert len(texts) == 3 and all(any(name in text for text in texts) for _, name in ODD_NUMBERS)
+
+
+ODD_NUMBERS = [("audio", "a.wav"), ("features", "a.npy"), ("features", "b.npy")]
+
+
+def test_lengths_are_those_of_the_media_not_of_the_manifest(tmp_path):
+    write_clip(tmp_path / "a.mp4", [np.zeros((32, 32, 3), np.uint8)] * 10, {})
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+    lines = [
+        item(id="a", video="a.mp4", seconds=3.0),
+        item(id="b", audio="a.wav", start=0.5, end=1.5),
+        item(id="c", video="a.mp4", audio="a.wav", seconds=0.4),
+        item(id="d", audio="a.wav", start=0.2, end=0.9, seconds=0.7, words=[["so", 0.1, 0.6]]),
+    ]
+    findings = found(corpus(tmp_path, **{f"line{n}": line for n, line in enumerate(lines, 1)}))
+    texts = {
+        text.split("`")[0].split('"')[1]: (is_problem, text) for is_problem, kind, text in findings if "end" in kind
+    }
+    assert set(texts) == {"a", "b"} and texts["b"][0] and not texts["a"][0]
+    assert "`seconds`: reaches to 3, past the 0.40 seconds of `video`; correct it" in texts["a"][1]
+
+
+def test_words_of_a_cut_count_from_its_beginning(tmp_path):
+    words = [["bin", 3.1, 3.4], ["blue", 3.4, 3.9]]
+    findings = found(corpus(tmp_path, line2=item(start=3.0, end=6.0, words=words)))
+    assert {(is_problem, kind) for is_problem, kind, _ in findings} == {(True, "word outside")}
+    assert "`words` counts from the beginning of the item, not of the file" in findings[0][2]
+    moved = [[word, begin - 3, end - 3] for word, begin, end in words]
+    assert found(corpus(tmp_path, line2=item(start=3.0, end=6.0, seconds=3.0, words=moved))) == []
+
+
+def test_whole_faces_and_silence_are_remarked(tmp_path):
+    write_video(tmp_path / "a.mp4", [np.zeros((288, 360, 3), np.uint8)] * 5)
+    write_video(tmp_path / "b.mp4", [np.zeros((50, 100, 3), np.uint8)] * 5)
+    voice = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    soundfile.write(tmp_path / "a.wav", np.stack([voice, -voice], 1), 16_000)
+    soundfile.write(tmp_path / "b.wav", np.zeros(16_000), 16_000)
+    lines = [item(id=n, video=f"{n}.mp4", audio=f"{n}.wav") for n in "ab"]
+    findings = found(corpus(tmp_path, line1=lines[0], line2=lines[1]))
+    told = {
+        kind: text
+        for is_problem, kind, text in findings
+        if not is_problem and kind in ("no mouth clip", "silent sound")
+    }
+    assert "has 360 x 288 pixels, more than a mouth; `seqkit prepare" in told["no mouth clip"]
+    assert sum(kind == "no mouth clip" for _, kind, _ in findings) == 1
+    assert sorted(text.split(": ")[-1] for _, kind, text in findings if kind == "silent sound") == [
+        "the channels of the sound cancel each other out; keep one of them",
+        "the sound is silent",
+    ]

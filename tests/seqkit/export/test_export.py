@@ -20,7 +20,6 @@ from seqkit.export.beam import Model  # noqa: E402
 from seqkit.recipes.lipreading.attention_model import LONGER  # noqa: E402
 from tests.exported_models import CHARS, WORDS, exported  # noqa: E402
 
-ROOT = Path(__file__).parents[3]
 LENGTHS = ([5], [9, 2], [1, 14, 6, 3])  # three batch sizes and three longest lengths, none of them the exporter's
 slow = pytest.mark.slow
 
@@ -95,7 +94,7 @@ def check_attention(
 
 
 TRANSLATION = [
-    {},
+    pytest.param({}, marks=slow),
     pytest.param({"cell": "gru", "attention": "location", "encoder_layers": 2, "residual": True}, marks=slow),
     pytest.param({"cell": "rnn", "attention": "multi_head", "heads": 2, "wiring": "bahdanau"}, marks=slow),
     pytest.param({"cell": "gru", "wiring": "bahdanau", "init_hidden": "backward", "readout": "maxout"}, marks=slow),

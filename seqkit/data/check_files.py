@@ -1,0 +1,133 @@
+"""Rules of `seqkit check` that open media: pictures, videos, sound and feature arrays. Each file is read once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from seqkit.data.check_media import ROUNDING, Finding, Line
+from seqkit.errors import InputError
+
+MOUTH = 200  # pixels of the longest side that a video of a mouth alone may have
+CROPPING = "`seqkit prepare grid` and `lrs` crop mouths, as `seqkit.data_prep.lipreading.mouths.crop` does any video's"
+T = TypeVar("T")
+
+
+class Clip(NamedTuple):
+    """What was found of a video or of sound."""
+
+    seconds: float
+    remark: str = ""
+    kind: str = ""
+
+
+def images(lines: Sequence[Line]) -> Iterator[Finding]:
+    """Finds images that cannot be decoded to their end."""
+    from seqkit.data.image import read_image
+
+    def read(path: Path) -> None:
+        read_image(path, at_least=64)  # a JPEG is then decoded small, in less time
+
+    for line, found in _opened(lines, "image", "pictures", read):
+        if isinstance(found, str):
+            yield Finding(True, "unreadable picture", f"{line.at('image')}: {found}, or remove the item")
+
+
+def videos(lines: Sequence[Line]) -> Iterator[Finding]:
+    """Finds videos that cannot be decoded, that are shorter than their items say, or that show more than a mouth."""
+    yield from _clips(_opened(lines, "video", "videos", _video), "video")
+
+
+def sounds(lines: Sequence[Line]) -> Iterator[Finding]:
+    """Finds sound that cannot be decoded, that is shorter than its items say, or silent."""
+    yield from _clips(_opened(lines, "audio", "sounds", _sound), "audio")
+
+
+def _opened(lines: Sequence[Line], key: str, title: str, read: Callable[[Path], T]) -> Iterator[tuple[Line, T | str]]:
+    """What `read` makes of the file of every line that has one, or the text of its error."""
+    there = [line for line in lines if (path := getattr(line.item, key)) and path.is_file() and path.stat().st_size]
+    found: dict[Path, T | str] = {}
+    for line in tqdm(there, desc=title, unit=" items", disable=None):
+        place: Path = getattr(line.item, key)
+        if place not in found:
+            try:
+                found[place] = read(place)
+            except InputError as error:
+                found[place] = str(error)
+        yield line, found[place]
+
+
+def _clips(opened: Iterator[tuple[Line, Clip | str]], key: str) -> Iterator[Finding]:
+    told = set()
+    for line, found in opened:
+        item = line.item
+        if isinstance(found, str):
+            yield Finding(True, f"unreadable {key}", f"{line.at(key)}: {found}, or remove the item")
+            continue
+        end = item.end if item.end is not None else (item.start or 0.0) + (item.seconds or 0.0)
+        if end > found.seconds + ROUNDING:
+            name = "end" if item.end is not None else "seconds"
+            fault = f"{line.at(name)}: reaches to {end:g}, past the {found.seconds:.2f} seconds of `{key}`; correct it"
+            yield Finding(item.end is not None or (item.start or 0.0) >= found.seconds, "beyond the end", fault)
+        path = getattr(item, key)
+        if found.remark and path not in told:
+            told.add(path)
+            yield Finding(False, found.kind, f"{line.at(key)}: {found.remark}")
+
+
+def _video(path: Path) -> Clip:
+    from seqkit.data.container import read_clock
+    from seqkit.data.video_file import read_frames, read_note
+
+    height, width = next(read_frames(path, layout="gray")).shape[:2]
+    clock = read_clock(path)
+    if max(height, width) <= MOUTH or read_note(path):
+        return Clip(clock.end - clock.begin)
+    whole = f"has {width} x {height} pixels, more than a mouth; {CROPPING}"
+    return Clip(clock.end - clock.begin, whole, "no mouth clip")
+
+
+def _sound(path: Path) -> Clip:
+    from seqkit.data.sound_file import read_cut
+    from seqkit.data.sound_track import silence
+
+    rate, samples_N, loudest = read_cut(path)
+    if not np.isfinite(samples_N).all():
+        raise InputError(f"{path}: every sample must be a finite number, got NaN or infinity; make the file again")
+    most = float(np.abs(samples_N).max(initial=0.0))
+    return Clip(len(samples_N) / rate, silence(most, loudest), "silent sound")
+
+
+def features(lines: Sequence[Line]) -> Iterator[Finding]:
+    """Finds feature files that hold no numbers, are of another width than the first, or shorter than their cut."""
+    first: tuple[int, str] | None = None
+    for line, found in _opened(lines, "features", "features", _shape):
+        path, rows, place = line.item.features, line.item.rows, line.at("features")
+        if isinstance(found, str):
+            yield Finding(True, "features", f"{place}: {found}")
+            continue
+        length, width = found
+        first = first or (width, place)
+        if width != first[0]:
+            fault = f"{place}: has width {width}, but {first[1]} has {first[0]}; compute all of them alike"
+            yield Finding(True, "features", fault)
+        if rows and rows[1] > length:
+            fault = f"{line.at('rows')}: ends at {rows[1]}, past the {length} rows of {path}; correct the cut"
+            yield Finding(True, "beyond the end", fault)
+
+
+def _shape(path: Path) -> tuple[int, int]:
+    try:
+        table = np.load(path, mmap_mode="r", allow_pickle=False)
+        shape, numbers = table.shape, np.issubdtype(table.dtype, np.number)
+    except (ValueError, OSError, EOFError, AttributeError, OverflowError, SyntaxError):
+        shape, numbers = (), False
+    if len(shape) != 2 or 0 in shape or not numbers:
+        fault = f"shape {shape}" if shape else "no array"
+        raise InputError(f"{path} must hold (time, width), got {fault}; write it anew")
+    for begin in range(0, shape[0], 1 << 14):
+        if not np.isfinite(np.asarray(table[begin : begin + (1 << 14)])).all():
+            raise InputError(f"{path} must hold finite numbers, got NaN or infinity; write it anew")
+    return int(shape[0]), int(shape[1])

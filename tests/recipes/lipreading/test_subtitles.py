@@ -1,0 +1,112 @@
+"""What `predict` takes and writes: sound known by what is in the file, subtitles that open, times of files."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from seqkit.errors import InputError
+from seqkit.recipes.lipreading import raw_video, subtitles
+from seqkit.recipes.lipreading.raw_video import file_offset, is_video, raw_item, shift_words
+from seqkit.recipes.lipreading.subtitles import (
+    PredictionOptions,
+    unique_names,
+    usable_font,
+    write_all_subtitles,
+    write_subtitled_video,
+    write_subtitles,
+    write_text,
+)
+from seqkit.score.prediction import Prediction, Word
+from tests.drawn_faces import RATE, clicks, write_video
+
+ODD = "b&n <blü> at --> two </i>now"
+
+
+def shown(path: Path) -> list[str]:
+    """The texts of a file of subtitles, by ffmpeg."""
+    with av.open(str(path)) as file:
+        lines = [own for packet in file.demux() for own in packet.decode()]
+    return [getattr(line, "dialogue", line).decode().replace(subtitles.JOINER, "") for line in lines]
+
+
+def plain(path: Path) -> list[str]:
+    """The same by hand, as the formats define it."""
+    blocks = [block.splitlines() for block in path.read_text(encoding="utf-8").split("\n\n")]
+    texts = [" ".join(lines[2:]) for lines in blocks if len(lines) > 2 and " --> " in lines[1]]
+    for code, letter in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+        texts = [text.replace(code, letter) if path.suffix == ".vtt" else text for text in texts]
+    return [text.replace(subtitles.JOINER, "") for text in texts]
+
+
+def test_subtitles_are_read_back_by_two_readers(tmp_path):
+    words = ODD.split()
+    write_subtitles(tmp_path / "a", [Word(word, 0.5 * n, 0.5 * n) for n, word in enumerate(words)])
+    assert plain(tmp_path / "a.srt") == plain(tmp_path / "a.vtt") == words
+    assert shown(tmp_path / "a.srt") == words
+    assert shown(tmp_path / "a.vtt") == words
+    assert (
+        "<b" not in (tmp_path / "a.srt").read_text() and "-->" not in (tmp_path / "a.srt").read_text().split("\n")[14]
+    )
+    assert "00:00:00.500 --> 00:00:00.540" in (tmp_path / "a.vtt").read_text()  # none is shown for no time
+
+
+def test_two_inputs_of_one_stem_do_not_share_a_file(tmp_path):
+    found = [[Prediction(name, 0.0, 0.0, words=(Word(name, 0.0, 1.0),))] for name in ("one", "two")]
+    write_all_subtitles(PredictionOptions(tmp_path), ["a/00001.mp4", "b/00001.mp4"], found)
+    assert [plain(tmp_path / f"{name}.srt") for name in ("00001", "00001-2")] == [["one"], ["two"]]
+    assert unique_names(["a", "A", "a-2", "b"]) == ["a", "A-3", "a-2", "b"]
+
+
+@pytest.mark.parametrize("text", ["Grüße", "привет", "ελληνικά"])
+def test_letters_outside_ascii_are_burnt_in(text):
+    black = np.zeros((120, 320, 3), np.uint8)
+    pictures = {letters: write_text(black, letters) for letters in (text, "?" * len(text), "\ufffe" * len(text))}
+    assert pictures[text].max() == 255 and len({picture.tobytes() for picture in pictures.values()}) == 3
+    assert not write_text(black, "").any() and write_text(black, text * 20)[:, -20:].any()
+
+
+def test_letters_of_no_font_are_told(capsys):
+    usable_font.cache_clear()
+    assert usable_font(frozenset("a\ue123")).endswith(".ttf")
+    assert "no font on this machine has all of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.opus", "libopus"), ("a.bin", "pcm_s16le")])
+def test_sound_alone_is_known_by_what_is_in_the_file(name, codec, tmp_path):
+    rate = 48_000 if codec == "libopus" else RATE
+    kind = {"a.m4a": "ipod", "a.opus": "ogg", "a.bin": "wav"}[name]
+    with av.open(str(tmp_path / name), "w", kind) as file:
+        audio = file.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(clicks(1, [0.5], rate)[None], "s16", "mono")
+        frame.sample_rate = rate
+        file.mux([*audio.encode(frame), *audio.encode(None)])
+    item = raw_item(tmp_path / name, tmp_path)
+    assert item.video is None and item.audio == tmp_path / name and item.seconds == pytest.approx(1, abs=0.1)
+    assert not is_video(tmp_path / name) and file_offset(tmp_path / name) == 0
+
+
+def test_sound_that_is_too_long_is_refused_as_a_video_is(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.aiff", np.zeros(2 * RATE), RATE)
+    monkeypatch.setattr(raw_video, "LONGEST", 1.0)
+    with pytest.raises(InputError, match=r"a\.aiff: must last at most 1 seconds, a few sentences, got 2; cut it"):
+        raw_item(tmp_path / "a.aiff", tmp_path)
+
+
+def test_what_is_neither_is_refused_as_a_video(tmp_path):
+    (tmp_path / "a.wav").write_text("<html>" * 100)
+    with pytest.raises(InputError, match=r"a\.wav: must be a video, got something else"):
+        raw_item(tmp_path / "a.wav", tmp_path)
+
+
+def test_words_of_a_video_are_on_the_files_own_clock(tmp_path):
+    gray = [np.full((288, 360, 3), 60, np.uint8)] * 10
+    path = write_video(tmp_path / "a.mkv", gray, clicks(3, [2.2]), times=2 + 0.04 * np.arange(10))
+    assert file_offset(path) == pytest.approx(2, abs=0.01)
+    assert shift_words([Word("a", 0.5, 1.0), Word("b")], 2.0) == (Word("a", 2.5, 3.0), Word("b"))
+    write_subtitled_video(path, [Word("WWWW", 2.2, 2.4)], tmp_path / "b.mp4")
+    with av.open(str(tmp_path / "b.mp4")) as file:
+        white = [int((frame.to_ndarray(format="gray") > 200).sum()) for frame in file.decode(video=0)]
+    assert min(white[5:]) > 50 and max(white[:5]) == 0
