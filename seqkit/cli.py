@@ -46,7 +46,7 @@ def _run(only: Sequence[str], argv: list[str]) -> object:
     if first not in known:
         inside = [name for name in known if name in TASKS and TASKS[name].module.startswith(f"{first}.")]
         meant = f"; its recipes are {' and '.join(f'`{name}`' for name in inside)}" if inside else nearest(first, known)
-        task = next((name for name in (*inside, *TASKS) if name in known and f"`{name}`" in meant), next(iter(TASKS)))
+        task = next((name for name in known if name in TASKS and f"`{name}`" in meant), next(iter(known)))
         raise InputError(
             f"the first word must be a task or a command, got `{first}`{meant}. "
             f"To train: `seqkit {task} train --data DIR --out RUN`; `seqkit --help` lists all"

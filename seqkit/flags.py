@@ -53,9 +53,9 @@ SYNONYMS = {  # what newcomers type, and the flags here that mean it, the first 
     "batch_size": ("batch_budget", "decode_batch_size"),
     "bs": ("batch_budget", "decode_batch_size"),
     "max_tokens": ("batch_budget",),  # fairseq's
-    "max_length": ("max_len", "max_sentence", "max_question"),
+    "max_length": ("max_sentence", "max_question", "max_len"),
     "vocab_size": ("min_count",),
-    "bpe": ("units subwords",),
+    "bpe": ("units",),
     "tokenizer": ("units",),
     "eval_batch_size": ("decode_batch_size",),
     "num_workers": ("workers",),

@@ -46,6 +46,8 @@ class TextConfig:
 
 def read_texts(data: Path, split: str) -> list[str]:
     """The lines of a plain file, or every reference of the manifest `split` in a folder."""
+    if not data.exists():
+        raise InputError(f"{data}: no such file or folder; must be text, one sentence a line, or a folder of manifests")
     if not data.is_dir():
         return [text for _, text in read_lines(data)]
     items = read_manifest(data / f"{split}.jsonl", needed=("references",))

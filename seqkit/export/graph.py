@@ -101,6 +101,7 @@ def write_graph(graph: Graph, path: Path) -> None:
         )
         assert made is not None
         name_axes(made.model.graph, graph.inputs)
+        clear_traces(made.model)
         made.save(path, external_data=False)
 
 
@@ -108,6 +109,17 @@ def name_axes(graph: Any, inputs: Sequence[Input]) -> None:
     """Name the free axes of the inputs as the recipe does."""
     for value, one in zip(graph.inputs, inputs, strict=True):
         value.shape = type(value.shape)(one.axes)
+
+
+def clear_traces(model: Any) -> None:
+    """Remove what the exporter says of the source code and its place on this machine."""
+    for part in (model, model.graph, *model.functions.values()):
+        part.metadata_props.clear()
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
 
 
 def write_vocab(vocab: Vocab, folder: Path, name: str) -> None:

@@ -42,7 +42,7 @@ changed: `length_penalty` (`average`, `wu` or null), `alpha` of wu, `max_len` in
 stand once an item."""
 PRECISION = {
     False: "All weights are 32-bit floats.",
-    True: "Weights of matrix products, embeddings and LSTMs are 8-bit, quantized dynamically: {left} stay 32-bit.",
+    True: "Weights of matrix products, embeddings and LSTMs are 8-bit, quantized dynamically; left at 32 bits: {left}.",
 }
 
 
@@ -54,10 +54,10 @@ def readme(name: str, export: Export, left: str | None) -> str:
     lines += ["", "## Use", "", "```python", example(export).rstrip(), "```", ""]
     if export.kind == "attention":
         lines += [SEARCH, ""]
-    lines += [PRECISION[left is not None].format(left=left), *export.about]
+    lines += [f"- {line}" for line in (PRECISION[left is not None].format(left=left), *export.about)]
     for vocabulary in export.vocabularies:
         lines.append(
-            f"`{vocabulary}.json` lists the tokens of the ids from 4 on; 0 to 3 are padding, begin, end, unknown."
+            f"- `{vocabulary}.json` lists the tokens of the ids from 4 on; 0 to 3 are padding, begin, end, unknown."
         )
     return "\n".join(lines) + "\n"
 

@@ -186,7 +186,7 @@ def test_several_reference_files(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_options_reach_figures_and_signatures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = file(tmp_path, "a", "The cat, sat on it.\n"), file(tmp_path, "b", "the cat sat on it\n")
     plain = figures(capsys, *paths)
-    found = as_json(capsys, "--lowercase", "--no-punctuation", "--tokenize", "char", *paths)["systems"][0]["metrics"]
+    found = as_json(capsys, "--lowercase", "--no_punctuation", "--tokenize", "char", *paths)["systems"][0]["metrics"]
     assert plain["wer"] == 60.0 and found["wer"]["value"] == 0.0 and found["bleu"]["value"] == pytest.approx(100)
     assert "|tok:char|" in found["bleu"]["signature"]
     for metric in found.values():
@@ -229,7 +229,7 @@ def test_answers_are_scored_against_all_that_a_manifest_holds(
     assert found["pairs"][0]["metrics"]["wups_0.0"]["difference"] == 37.5
     signatures = {name: metric["signature"] for name, metric in found["systems"][0]["metrics"].items()}
     assert "|nrefs:10|script:2021|" in signatures["vqa_accuracy"] and "|wordnet:9.7|" in signatures["wups_0.9"]
-    old = as_json(capsys, "--vqa-script", "2016", *given)["systems"][0]["metrics"]["vqa_accuracy"]
+    old = as_json(capsys, "--vqa_script", "2016", *given)["systems"][0]["metrics"]["vqa_accuracy"]
     assert old["value"] == 0 and "|script:2016|" in old["signature"]
     score("--details", "1", *given)
     assert "by vqa_accuracy\n\nq2  vqa_accuracy 0.00" in capsys.readouterr().out
