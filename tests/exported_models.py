@@ -90,7 +90,7 @@ def make_vqa(fields: Mapping[str, Any]) -> tuple[Any, Any]:
     config = config_of(vqa.RECIPE, small, fields)
     encoder = make_image_encoder(config.image_encoder) if config.network.fusion else None
     answers = Answers(("yes", "no", "red", "two"), {"": "yes"}, 9)
-    model: Any = sharpened(VQAModel(config.network, config.text_encoder, encoder, len(WORDS), len(answers.texts)))
+    model: Any = VQAModel(config.network, config.text_encoder, encoder, len(WORDS), len(answers.texts)).eval()
     member = AnswerMember(model, pixel_reader(encoder) if encoder else None, config.image_encoder, config.text)  # type: ignore[arg-type]
     return AnswerPredictor((member,), WORDS, answers, 4), config
 
@@ -99,7 +99,7 @@ def make_grounding(fields: Mapping[str, Any]) -> tuple[Any, Any]:
     small = dict(embed_dim=8, text_dim=8, attention_dim=8, fused_dim=36, backbone="small_cnn", **IMAGE_FIELDS)
     config = config_of(grounding.RECIPE, small, fields)
     encoder = make_image_encoder(config.image_encoder)
-    model: Any = sharpened(GroundingModel(config.network, config.text_encoder, encoder, len(WORDS)))
+    model: Any = GroundingModel(config.network, config.text_encoder, encoder, len(WORDS)).eval()
     member = GroundingMember(model, pixel_reader(encoder), config.image_encoder)
     return GroundingPredictor((member,), WORDS, 4), config
 

@@ -21,6 +21,7 @@ import seqkit
 from seqkit.config import read_values
 from seqkit.data.batch import pad
 from seqkit.data.manifest import Item, read_manifest
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.export.beam import Model, log_softmax
 from seqkit.export.command import export_run
@@ -32,6 +33,7 @@ from seqkit.recipes.vqa.data import question_ids
 Answer = tuple[str, float]  # a text, or the number of a choice, and its log-probability
 
 
+@described
 class Side(NamedTuple):
     """How one task's items are read and answered."""
 
@@ -94,7 +96,7 @@ SIDES = {
     "vqa": Side(question, lambda p, items: p.predict_items(items)),
     "grounding": Side(phrase, lambda p, items: p.predict_items(items)),
     "lipnet": Side(streams, lambda p, items: p.predict_items(items)),
-    "wlas": Side(streams, lambda p, items: p.predict_items(items)),
+    "wlas": Side(streams, lambda p, items: best_of(p.predict_items(items))),
     "language_model": Side(tokens, lambda p, items: best_of(p.predict([i.references[0] for i in items]))),
 }
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.data.vocab import UNK, SubwordVocab, Vocab
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.export.plain import plain_functions
 from seqkit.export.recurrent import translations
@@ -23,6 +24,7 @@ MISSING = 'export needs onnx, onnxscript and onnxruntime: pip install "seqkit[ex
 BATCH, TIME = 2, 33  # sizes of what a graph is traced with; any others work
 
 
+@described
 class Input(NamedTuple):
     """An input of a graph."""
 
@@ -57,6 +59,7 @@ class Graph(NamedTuple):
     outputs: Sequence[str]
 
 
+@described
 class Export(NamedTuple):
     """What a recipe exports of a run."""
 

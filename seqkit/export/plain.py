@@ -21,7 +21,7 @@ from seqkit.nn.bilinear import CompactBilinear
 from seqkit.nn.decoder import Decoder
 from seqkit.nn.encoders import RecurrentEncoder
 from seqkit.nn.masks import mask_from_lengths
-from seqkit.nn.memory import Memory, State, repeat
+from seqkit.nn.memory import Memory, State, map_rows
 from seqkit.nn.recurrent import RecurrentStack
 
 
@@ -91,9 +91,15 @@ class PlainDecoder(Decoder):
         """The context (B, D) and weights (B, S) of each memory for one query."""
         shared = self.shared
         if any(attention.sequential for attention in self.attentions):
-            memories, shared = repeat(memories, shared), 1  # type: ignore[arg-type]
+            memories, shared = map_rows(lambda part: spread(part, self.shared), memories), 1
         attended = self.attend(query_BQ.view(-1, shared, query_BQ.shape[1]), memories, state)
         return [context.flatten(0, 1) for context, _ in attended], [weights.flatten(0, 1) for _, weights in attended]
+
+
+def spread(part_B: Tensor, times: int | torch.SymInt) -> Tensor:
+    """Every row so many times, copies side by side; exported, `repeat_interleave` would fix their number."""
+    batch, *rest = part_B.shape
+    return part_B[:, None].expand(batch, times, *rest).flatten(0, 1)
 
 
 class PlainCompactBilinear(CompactBilinear):

@@ -221,7 +221,7 @@ class FrameStacking(nn.Module):
 
     def forward(self, values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, T, I) and lengths to (B, S, D) and lengths divided by `stride`, rounded up."""
-        steps = -(-values_BTI.shape[1] // self.stride)
+        steps = (values_BTI.shape[1] + self.stride - 1) // self.stride
         short = (steps - 1) * self.stride + self.stack - values_BTI.shape[1]
         padded_BTI = nn.functional.pad(masked(values_BTI, lengths_B), (0, 0, 0, max(0, short)))
         joined_BSD = padded_BTI.unfold(1, self.stack, self.stride)[:, :steps].transpose(2, 3).flatten(2)

@@ -160,6 +160,7 @@ def best_checkpoint(run: Path) -> Path:
     raise InputError(f"{run}: must hold a checkpoint, best/ or last/, got none: train first, or name another run")
 
 
+@described
 class Rows(NamedTuple):
     """A vocabulary, and the weights whose first dimension it numbers."""
 
