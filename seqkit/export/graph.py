@@ -5,6 +5,7 @@ in the place of freezing it in silence.
 """
 
 import json
+import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -90,6 +91,7 @@ def write_graph(graph: Graph, path: Path) -> None:
     check_installed()
     inputs = tuple(one.example() for one in graph.inputs)
     shapes = (tuple(one.dynamic() for one in graph.inputs),)  # those of *inputs
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of attributes that are empty
     with warnings.catch_warnings(), plain_functions(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.export.export(graph.module, inputs, dynamic_shapes=shapes, strict=True)
