@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -204,7 +204,7 @@ def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
     return white
 
 
-def _eight_bits(gray_HW: NDArray[np.generic], path: Path) -> Pixels:
+def _eight_bits(gray_HW: NDArray[Any], path: Path) -> Pixels:
     """Converts 16-bit gray to 8 bits; wider samples have no scale of their own and must fit into 16."""
     low, high = gray_HW.min(), gray_HW.max()
     if gray_HW.dtype.kind == "f" or low < 0 or high > 65535:
