@@ -212,7 +212,7 @@ def test_an_answer_does_not_depend_on_its_company():
     tokens, lengths = torch.randint(4, 20, (3, 6)), torch.tensor([6, 2, 4])
     together, weights = model((pixels,), tokens, lengths)
     alone, weighed = model((pixels[1:2],), tokens[1:2, :2], lengths[1:2])
-    torch.testing.assert_close(together[1:2], alone)
+    torch.testing.assert_close(together[1:2], alone, rtol=1e-5, atol=1e-5)  # sums in another order
     torch.testing.assert_close(weights[1:2], weighed)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2).double())
 
