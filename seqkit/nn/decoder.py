@@ -124,7 +124,7 @@ class Decoder(nn.Module):
     @property
     def fusible(self) -> bool:
         """Whether no step's input depends on the step before, so that the recurrence can run in one kernel."""
-        no_feeding = self.wiring == "luong" or not self.attentions
+        no_feeding = self.wiring == "luong" or len(self.attentions) == 0  # which torch 2.11 can trace
         return no_feeding and not any(attention.sequential for attention in self.attentions)
 
     def make_memory(self, *streams: tuple[Tensor, Tensor, Tensor]) -> tuple[Memory, ...]:
