@@ -15,14 +15,14 @@ from seqkit.data.batch import Example, collate
 from seqkit.data.image import read_image
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
-from seqkit.decode import Ensemble, Search, beam, score_targets
+from seqkit.decode import Ensemble, Hypothesis, Search, beam, score_targets
 from seqkit.errors import InputError
 from seqkit.nn.memory import Memory
 from seqkit.recipes.captioning.model import Captioner
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.recipes.common.search_options import SearchOptions
-from seqkit.score.prediction import Prediction
+from seqkit.score.prediction import Prediction, distinct
 
 MAX_LEN = 30  # tokens of a caption, where the search options give none
 
@@ -67,19 +67,13 @@ class CaptionPredictor:
         decoders, size = Ensemble([member.model.decoder for member in self.members]), self.search.decode_batch_size
         for first in range(0, len(images), size):
             memories = tuple(member.make_memory(images[first : first + size]) for member in self.members)
-            yield [
-                [
-                    Prediction(
-                        self.vocab.decode(h.tokens),
-                        h.logprob,
-                        h.score,
-                        tokens=tuple(h.tokens),
-                        cut=len(h.tokens) >= longest,
-                    )
-                    for h in hypotheses
-                ]
-                for hypotheses in beam(decoders, memories, search)
-            ]
+            found = beam(decoders, memories, search)
+            yield [distinct((self.prediction(h, longest) for h in hypotheses), nbest) for hypotheses in found]
+
+    def prediction(self, found: Hypothesis, longest: int) -> Prediction:
+        """A hypothesis as text."""
+        text, cut = self.vocab.decode(found.tokens), len(found.tokens) >= longest
+        return Prediction(text, found.logprob, found.score, tokens=tuple(found.tokens), cut=cut)
 
     @torch.no_grad()
     def attention(self, image: Path, tokens: Sequence[int]) -> list[tuple[str, Tensor]]:

@@ -36,11 +36,15 @@ class SearchOptions:
         check_ranges(self)
 
     def search(self, max_len: int | Tensor, nbest: int, **more: Any) -> Search:
-        """The library's search; `max_len` is used where this one's is 0. InputError for bad options."""
+        """The library's search; `max_len` is used where this one's is 0. InputError for bad options.
+
+        Of more than one text the search returns all of its beam, as several may spell the same: `distinct` chooses.
+        """
+        beam = max(self.beam, nbest)
         try:
             return Search(
-                beam=max(self.beam, nbest),
-                nbest=nbest,
+                beam=beam,
+                nbest=1 if nbest == 1 else beam,
                 max_len=self.max_len or max_len,
                 length_penalty=self.length_penalty,
                 alpha=self.alpha,

@@ -12,6 +12,7 @@ from seqkit.data.files import read_lines
 from seqkit.data.manifest import read_manifest
 from seqkit.data.text import normalize
 from seqkit.data.vocab import SPECIALS, UNK, CharVocab, SubwordVocab, Vocab, WordVocab, load_vocab
+from seqkit.decode import is_ngram
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
@@ -49,6 +50,8 @@ def read_texts(data: Path, split: str) -> list[str]:
     if not data.exists():
         raise InputError(f"{data}: no such file or folder; must be text, one sentence a line, or a folder of manifests")
     if not data.is_dir():
+        if is_ngram(data):
+            raise InputError(f"{data}: must be text, one sentence a line, got an n-gram model")
         return [text for _, text in read_lines(data)]
     items = read_manifest(data / f"{split}.jsonl", needed=("references",))
     return [text for item in items for text in item.references]

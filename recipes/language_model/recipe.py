@@ -7,9 +7,9 @@ or the decoder over no memory. Either scores in the searches of the other recipe
     seqkit language_model evaluate --run LM --data DIR --split val
     seqkit language_model predict --run LM "A dog runs."
 
-DIR holds manifests, whose `references` are the text. A file has one sentence a line; one that ends in .arpa or .arpa.gz
-is an n-gram model made elsewhere, and is taken as it is. `predict` prints the log-probability of each input in nats,
-its perplexity, and the input.
+DIR holds manifests, whose `references` are the text. A file has one sentence a line; one in ARPA format, which its
+content tells, is an n-gram model made elsewhere, and is taken as it is. `predict` prints the log-probability of each
+input in nats, its perplexity, and the input.
 
 N real targets, V vocabulary, F decoder features.
 """
@@ -29,7 +29,7 @@ from seqkit.data.batch import Batch
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
 from seqkit.data_prep.synthetic import corpora
-from seqkit.decode import Ngram, load_ngram, train_ngram, write_arpa, write_ngram
+from seqkit.decode import Ngram, is_ngram, load_ngram, train_ngram, write_arpa, write_ngram
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.decoder import Decoder
@@ -66,8 +66,6 @@ from seqkit.train.loop import Outcome
 from seqkit.train.state import Progress
 from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
-
-ARPA = (".arpa", ".arpa.gz")
 
 
 @described
@@ -143,7 +141,7 @@ def count_ngrams(config: Config, data: Path, start: Start) -> Outcome:
     copy = start.folder / "model.arpa"
     if config.arpa and copy.exists() and not checkpoint.find_checkpoint(start.folder / "best"):
         raise InputError(f"{copy}: must not be there yet, got a file of another's: choose another folder")
-    began, foreign = time.monotonic(), data.name.endswith(ARPA)
+    began, foreign = time.monotonic(), data.is_file() and is_ngram(data)
     if foreign and config.text.units == "subwords" and not config.text.subword_run:
         raise InputError("`subword_run` must be given with an ARPA file of subwords, got null")
     texts = [] if foreign else read_texts(data, "train")

@@ -1,8 +1,10 @@
 """Language models as scorers of the other recipes' searches."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from seqkit import recipe as recipes
@@ -14,19 +16,28 @@ from seqkit.recipes.language_model.model import Member
 from seqkit.recipes.language_model.recipe import RECIPE
 from seqkit.train.distributed import print0
 
+FEW = 0.1  # share of a model's letters; fewer that the search can write mean another script
+
 
 def load_scorer(path: Path, tokens: Sequence[str], device: torch.device) -> Scorer:
-    """A language model as a scorer of a search over `tokens`, the specials among them.
+    """A language model as a scorer of a search over `tokens`, the specials among them, the most frequent first.
 
-    `path`: a run of this recipe, or the file of an n-gram model (.ngram, .arpa, .arpa.gz). A model of words scores
-    characters word by word. Raises InputError where model and tokens have nothing in common.
+    `path`: a run of this recipe, or the file of an n-gram model. A model of words scores characters word by word.
+    Raises InputError where model and tokens have nothing in common, or are in another case.
     """
     model = load_model(path, device)
     plain = [token for token in tokens if token not in SPECIALS]
-    words = any(len(symbol) > 1 for symbol in model.symbols if symbol not in SPECIALS)
-    if model.ngram and words and " " in plain and all(len(token) == 1 for token in plain):
+    symbols = [symbol for symbol in model.symbols if symbol not in SPECIALS]
+    characters = all(len(token) == 1 for token in plain)
+    if model.ngram and characters and " " in plain and any(len(symbol) > 1 for symbol in symbols):
+        check_units(path, letter_weights(symbol_weights(model)), plain, characters=True)
+        unspelled = [word for word in symbols if not set(word) <= set(plain)]
+        if unspelled:
+            shown = ", ".join(map(repr, unspelled[:5])) + ", …" * (len(unspelled) > 5)
+            print0(f"{path}: {len(unspelled):,} of {len(symbols):,} words have characters that the run lacks: {shown}")
         return WordScorer(model.ngram, tokens, device)
     symbol_V, lacking = match_symbols(tokens, model.symbols, model.unknown)
+    check_units(path, symbol_weights(model), plain, characters=characters)
     if len(lacking) >= len(plain):
         raise InputError(f"{path}: must be a language model of the same symbols, got none of {' '.join(plain[:5])} …")
     if lacking:
@@ -38,6 +49,45 @@ def load_scorer(path: Path, tokens: Sequence[str], device: torch.device) -> Scor
         assert model.decoder is not None
         scorer = LanguageModel(model.decoder)
     return MappedScorer(scorer, symbol_V.to(device))
+
+
+def symbol_weights(model: Member) -> dict[str, float]:
+    """The probability of each symbol by itself, or 1 for each where the model has none; specials are left out."""
+    weights = np.exp(model.ngram.logprob_G[1 : len(model.symbols) + 1]) if model.ngram else np.ones(len(model.symbols))
+    found = zip(model.symbols, weights.tolist(), strict=True)
+    return {symbol: weight for symbol, weight in found if symbol not in SPECIALS}
+
+
+def letter_weights(words: Mapping[str, float]) -> dict[str, float]:
+    """How often each character stands in words of these probabilities."""
+    weights: dict[str, float] = defaultdict(float)
+    for word, weight in words.items():
+        for character in word:
+            weights[character] += weight
+    return weights
+
+
+def check_units(path: Path, weights: Mapping[str, float], tokens: Sequence[str], *, characters: bool) -> None:
+    """Raise InputError where a language model's letters or words are in another case than `tokens`, the most frequent
+    first, or of `characters` nearly none is among them."""
+    usual: dict[str, str] = {}  # of tokens that differ in case alone the most frequent
+    for token in tokens:
+        usual.setdefault(token.lower(), token)
+    spelled = {unit: weight for unit, weight in weights.items() if any(map(str.isalpha, unit))}
+    total = sum(spelled.values())
+    shared = {unit: weight for unit, weight in spelled.items() if unit.lower() in usual}
+    other_case = {unit: weight for unit, weight in shared.items() if usual[unit.lower()] != unit}
+    if total and characters and sum(shared.values()) < FEW * total:
+        few = " ".join(sorted(spelled, key=lambda unit: -spelled[unit])[:5])
+        raise InputError(
+            f"{path}: must be a language model of the same symbols, got none of {' '.join(tokens[:5])} … but {few} …"
+        )
+    if 2 * sum(other_case.values()) > sum(shared.values()) > 0:
+        first = max(other_case, key=lambda unit: other_case[unit])
+        raise InputError(
+            f"{path}: must be a language model in the case of the run, {usual[first.lower()]!r}, got {first!r}; "
+            "make it of text in that case"
+        )
 
 
 def load_model(path: Path, device: torch.device) -> Member:

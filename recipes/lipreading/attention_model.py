@@ -38,7 +38,7 @@ from seqkit.recipes.lipreading.plots import Panel, plot_attention, stream_image
 from seqkit.recipes.lipreading.raw_video import file_offset, is_video, raw_item, shift_words
 from seqkit.recipes.lipreading.subtitles import write_subtitled_video
 from seqkit.recipes.lipreading.word_times import words_by_attention
-from seqkit.score.prediction import Prediction
+from seqkit.score.prediction import Prediction, distinct
 from seqkit.train.distributed import print0
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class SearchConfig:
     ctc_weight: Annotated[float, Range(min=0)] = 0.0
     """weight of the CTC log-probability of each text; needs `ctc_head` (Watanabe et al. 2017: 0.3)"""
     lm: Path | None = None
-    """language model: a run of language_model, or a .ngram or .arpa file"""
+    """language model: a run of language_model, or the file of an n-gram model (ours or ARPA)"""
     lm_weight: Annotated[float, Range(min=0)] = 0.3
     """weight of its log-probabilities"""
 
@@ -271,7 +271,8 @@ class SpeechPredictor:
         decoder = Ensemble([model.decoder for model in self.models])
         found = beam(decoder, memories, search, scorers=tuple(scorers))
         limit_B = torch.as_tensor(search.max_len).expand(len(found)).tolist()
-        return [[self.prediction(h, limit) for h in some] for some, limit in zip(found, limit_B, strict=True)]
+        found_N = zip(found, limit_B, strict=True)
+        return [distinct((self.prediction(h, limit) for h in some), nbest) for some, limit in found_N]
 
     def prediction(self, found: Hypothesis, limit: int) -> Prediction:
         """A hypothesis as text."""

@@ -28,7 +28,7 @@ from seqkit.recipes.lipreading.encoders import StreamEncoder
 from seqkit.recipes.lipreading.plots import plot_posteriors, plot_saliency
 from seqkit.recipes.lipreading.raw_video import file_offset, raw_item, shift_words
 from seqkit.recipes.lipreading.word_times import word_separator, words_by_ctc
-from seqkit.score.prediction import Prediction, Word
+from seqkit.score.prediction import Prediction, Word, distinct
 from seqkit.train.distributed import print0
 
 OWN_LM = "lm.ngram"  # the run's own language model in its checkpoint's folder
@@ -43,7 +43,7 @@ class SearchConfig:
     """beam size; 1: the likeliest path, without language model or grammar (LipNet: 200)"""
     lm: str | None = "own"
     """language model: own, the n-grams of the run's training text (LipNet: characters, n = 5); null; or a run of
-    language_model, or a .ngram or .arpa file"""
+    language_model, or the file of an n-gram model (ours or ARPA)"""
     lm_weight: Annotated[float, Range(min=0)] = 0.5
     """weight of its log-probabilities"""
     length_bonus: Annotated[float, Range()] = 0.0
@@ -161,11 +161,13 @@ class CtcPredictor:
                 paths = greedy_ctc(padded_BTV, lengths_B, suppress_tokens=(*SPECIAL_TOKENS, UNK))
                 found += [[path.hypothesis] for path in paths]
             else:
-                search = Search(beam=max(self.search.beam, nbest), nbest=nbest, suppress_tokens=(BOS, UNK))
+                beam = max(self.search.beam, nbest)
+                search = Search(beam=beam, nbest=1 if nbest == 1 else beam, suppress_tokens=(BOS, UNK))
                 found += prefix_beam(padded_BTV, lengths_B, search, scorers=self.scorers)
+        texts = [[(self.vocab.decode(h.tokens), h) for h in some] for some in found]
         return [
-            [Prediction(self.vocab.decode(h.tokens), h.logprob, h.score, tokens=tuple(h.tokens)) for h in some]
-            for some in found
+            distinct((Prediction(text, h.logprob, h.score, tokens=tuple(h.tokens)) for text, h in some), nbest)
+            for some in texts
         ]
 
     def word_times(self, logits_TV: Tensor, found: Prediction, seconds: float) -> tuple[Word, ...]:
@@ -192,7 +194,8 @@ def make_scorers(config: SearchConfig, vocab: Vocab, folder: Path, device: torch
         path = folder / OWN_LM if config.lm == "own" else Path(config.lm)
         if not path.exists():
             raise InputError(f"`lm` must be own, null, or a language model's run or file, got {config.lm!r}")
-        scorers.append((load_scorer(path, tokens, device), config.lm_weight))
+        if config.lm_weight:
+            scorers.append((load_scorer(path, tokens, device), config.lm_weight))
     if config.length_bonus:
         scorers.append((LengthBonus(), config.length_bonus))
     if config.grammar:

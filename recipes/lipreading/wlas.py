@@ -224,7 +224,7 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> SpeechPredictor:
         models.append(make_model(config, readers[-1], vocab).to(device).eval())
         checkpoint.load_weights(models[-1], run.checkpoint)
     scorers: Scorers = ()
-    if search.lm:
+    if search.lm and search.lm_weight:
         tokens = [vocab.token(number) for number in range(len(vocab))]
         scorers = ((load_scorer(search.lm, tokens, device), search.lm_weight),)
     return SpeechPredictor(tuple(models), tuple(readers), vocab, modality, search, scorers)

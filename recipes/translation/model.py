@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqkit.data.batch import BucketBatchSampler, Example, PaddedSequence, collate, pad
 from seqkit.data.vocab import UNK
-from seqkit.decode import Ensemble, beam, map_batches, score_targets
+from seqkit.decode import Ensemble, Hypothesis, beam, map_batches, score_targets
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.attention import AttentionKind
@@ -29,7 +29,7 @@ from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import SavedRun
 from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
 from seqkit.recipes.translation.data import Vocabs, load_vocabs
-from seqkit.score.prediction import Prediction
+from seqkit.score.prediction import Prediction, distinct
 from seqkit.train import checkpoint
 
 
@@ -189,15 +189,13 @@ class TranslationPredictor(NamedTuple):
         memories = tuple(model.make_memory(source) for model in self.models)
         found = beam(Ensemble([model.decoder for model in self.models]), memories, search)
         longest_B = torch.as_tensor(search.max_len).expand(len(ids)).tolist()
-        return [
-            [
-                Prediction(
-                    self.text(h.tokens, source), h.logprob, h.score, tokens=(*h.tokens,), cut=len(h.tokens) >= most
-                )
-                for h in hypotheses
-            ]
-            for hypotheses, source, most in zip(found, sources, longest_B, strict=True)
-        ]
+
+        def predictions(hypotheses: Sequence[Hypothesis], source: str, longest: int) -> Iterable[Prediction]:
+            for h in hypotheses:
+                text, cut = self.text(h.tokens, source), len(h.tokens) >= longest
+                yield Prediction(text, h.logprob, h.score, tokens=(*h.tokens,), cut=cut)
+
+        return [distinct(predictions(*own), nbest) for own in zip(found, sources, longest_B, strict=True)]
 
     def text(self, tokens: Sequence[int], source: str) -> str:
         """Tokens as text; an unknown word becomes the source word that it attends to most (Luong et al. 2015,

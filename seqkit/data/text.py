@@ -23,7 +23,12 @@ _TOKEN = re.compile(rf"{_LETTER}+(?:['’]{_LETTER}+|(?<=\d)[.,]\d{_LETTER}*)*|\
 
 def normalize_whitespace(text: str) -> str:
     """Normalizes to NFC with single spaces: every run of white space is one space, none at the ends."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return single_spaces(unicodedata.normalize("NFC", text))
+
+
+def single_spaces(text: str) -> str:
+    """Replaces every run of white space by one space, and leaves none at the ends."""
+    return " ".join(text.split())
 
 
 def strip_punctuation(text: str) -> str:
@@ -33,7 +38,7 @@ def strip_punctuation(text: str) -> str:
         inside = char in "'’" and text[place - 1 : place].isalpha() and text[place + 1 : place + 2].isalpha()
         return inside or unicodedata.category(char)[0] != "P"
 
-    return " ".join("".join(c if kept(i, c) else " " for i, c in enumerate(text)).split())
+    return single_spaces("".join(c if kept(i, c) else " " for i, c in enumerate(text)))
 
 
 NORMALIZATIONS = {

@@ -1,10 +1,10 @@
 """Vocabularies of characters, words or subwords: text to ids and back.
 
 Protocol: `encode(text)` to ids without BOS and EOS; `decode(ids)` to text; `tokens(text)`, the pieces that `encode`
-numbers; `join(tokens)` to text; `token(id)`; `len()`; `train(texts, ...)`; `save(folder, name)`. Ids 0 to 3 are PAD,
-BOS, EOS and UNK in every vocabulary. `decode` leaves out PAD, BOS and EOS, and shows UNK as ⁇ as sentencepiece
-does, but without spaces around it, so that a word of which one character is unknown stays one word: an unknown token
-is a fault of the text, and hiding it would flatter a score.
+numbers; `join(tokens)` to text, with single spaces and none at its ends, whatever the tokens; `token(id)`; `len()`;
+`train(texts, ...)`; `save(folder, name)`. Ids 0 to 3 are PAD, BOS, EOS and UNK in every vocabulary. `decode` leaves out
+PAD, BOS and EOS, and shows UNK as ⁇ as sentencepiece does, but without spaces around it, so that a word of which one
+character is unknown stays one word: an unknown token is a fault of the text, and hiding it would flatter a score.
 
 Subwords: BPE (Sennrich et al. 2016, arXiv:1508.07909) or unigram (Kudo 2018, arXiv:1804.10959) by sentencepiece;
 sampled encodings are BPE-dropout (Provilkov et al. 2020, arXiv:1910.13267) or subword regularization (Kudo), see
@@ -21,7 +21,7 @@ import numpy as np
 
 from seqkit.data.files import atomic_write
 from seqkit.data.subword_sampling import SPACE, BpeSampler, UnigramSampler, make_sampler
-from seqkit.data.text import join_words, normalize_whitespace, words
+from seqkit.data.text import join_words, normalize_whitespace, single_spaces, words
 from seqkit.errors import InputError
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
@@ -77,7 +77,7 @@ class CharVocab:
         return list(normalize_whitespace(text))
 
     def join(self, tokens: Iterable[str]) -> str:
-        return "".join(tokens)
+        return single_spaces("".join(tokens))
 
     def token(self, id: int) -> str:
         return self._table.tokens[id]
@@ -86,7 +86,7 @@ class CharVocab:
         return [self._table.ids.get(c, UNK) for c in normalize_whitespace(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        return "".join(self._table.text(ids))
+        return self.join(self._table.text(ids))
 
     def save(self, folder: Path, name: str) -> None:
         self._table.save(folder, name)
@@ -190,7 +190,7 @@ class SubwordVocab:
         return pieces
 
     def join(self, tokens: Iterable[str]) -> str:
-        return "".join(tokens).replace(SPACE, " ").removeprefix(" ").replace(OWN_SPACE_SIGN, SPACE)
+        return single_spaces("".join(tokens).replace(SPACE, " ")).replace(OWN_SPACE_SIGN, SPACE)
 
     def token(self, id: int) -> str:
         piece: str = self._pieces.id_to_piece(id)

@@ -14,7 +14,7 @@ from seqkit.decode.grammar import Grammar, lexicon, slots
 from seqkit.decode.greedy_search import greedy
 from seqkit.decode.lm import MappedScorer, NgramScorer, WordScorer, match_symbols
 from seqkit.decode.ngram import Ngram
-from seqkit.decode.ngram_file import load_ngram, write_ngram
+from seqkit.decode.ngram_file import is_ngram, load_ngram, write_ngram
 from seqkit.decode.ngram_train import train_ngram
 from seqkit.decode.parallel import map_batches
 from seqkit.decode.sampling import Sampling, sample, sample_with_gradient
@@ -45,6 +45,7 @@ __all__ = [
     "beam",
     "greedy",
     "greedy_ctc",
+    "is_ngram",
     "lexicon",
     "load_arpa",
     "load_ngram",

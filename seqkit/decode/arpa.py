@@ -1,13 +1,17 @@
 """The ARPA text format of n-gram models, as SRILM and KenLM write and read it.
 
 One n-gram a line: log10 p, the words, log10 of the back-off weight. The space of a character model is written <space>.
-N-grams whose prefixes were pruned are read, too: the missing prefixes get their back-off probability. A file without
-<unk> gets one of log10 p -100, as in KenLM.
+What stands before \\data\\ is ignored. N-grams whose prefixes were pruned are read, too: the missing prefixes get their
+back-off probability. A file without <unk> gets one of log10 p -100, as in KenLM; a p of 0 is one of log10 p -99, as in
+SRILM.
 
 U n-grams of one order, n the order, V symbols.
 """
 
+import codecs
 import gzip
+import itertools
+import zlib
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +25,11 @@ from seqkit.errors import InputError
 
 LN10 = float(np.log(10))
 SPACE = "<space>"
-UNSEEN = {"<unk>": -100.0, "<s>": -99.0, "</s>": -99.0}  # log10 p of symbols that a file may lack
+ZERO = -99.0  # how SRILM writes the logarithm of 0
+UNSEEN = {"<unk>": -100.0, "<s>": ZERO, "</s>": ZERO}  # log10 p of symbols that a file may lack
+LARGEST = 1e30  # of what a float32 holds
+HEAD = "\\data\\"
+HEAD_LINES = 1000  # of text before the head that `is_arpa` reads
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -55,7 +63,7 @@ def write_arpa(model: Ngram, file: IO[bytes]) -> None:
 
 
 def load_arpa(path: Path) -> Ngram:
-    """Load an ARPA file, gzipped where its name ends in .gz. Raises InputError that names file and line."""
+    """Load an ARPA file, plain or gzipped. Raises InputError that names file and line."""
     ids = {symbol: place for place, symbol in enumerate(SPECIALS)}
     words, values = [], []
     for number, ids_Un, values_U2 in _sections(path, ids):
@@ -151,7 +159,7 @@ def _sections(path: Path, ids: dict[str, int]) -> Iterator[tuple[int, Ints, Floa
     """(n, the words (U, n), log10 p and back-off (U, 2)) in the order of the file; unigrams fill `ids`."""
     sizes: list[int] = []
     number, words, values = 0, array("q"), array("d")
-    for line, text in _lines(path):
+    for line, text in _lines_of_model(path):
         place = f"{path}, line {line}"
         if text.startswith("\\"):
             if number and len(values) != 2 * sizes[number - 1]:
@@ -163,7 +171,7 @@ def _sections(path: Path, ids: dict[str, int]) -> Iterator[tuple[int, Ints, Floa
                 yield number, np.array(words, np.int64).reshape(-1, number), np.array(values).reshape(-1, 2)
             if text == "\\end\\" and number == len(sizes) > 0:
                 return
-            number, words, values = number + (text != "\\data\\"), array("q"), array("d")
+            number, words, values = number + (text != HEAD), array("q"), array("d")
             if number and (text != f"\\{number}-grams:" or number > len(sizes)):
                 raise InputError(f"{place}: must be the head of the {number}-grams or the end, got {text!r}")
         elif number and text:
@@ -187,8 +195,18 @@ def _read_line(
         if word not in ids:
             raise InputError(f"{place}: words must be among the 1-grams, got {word!r}")
         words.append(ids[word])
-    values.append(_number(place, fields[0], float))
-    values.append(_number(place, fields[-1], float) if len(fields) == number + 2 else 0.0)
+    logprob = ZERO if fields[0].lower() == "-inf" else _logarithm(place, fields[0])
+    if logprob > 0:
+        raise InputError(f"{place}: log10 of a probability must be 0 or less, got {fields[0]}; make the file again")
+    values.append(logprob)
+    values.append(_logarithm(place, fields[-1]) if len(fields) == number + 2 else 0.0)
+
+
+def _logarithm(place: str, text: str) -> float:
+    value = _number(place, text, float)
+    if not abs(value) < LARGEST:  # nan is not, either
+        raise InputError(f"{place}: must be a finite number, got {text}; make the file again")
+    return value
 
 
 def _number(place: str, text: str, kind: type[Number]) -> Number:
@@ -198,11 +216,30 @@ def _number(place: str, text: str, kind: type[Number]) -> Number:
         raise InputError(f"{place}: must be a number, got {text!r}") from None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, text without white space at its ends) of every line."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+def is_arpa(path: Path) -> bool:
+    """Whether \\data\\ stands in a line of its own among the first of a file."""
+    return any(line.strip() == HEAD.encode() for _, line in itertools.islice(_lines(path), HEAD_LINES))
+
+
+def _lines_of_model(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, text without white space at its ends) of every line from \\data\\ on."""
+    begun = False
+    for number, line in _lines(path):
+        begun = begun or line.strip() == HEAD.encode()
+        if begun:
             try:
                 yield number, line.decode().strip(" \t\r\n")
             except UnicodeDecodeError:
                 raise InputError(f"{path}, line {number}: must be UTF-8; convert the file to UTF-8") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number from 1, bytes) of every line, plain or gzipped; a byte order mark is left out."""
+    with path.open("rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if gzipped else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: must be a whole file, got damage ({error}); fetch it again") from None

@@ -92,8 +92,9 @@ class WordScorer:
     """The log-probabilities of words by an n-gram model, in a search over characters.
 
     A word is scored with the `separator` or the end after it; an unknown word scores as <unk> plus `unknown` (natural
-    logarithm, at most 0) for each of its characters. `tokens` are the characters of the search. Empty words (two
-    separators in a row, one at the beginning or end) score 0.
+    logarithm, at most 0) for each of its characters. `tokens` are the characters of the search. A separator at the
+    beginning or after another is not allowed: it adds -inf, so the scorer's weight must be positive; one at the end
+    costs nothing.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class WordScorer:
         logprob_N = (logprob_N + self.unknown * count_N * (word_N == UNK)).where(reading_N, 0.0)
         after_N = torch.where(reading_N, after_N, context_N)
         bonus_NV = logprob_N.new_zeros(len(token_N), self.vocab)
-        bonus_NV[:, self.separator] = logprob_N
+        bonus_NV[:, self.separator] = logprob_N.where(reading_N, float("-inf"))
         bonus_NV[:, self.eos] = logprob_N + self.tables.follow(after_N, torch.full_like(after_N, EOS))[0]
         return bonus_NV, (context_N, after_N, letters_N, count_N)
 

@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 
-from seqkit.decode.arpa import load_arpa
+from seqkit.decode.arpa import is_arpa, load_arpa
 from seqkit.decode.ngram import Ngram
 from seqkit.errors import InputError
 
@@ -34,22 +34,23 @@ def write_ngram(model: Ngram, file: IO[bytes]) -> None:
         file.write(data + bytes(-len(data) % ALIGNED))
 
 
+def is_ngram(path: Path) -> bool:
+    """Whether a file holds an n-gram model, ours or in ARPA format, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(8) == MAGIC or is_arpa(path)
+
+
 def load_ngram(path: Path) -> Ngram:
-    """Load a model, in ARPA format where the name ends in .arpa or .arpa.gz.
+    """Load a model, in our format or in ARPA format, which the content tells.
 
     Raises InputError where the file is missing, of another format or cut short.
     """
     if not path.is_file():
         raise InputError(f"{path}: must be the file of an n-gram model, got none there; correct the path")
-    if path.name.endswith((".arpa", ".arpa.gz")):
-        return load_arpa(path)
     with path.open("rb") as file:
         magic, size = file.read(8), int.from_bytes(file.read(8), "little")
         if magic != MAGIC:
-            raise InputError(
-                f"{path}: must be an n-gram model of ours, got another file; the name of an ARPA "
-                "file must end in .arpa or .arpa.gz"
-            )
+            return load_arpa(path)
         content = file.read(size)
     try:
         header = json.loads(content)

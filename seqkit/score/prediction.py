@@ -1,5 +1,6 @@
 """What a trained run says of one input, the same for every recipe."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from seqkit.described import described
@@ -33,3 +34,11 @@ class Prediction(NamedTuple):
     """ids of the text, without BOS and EOS"""
     cut: bool = False
     """whether the maximum length ended the text"""
+
+
+def distinct(predictions: Iterable[Prediction], most: int) -> list[Prediction]:
+    """Lists at most so many predictions, the first of each text: other tokens may spell the same."""
+    found: dict[str, Prediction] = {}
+    for prediction in predictions:
+        found.setdefault(prediction.text, prediction)
+    return list(found.values())[:most]

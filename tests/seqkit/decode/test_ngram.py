@@ -250,8 +250,10 @@ def test_a_file_cut_short_is_named(cut: int, tmp_path: Path) -> None:
 
 
 def test_another_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("\\data\\\nngram 1=3\n")
-    with pytest.raises(InputError, match=r"a.txt: must be an n-gram model of ours, got another file; the name of an"):
+    (tmp_path / "a.txt").write_text("a dog\n")
+    with pytest.raises(
+        InputError, match=r"a.txt: must end in \\end\\, got a file that is cut short or is no ARPA file"
+    ):
         load_ngram(tmp_path / "a.txt")
 
 
