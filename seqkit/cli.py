@@ -126,7 +126,8 @@ def _check(argv: list[str]) -> None:
 
     parser = Parser("seqkit check", "Validate every manifest of a folder, and the media it names.")
     check.add_arguments(parser)
-    check.run(parse(parser, argv))
+    args = parse(parser, argv)
+    check.run(args, find_recipe(args.recipe).reads if args.recipe else None)
 
 
 def _demo(argv: list[str]) -> object:

@@ -15,6 +15,7 @@ from typing import Any
 
 from seqkit import recipe as recipes
 from seqkit.config import flatten, read_values, replace, save_config, typed_value, update, yaml_text
+from seqkit.data.manifest_keys import describe_keys
 from seqkit.errors import InputError
 from seqkit.field_flags import add_device, add_fields, add_options, describe_presets, given_fields, given_options
 from seqkit.flags import Parser, parse, pick_device, run_cli, run_command, stdin_lines
@@ -53,7 +54,7 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
         f"seqkit {recipe.name} train",
         "A preset changes the defaults, a config file changes the preset, and flags change both.",
         usage="%(prog)s --data DIR --out RUN [--preset P] [--config FILE] [--<field> VALUE …] [--resume] [--init RUN]",
-        epilog=describe_presets(recipe.presets) if everything else _example(recipe),
+        epilog=_everything(recipe) if everything else _example(recipe),
     )
     parser.add_argument("--data", metavar="DIR", type=Path, help="folder of the manifests; --preset tiny makes its own")
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the run folder to write")
@@ -272,6 +273,12 @@ def _differences(
 def _beside(path: Path, other: Path) -> str:
     """`path` as seen from the folder that holds `other`: short, and another text for another path."""
     return os.path.relpath(path.resolve(), other.resolve().parent)
+
+
+def _everything(recipe: Recipe) -> str:
+    """What `--help-all` says after the fields: presets, and the keys of a manifest."""
+    keys = [describe_keys(recipe.reads)] if recipe.reads else []
+    return "\n\n".join([describe_presets(recipe.presets), *keys])
 
 
 def _example(recipe: Recipe) -> str:

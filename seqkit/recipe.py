@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from seqkit.config import fields_by_name, nearest, read_values, replace, update
 from seqkit.data.batch import Data
 from seqkit.data.manifest import Item
+from seqkit.data.manifest_keys import Reads, unread_remark
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.held_out import silently, with_loss
@@ -112,6 +113,8 @@ class Recipe(NamedTuple):
     """saved runs to their Predictor"""
     evaluate: Callable[[Any, Path, str, Any], Evaluation]
     """(predictor, data, split, options) to what `evaluate` scores; options are of type `evaluation`"""
+    reads: Reads | None = None
+    """the keys of a manifest that it reads: for `train --help-all` and `seqkit check --recipe`"""
     common: Sequence[str] = ()
     """the fields that `train --help` shows, at most 25"""
     variants: Mapping[str, Mapping[str, Any]] = {}
@@ -163,6 +166,8 @@ def train(
         start = Start(device, run.folder, last)
         if init and not last:
             start = Start(device, run.folder, checkpoint.best_checkpoint(init[0]), init, extend_vocab)
+        if recipe.reads and (remark := unread_remark(recipe.name, recipe.reads, data / "train.jsonl")):
+            print0(remark)
         job = recipe.training_job(config, data, start)
         if isinstance(job, Outcome):
             if run.write_config and job.ending == "finished" and rank() == 0:

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import torch
 import seqkit
 from seqkit.cli import main
 from seqkit.data.manifest import parse_line
+from seqkit.data.manifest_keys import example_line
 from seqkit.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -191,11 +193,14 @@ def test_a_recipe_takes_at_most_120_lines() -> None:
     assert len((ROOT / "docs/examples/rows_to_text.py").read_text(encoding="utf-8").splitlines()) <= 120
 
 
-def test_every_key_of_a_manifest_is_in_the_guide() -> None:
-    from seqkit.data.manifest import KEYS
-
-    table = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/data.md").read_text(encoding="utf-8"), re.M)
-    assert set(KEYS) <= set(re.findall(r"`(\w+)`", " ".join(table)))
+def test_the_table_of_keys_is_made_from_the_code_and_every_recipe_has_its_example() -> None:
+    make = runpy.run_path(str(ROOT / "docs/make_key_table.py"))
+    page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    assert make["made"](page) == page, "run docs/make_key_table.py"
+    assert set(make["recipes"]()) == set(TASKS)
+    for name, reads in make["recipes"]().items():
+        assert f"\n{example_line(reads)}\n" in page, name
+        assert {"id", *reads.needed} <= set(reads.example) <= set(reads.every()), name
 
 
 def test_files_about_the_project_agree() -> None:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from seqkit.data.batch import Batch
+from seqkit.data.manifest_keys import Reads
 from seqkit.data.vocab import Vocab, load_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode import Hypothesis, Sampling, Search, greedy, sample_with_gradient
@@ -308,6 +309,11 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    reads=Reads(
+        needed=("image", "references"),
+        example={"id": "7", "image": "images/dog.jpg", "references": ["a dog runs", "a brown dog on grass"]},
+        notes={"references": "each is a training target"},
+    ),
     common=COMMON,
     synthetic=lambda: corpora.cached("captioning", items=2000),
     inputs="an image file",

@@ -43,7 +43,7 @@ class ImageEncoderConfig:
     ] = "efficientnet_lite0"
     """network (Show and Tell: googlenet, later inception_v3; Show, Attend and Tell: vgg16; Fukui et al.: resnet152)"""
     weights: str = "pretrained"
-    """pretrained: published weights, fetched on first use; or a file of weights, a run of any recipe with it, or random"""
+    """pretrained: published ones, fetched on first use; or a file, a run of any recipe with this network; or random"""
     image_size: Annotated[int | None, Range(min=1)] = None
     """side of the square in pixels; null: the network's own, 224 or 299"""
     output_stage: str | None = None

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqkit.data.batch import Batch
+from seqkit.data.manifest_keys import Reads
 from seqkit.data.vocab import load_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
@@ -189,6 +190,18 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    reads=Reads(
+        needed=("image", "source", "boxes", "references"),
+        example={
+            "id": "4",
+            "image": "images/desk.jpg",
+            "source": "the lamp on the left",
+            "boxes": [[0, 0, 60, 200], [80, 40, 300, 220]],
+            "references": ["2 0 64 190"],
+        },
+        optional=("extent",),
+        notes={"source": "the phrase to find", "references": 'each is a true box, `"left top right bottom"` in pixels'},
+    ),
     common=COMMON,
     variants=VARIANTS,
     synthetic=lambda: corpora.cached("grounding"),

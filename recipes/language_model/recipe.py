@@ -28,6 +28,7 @@ from torch import Tensor
 from seqkit.data.batch import Batch
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
+from seqkit.data.manifest_keys import Reads
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode import Ngram, is_ngram, load_ngram, train_ngram, write_arpa, write_ngram
 from seqkit.described import described
@@ -210,6 +211,11 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    reads=Reads(
+        needed=("references",),
+        example={"id": "2", "references": ["a dog runs through the snow"]},
+        notes={"references": "each is a training text"},
+    ),
     common=(
         "kind", "order", "arpa", "units", "subword_run", "vocab_size", "normalize", "batch_budget", "cell",
         "embed_dim", "hidden_dim", "layers", "dropout", "epochs", "steps", "max_minutes", "learning_rate", "schedule",

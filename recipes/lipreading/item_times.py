@@ -14,6 +14,7 @@ from seqkit.train.distributed import print0
 Words = tuple[tuple[str, float, float], ...]  # word, start and end in seconds
 OVERHANG = 0.5  # seconds by which a word may reach past the end of its item
 NAMED = 5  # items that a remark names
+CUTS = ("rows", "start", "end", "seconds", "words", "speaker")  # optional keys of items of both recipes
 
 
 def duration(item: Item) -> float:

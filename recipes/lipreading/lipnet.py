@@ -23,6 +23,7 @@ from torch import Tensor
 
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item
+from seqkit.data.manifest_keys import Reads
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode import train_ngram, write_ngram
@@ -39,7 +40,8 @@ from seqkit.recipes.lipreading.data import Split, StreamReader, count_frames, ma
 from seqkit.recipes.lipreading.encoders import VideoEncoderConfig, make_video_encoder
 from seqkit.recipes.lipreading.evaluation import PHONEMES, lateness, phoneme_confusions, visemes
 from seqkit.recipes.lipreading.input_config import FeatureConfig, VideoConfig
-from seqkit.recipes.lipreading.item_times import duration
+from seqkit.recipes.lipreading.item_times import CUTS, duration
+from seqkit.recipes.lipreading.mouth_clips import remark_whole_faces
 from seqkit.recipes.lipreading.subtitles import PredictionOptions, write_all_subtitles
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
@@ -199,6 +201,7 @@ def make_model(config: Config, reader: StreamReader, vocab: Vocab) -> CtcModel:
 
 def training_job(config: Config, data: Path, start: Start) -> Job:
     split, held_out = read_split(data, "train", "video"), read_split(data, "val", "video")
+    remark_whole_faces(data / "train.jsonl", split.items)
     extra = read_split(data, config.text.extra_eval_split, "video").items if config.text.extra_eval_split else []
     texts = [item.references[0] for item in split.items]
     units = config.text.units
@@ -315,6 +318,16 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    reads=Reads(
+        needed=("references",),
+        example={
+            "id": "3", "video": "clips/3.mp4", "seconds": 3.0, "speaker": "s1",
+            "references": ["bin blue at f two now"],
+        },
+        any_of=("video", "features"),
+        optional=CUTS,
+        notes={"references": "the first is the training target"},
+    ),
     common=(
         "units", "word_prob", "trim_silence", "blank_outside_words", "batch_budget", "workers", "crop_size",
         "frame_size", "grayscale", "crop_jitter", "frontend", "channels", "video_cell", "video_dim", "video_layers",

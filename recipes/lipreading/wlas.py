@@ -22,6 +22,7 @@ from torch import Tensor
 
 from seqkit.data.batch import Batch, Data
 from seqkit.data.files import atomic_write
+from seqkit.data.manifest_keys import Reads
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.decode.search import Scorers
@@ -41,6 +42,8 @@ from seqkit.recipes.lipreading.data import StreamReader, make_reader, read_split
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, VideoEncoderConfig
 from seqkit.recipes.lipreading.evaluation import conditions, disagreements, word_positions
 from seqkit.recipes.lipreading.input_config import STREAMS, AudioConfig, FeatureConfig, Modality, VideoConfig
+from seqkit.recipes.lipreading.item_times import CUTS
+from seqkit.recipes.lipreading.mouth_clips import remark_whole_faces
 from seqkit.recipes.lipreading.subtitles import PredictionOptions, write_all_subtitles
 from seqkit.score.prediction import Prediction
 from seqkit.score.report import write_hypotheses
@@ -160,6 +163,7 @@ def make_model(config: Config, reader: StreamReader, vocab: Vocab) -> AudioVisua
 def training_job(config: Config, data: Path, start: Start) -> Job:
     modality = config.network.modality
     split, held_out = read_split(data, "train", modality), read_split(data, "val", modality)
+    remark_whole_faces(data / "train.jsonl", split.items if "video" in STREAMS[modality] else ())
     texts = [item.references[0] for item in split.items]
     vocab = start.vocab("target", "characters", lambda: train_vocab("characters", texts, 1 << 20), other_units=True)
     reader = make_reader(
@@ -310,6 +314,16 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    reads=Reads(
+        needed=("references",),
+        example={
+            "id": "3", "video": "clips/3.mp4", "audio": "clips/3.wav", "seconds": 3.0, "speaker": "s1",
+            "references": ["bin blue now"], "words": [["bin", 0.95, 1.18], ["blue", 1.18, 1.5], ["now", 2.0, 2.4]],
+        },
+        any_of=("video", "audio", "features"),
+        optional=CUTS,
+        notes={"references": "the first is the training target"},
+    ),
     common=(
         "modality", "batch_budget", "workers", "frame_size", "frontend", "video_dim", "video_layers", "audio_dim",
         "audio_layers", "decoder_dim", "dropout", "ctc_head", "ctc_loss_weight", "curriculum_words",

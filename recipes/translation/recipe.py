@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from seqkit.data.batch import Batch
+from seqkit.data.manifest_keys import Reads
 from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
 from seqkit.held_out import Validated, validated
@@ -168,6 +169,15 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    reads=Reads(
+        needed=("source", "references"),
+        example={
+            "id": "1",
+            "source": "A dog runs through the snow.",
+            "references": ["Ein Hund rennt durch den Schnee."],
+        },
+        notes={"references": "the first is the training target"},
+    ),
     inputs="a sentence",
     common=(
         "units",

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from seqkit import recipe as recipes
 from seqkit.data.batch import Batch
 from seqkit.data.manifest import Item
+from seqkit.data.manifest_keys import Reads
 from seqkit.data.vocab import UNK, load_vocab
 from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
@@ -329,6 +330,12 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    reads=Reads(
+        needed=("image", "question", "references"),
+        example={"id": "9", "image": "images/desk.jpg", "question": "what is on the desk?", "references": ["lamp"]},
+        optional=("question_type", "answer_type"),
+        notes={"references": "answers of one or several people, of which `--targets` chooses"},
+    ),
     common=COMMON,
     variants=VARIANTS,
     synthetic=lambda: corpora.cached("vqa"),

@@ -17,15 +17,19 @@ import numpy as np
 from seqkit.data.check_files import features, images, sounds, videos
 from seqkit.data.check_media import Finding, Line, media, times
 from seqkit.data.files import read_lines
-from seqkit.data.manifest import KEYS, MEDIA, Item, parse_line
+from seqkit.data.manifest import MEDIA, Item, parse_line
+from seqkit.data.manifest_keys import KEYS, Reads, keys_of, unread
 from seqkit.data.text import normalize_whitespace, printable
 from seqkit.errors import InputError
 
 LONG = 250  # words; longer texts are remarked on
 
 
-def check(folder: Path) -> tuple[dict[str, list[Line]], list[Finding]]:
-    """Reads every manifest in `folder`; returns its items and all findings. Raises InputError where there is none."""
+def check(
+    folder: Path, reads: Reads | None = None, recipe: str = "a recipe"
+) -> tuple[dict[str, list[Line]], list[Finding]]:
+    """Reads every manifest in `folder`; returns its items and all findings, with `reads` as the recipe of that name
+    sees them. Raises InputError where there is no manifest."""
     paths = sorted(folder.glob("*.jsonl"))
     if not paths:
         raise InputError(f"{folder}: must be a folder with manifests such as train.jsonl, got no *.jsonl in it")
@@ -38,6 +42,7 @@ def check(folder: Path) -> tuple[dict[str, list[Line]], list[Finding]]:
     lines = [line for file in files.values() for line in file]
     for rule in (_texts, _characters, _keys, media, images, videos, sounds, times, features, _leaks):
         findings += rule(lines)
+    findings += _unread(lines, reads, recipe)
     return files, findings
 
 
@@ -107,18 +112,34 @@ def _characters(lines: Sequence[Line]) -> Iterator[Finding]:
 
 
 def _keys(lines: Sequence[Line]) -> Iterator[Finding]:
-    """Finds keys that look misspelled, and inputs that only some items of a file have."""
+    """Finds inputs that only some items of a file have."""
     inputs = ("source", "question", *MEDIA)
     counts = Counter((line.file, key) for line in lines for key in inputs if getattr(line.item, key) is not None)
     sizes = Counter(line.file for line in lines)
     for line in lines:
-        for key in line.item.extra:
-            for near in difflib.get_close_matches(key, KEYS, n=1, cutoff=0.8):
-                yield Finding(False, "unknown key", f"{line.at(key)}: is not read; rename it if you meant `{near}`")
         for key in inputs:
             if getattr(line.item, key) is None and counts[line.file, key]:
                 others = f"{counts[line.file, key]} of {sizes[line.file]} items have it"
                 yield Finding(False, "uneven keys", f"{line.at(key)}: is missing, {others}; a recipe needs it in all")
+
+
+def _unread(lines: Sequence[Line], reads: Reads | None, recipe: str) -> Iterator[Finding]:
+    """Finds keys that nothing reads, once a file, and items that lack what the recipe needs."""
+    counts = Counter((line.file, key) for line in lines for key in keys_of(line.item))
+    told = set()
+    for line in lines:
+        for key in unread(keys_of(line.item), reads):
+            if (line.file, key) not in told:
+                told.add((line.file, key))
+                near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.8) if key not in KEYS else []
+                advice = f"; rename it if you meant `{near[0]}`" if near else ""
+                who = "nothing reads it" if reads is None or key not in KEYS else f"{recipe} does not read it"
+                many = f" ({counts[line.file, key]} items of the file have it)"
+                yield Finding(False, "unread key", f"{line.at(key)}: {who}{advice}{many}")
+        if reads and (lack := reads.missing(line.item)):
+            place = f'{line.file}, line {line.number}, id "{line.item.id}"'
+            fault = f"{place}: {recipe} needs {lack}; add it, or take the item out"
+            yield Finding(True, "missing key", fault)
 
 
 def _leaks(lines: Sequence[Line]) -> Iterator[Finding]:
@@ -169,12 +190,15 @@ def _spread(values: Iterable[float]) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the manifests, *.jsonl")
+    parser.add_argument(
+        "--recipe", metavar="NAME", help="check for this recipe: what it needs, and what it does not read"
+    )
     parser.add_argument("--show", type=int, default=10, metavar="N", help="findings of one kind to list [10]")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Prints counts, problems and remarks. Raises InputError where there are problems."""
-    files, findings = check(arguments.folder)
+def run(arguments: argparse.Namespace, reads: Reads | None = None) -> None:
+    """Prints counts, problems and remarks, for the recipe that `reads`. Raises InputError where there are problems."""
+    files, findings = check(arguments.folder, reads, arguments.recipe)
     for file, lines in files.items():
         print(*summary(file, lines), sep="\n")
     for problem, title in ((True, "problems, to be put right before training"), (False, "remarks")):

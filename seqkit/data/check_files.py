@@ -11,7 +11,7 @@ from seqkit.data.check_media import ROUNDING, Finding, Line
 from seqkit.errors import InputError
 
 MOUTH = 200  # pixels of the longest side that a video of a mouth alone may have
-CROPPING = "`seqkit prepare grid` and `lrs` crop mouths, as `seqkit.data_prep.lipreading.mouths.crop` does any video's"
+CROPPING = "`seqkit prepare videos` crops the mouths of any videos"
 T = TypeVar("T")
 
 
@@ -79,14 +79,24 @@ def _clips(opened: Iterator[tuple[Line, Clip | str]], key: str) -> Iterator[Find
 
 def _video(path: Path) -> Clip:
     from seqkit.data.container import read_clock
+
+    whole = more_than_a_mouth(path)  # decodes a frame, of other videos than our own clips
+    clock = read_clock(path)
+    return Clip(clock.end - clock.begin, whole, "no mouth clip" if whole else "")
+
+
+def more_than_a_mouth(path: Path) -> str:
+    """What is wrong with a video that has no note of a mouth clip and is larger than a mouth; empty where nothing is.
+
+    Raises InputError, naming the file, for one that cannot be decoded.
+    """
     from seqkit.data.video_file import read_frames, read_note
 
+    noted = read_note(path)
     height, width = next(read_frames(path, layout="gray")).shape[:2]
-    clock = read_clock(path)
-    if max(height, width) <= MOUTH or read_note(path):
-        return Clip(clock.end - clock.begin)
-    whole = f"has {width} x {height} pixels, more than a mouth; {CROPPING}"
-    return Clip(clock.end - clock.begin, whole, "no mouth clip")
+    if noted or max(height, width) <= MOUTH:
+        return ""
+    return f"has {width} x {height} pixels and no note of a mouth clip: the model would see it whole; {CROPPING}"
 
 
 def _sound(path: Path) -> Clip:

@@ -70,7 +70,12 @@ def test_a_sound_folder_has_no_findings(tmp_path, capsys):
         (item(source="a\ufffdb"), False, "unusual character", "`source`: holds U+FFFD, lost character"),
         (item(references=["a\u200bb"]), False, "unusual character", "`references`: holds U+200B, invisible character"),
         (item(source="a\x07b"), False, "unusual character", "`source`: holds U+0007, control character"),
-        (item(refrences=["x"]), False, "unknown key", "`refrences`: is not read; rename it if you meant `references`"),
+        (
+            item(refrences=["x"]),
+            False,
+            "unread key",
+            "`refrences`: nothing reads it; rename it if you meant `references`",
+        ),
         (
             item(question="Why?"),
             False,
@@ -244,7 +249,10 @@ def test_whole_faces_and_silence_are_remarked(tmp_path):
         for is_problem, kind, text in findings
         if not is_problem and kind in ("no mouth clip", "silent sound")
     }
-    assert "has 360 x 288 pixels, more than a mouth; `seqkit prepare" in told["no mouth clip"]
+    assert (
+        "has 360 x 288 pixels and no note of a mouth clip: the model would see it whole; `seqkit"
+        in told["no mouth clip"]
+    )
     assert sum(kind == "no mouth clip" for _, kind, _ in findings) == 1
     assert sorted(text.split(": ")[-1] for _, kind, text in findings if kind == "silent sound") == [
         "the channels of the sound cancel each other out; keep one of them",
