@@ -21,7 +21,10 @@ MARKUP = re.compile(rf"\s*</?(?P<tag>{TAGS})\b[^<>]*>", re.IGNORECASE)
 SETS = re.compile(r"\s*<(\?xml|!doctype|mteval|srcset|refset|tstset|dataset)\b", re.IGNORECASE)
 SEGMENT = re.compile(r"<(?P<tag>seg|doc)\b(?P<attributes>[^<>]*)>|(?P<end></seg\s*>)", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"""(?P<key>[\w:-]+)\s*=\s*("(?P<double>[^"]*)"|'(?P<single>[^']*)')""")
-ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
+ENTITIES = {"lt": "<", "gt": ">", "quot": '"', "apos": "'", "amp": "&"}
+ENTITY = re.compile(
+    rf"&(?:(?P<name>{'|'.join(ENTITIES)})|#(?P<decimal>\d{{1,6}})|#x(?P<hex>[\da-f]{{1,5}}));", re.IGNORECASE
+)
 
 
 class Sentence(NamedTuple):
@@ -84,6 +87,10 @@ def _segments(path: Path) -> Iterator[Sentence]:
 
 
 def _unescape(text: str) -> str:
-    for entity, character in ENTITIES.items():
-        text = text.replace(entity, character)
-    return text.strip()
+    def character(match: re.Match[str]) -> str:
+        if match["name"]:
+            return ENTITIES[match["name"].lower()]
+        code = int(match["decimal"]) if match["decimal"] else int(match["hex"], 16)
+        return chr(code) if code and not 0xD800 <= code < 0xE000 else match[0]
+
+    return ENTITY.sub(character, text).strip()

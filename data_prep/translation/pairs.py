@@ -1,9 +1,9 @@
-"""Parallel text to manifests: one file a language, one sentence a line or a segment of XML or SGM."""
+"""Parallel text to manifests: one file a language, a sentence a line or a segment of XML or SGM; or one of both."""
 
 import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,18 +12,21 @@ from tqdm import tqdm
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.outputs import MAX_NAMED
+from seqkit.data_prep.common.raw_files import check_copy
 from seqkit.data_prep.translation.lengths import Cleaning, Writing, empty_side, writing_of
 from seqkit.data_prep.translation.markup import Sentence, read_sentences
+from seqkit.data_prep.translation.wmt_xml import is_dataset, read_dataset
 from seqkit.errors import InputError
 
 
 class Corpus(NamedTuple):
-    """Two files whose sentences are translations of each other."""
+    """Two files whose sentences are translations of each other, or one that holds both sides."""
 
     name: str  # the files' common name without language
     source: Path
     target: Path
     copies: tuple[Path, ...] = ()  # left out, and not the same
+    languages: tuple[str, str] = ("", "")  # of the one file
 
 
 def find_corpora(raw: Path, pattern: str, source: str, target: str) -> tuple[list[Corpus], dict[str, dict[str, Path]]]:
@@ -45,8 +48,23 @@ def find_corpora(raw: Path, pattern: str, source: str, target: str) -> tuple[lis
             files.setdefault(match["name"], {}).setdefault(match["language"], []).append(path)
     complete = {name: found for name, found in files.items() if len(found) == 2}
     corpora = [_choose(name, found[source], found[target]) for name, found in complete.items()]
+    both = re.compile(rf"(?P<name>{pattern})(\.{re.escape(source)}-{re.escape(target)})?(\.(all|source))?\.xml(\.gz)?")
+    corpora += _single_files(raw, both, {corpus.name: corpus for corpus in corpora}, (source, target))
+    complete |= {corpus.name: {} for corpus in corpora}
     alone = {name: {language: paths[0] for language, paths in found.items()} for name, found in files.items()}
     return corpora, {name: found for name, found in alone.items() if name not in complete}
+
+
+def _single_files(
+    raw: Path, wanted: re.Pattern[str], known: Mapping[str, Corpus], languages: tuple[str, str]
+) -> list[Corpus]:
+    """Corpora of one file that holds both languages; those that are there as two files, too, are left out."""
+    found: dict[str, Path] = {}
+    for path in sorted(raw.rglob("*.xml*")):
+        match = wanted.fullmatch(path.name)
+        if match and match["name"] not in known and is_dataset(path):
+            check_copy(found.setdefault(match["name"], path), path)
+    return [Corpus(name, path, path, languages=languages) for name, path in found.items()]
 
 
 def _choose(name: str, sources: Sequence[Path], targets: Sequence[Path]) -> Corpus:
@@ -72,8 +90,13 @@ class Pair(NamedTuple):
 
     number: int  # in the corpus: of its line, or of its segment
     source: str
-    target: str
+    references: tuple[str, ...]  # one, or none or several of a file that holds both languages
     place: str  # file and line of the source
+    drop: str = ""  # why it can be no item
+
+    @property
+    def target(self) -> str:
+        return self.references[0] if self.references else ""
 
 
 def read_pairs(corpus: Corpus, note: Callable[[str], object] = len) -> Iterator[Pair]:
@@ -81,6 +104,10 @@ def read_pairs(corpus: Corpus, note: Callable[[str], object] = len) -> Iterator[
 
     Raises InputError for files of different length, and for segments that are not of one document and number.
     """
+    if any(corpus.languages):
+        for number, segment in enumerate(read_dataset(corpus.source, *corpus.languages), 1):
+            yield Pair(number, segment.source, segment.references, segment.place, segment.drop)
+        return
 
     def sentences(path: Path) -> Iterator[Sentence]:
         for sentence in read_sentences(path):
@@ -102,7 +129,7 @@ def read_pairs(corpus: Corpus, note: Callable[[str], object] = len) -> Iterator[
                 f"{ours.line} of {corpus.source}, got {theirs.key!r}; take both from one publication"
             )
         place = f"{corpus.source.name}, line {ours.line}"
-        yield Pair(count + 1 if ours.key else ours.line, ours.text, theirs.text, place)
+        yield Pair(count + 1 if ours.key else ours.line, ours.text, (theirs.text,), place)
 
 
 def write_sources(path: Path, file: Path, name: str) -> dict[str, Any]:
@@ -129,6 +156,8 @@ def write_split(
     markup: list[str] = []
 
     def reason_to_drop(pair: Pair, writing: Writing) -> str | None:
+        if pair.drop or not pair.references:
+            return pair.drop or ("no_reference" if clean else None)
         if clean:
             return clean.reject(pair.source, pair.target, writing)
         return empty_side(pair.source, pair.target) if drop_empty else None
@@ -137,14 +166,15 @@ def write_split(
         read = 0
         for corpus in corpora:
             writing = writing_of((pair.source, pair.target) for pair in read_pairs(corpus)) if clean else Writing()
-            unspaced.extend(itertools.compress((corpus.source.name, corpus.target.name), writing.unspaced))
+            sides = [f"{path.name} {side}".strip() for path, side in zip(corpus[1:3], corpus.languages, strict=True)]
+            unspaced.extend(itertools.compress(sides, writing.unspaced))
             pairs = read_pairs(corpus, markup.append)
             for pair in tqdm(pairs, desc=corpus.name, unit=" pairs", disable=None):
                 read += 1
                 reason = reason_to_drop(pair, writing)
                 if not reason:
                     name = f"{corpus.name}-{pair.number:05d}"
-                    yield Item(id=name, source=pair.source, references=(pair.target,))
+                    yield Item(id=name, source=pair.source, references=pair.references)
                     continue
                 dropped[reason] += 1
                 if dropped[reason] <= MAX_NAMED:
@@ -162,4 +192,8 @@ def write_split(
     copies = [str(copy) for corpus in corpora for copy in corpus.copies]
     if copies:
         counts["copies_left_out"] = copies
-    return {**counts, "named": dict(named), "files": [[c.source.name, c.target.name] for c in corpora]}
+    return {
+        **counts,
+        "named": dict(named),
+        "files": [list(dict.fromkeys((c.source.name, c.target.name))) for c in corpora],
+    }

@@ -4,8 +4,10 @@
         --train europarl-v7.de-en commoncrawl.de-en --val newstest2013 --test newstest2014 newstest2015
 
 Reads for every name the two files NAME.en and NAME.de anywhere under --raw: one sentence a line, plain or gzipped; or
-the XML and SGM of test sets, NAME.en.xml, NAME-src.en.sgm and NAME-ref.de.sgm; or the tagged lines of IWSLT's training
-files (`--train train.tags.de-en`), of which those that are markup are left out and named.
+the XML and SGM of test sets, NAME.en.xml, NAME-src.en.sgm and NAME-ref.de.sgm; or the tagged lines of IWSLT's
+training files (`--train train.tags.de-en`), of which those that are markup are left out and named. Test sets of WMT
+since 2021 are one file, NAME.xml, NAME.en-de.xml or NAME.en-de.all.xml: every translator's text is a reference. A test
+set of which the source alone is there becomes a manifest without references.
 
 Writes all of --train to `train.jsonl`, all of --val to `val.jsonl`, each of --test to a manifest named after its files,
 and `stats.json`: `source`, `references`. Training pairs are cleaned by length and by ratio of lengths; validation and
@@ -21,7 +23,7 @@ from pathlib import Path
 
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
 from seqkit.data_prep.translation.lengths import Cleaning
-from seqkit.data_prep.translation.pairs import Corpus, find_corpora, write_split
+from seqkit.data_prep.translation.pairs import Corpus, find_corpora, write_sources, write_split
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
 
@@ -41,13 +43,21 @@ def prepare(
     twice = [name for name, count in wanted.items() if count > 1]
     if twice:
         raise InputError(f"--train, --val and --test must name a corpus once, got {', '.join(twice)} twice")
-    corpora, _ = find_corpora(raw, "|".join(map(re.escape, wanted)), source, target)
+    corpora, alone = find_corpora(raw, "|".join(map(re.escape, wanted)), source, target)
     by_name: dict[str, Corpus] = {corpus.name: corpus for corpus in corpora}
-    missing = ", ".join(f"{name}.{{{source},{target}}}" for name in wanted if name not in by_name)
+    unanswered = {
+        split: alone[names[0]][source]
+        for split, names in splits.items()
+        if split not in ("train", "val") and len(names) == 1 and source in alone.get(names[0], {})
+    }
+    lacking = (name for split, names in splits.items() if split not in unanswered for name in names)
+    missing = ", ".join(f"{name}.{{{source},{target}}}" for name in lacking if name not in by_name)
     if missing:
         raise InputError(f"{raw}: must hold, at any depth, both files of each corpus, plain or .gz; missing: {missing}")
     stats = {
-        split: write_split(
+        split: write_sources(out / f"{split}.jsonl", unanswered[split], split)
+        if split in unanswered
+        else write_split(
             out / f"{split}.jsonl", [by_name[name] for name in names], clean=clean if split == "train" else None
         )
         for split, names in splits.items()

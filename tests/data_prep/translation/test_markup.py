@@ -70,7 +70,7 @@ def test_plain_text_that_only_mentions_a_tag_is_kept(tmp_path):
     ],
 )
 def test_segments_are_read_by_content_whatever_the_name(tmp_path, english, german):
-    texts = [("1", "A &lt;b&gt; &amp;amp; R&D"), ("2", "“two”")], [("1", "Ein"), ("2", "zwei")]
+    texts = [("1", "A &lt;b&gt; &amp;amp; R&D"), ("2", "&#8220;two&#x201D;&#xD800;")], [("1", "Ein"), ("2", "zwei")]
     for name, kind, lines in ((english, "src", texts[0]), (german, "ref", texts[1])):
         write_lines(tmp_path / name, *segments(kind, *lines))
         if name.endswith(".gz"):
@@ -78,7 +78,7 @@ def test_segments_are_read_by_content_whatever_the_name(tmp_path, english, germa
     prepare(tmp_path, tmp_path / "out", "--test", "set")
     assert pairs(tmp_path / "out" / "set.jsonl") == [
         ("set-00001", "A <b> &amp; R&D", "Ein"),
-        ("set-00002", "“two”", "zwei"),
+        ("set-00002", "“two”&#xD800;", "zwei"),
     ]
 
 

@@ -214,7 +214,7 @@ def test_pairs_stream(monkeypatch):
             yield number, f"{path} {number} "
 
     monkeypatch.setattr("seqkit.data_prep.translation.markup.read_lines", lines)
-    for number, source, target, _ in read_pairs(Corpus("x", Path("a"), Path("b"))):
+    for number, source, (target,), *_ in read_pairs(Corpus("x", Path("a"), Path("b"))):
         assert (source, target) == (f"a {number}", f"b {number}") and set(read.values()) == {number}
 
 
