@@ -1,7 +1,4 @@
-"""Data of visual question answering: items to vocabulary, answer classes, training examples and batches.
-
-V vocabulary, E width of word vectors.
-"""
+"""Data of visual question answering: items to vocabulary, answer classes, training examples and batches."""
 
 import json
 from collections import Counter, defaultdict
@@ -44,7 +41,7 @@ class TextConfig:
     """of several human answers: one sampled anew each epoch (Fukui et al.), every one with its consensus score (Teney
     et al. 2018, arXiv:1708.02711), or the most frequent one"""
     glove: Path | None = None
-    """file of word vectors, a word and its numbers a line, joined to the learned ones (Fukui et al.: GloVe); null: none
+    """file of word vectors, GloVe's or fastText's .vec, joined to the learned ones (Fukui et al.: GloVe); null: none
     """
     batch_budget: Annotated[int, Range(min=1)] = 64
     """most questions of a training batch (Fukui et al.: 64)"""
@@ -149,34 +146,6 @@ def start_answers(start: Start, text: TextConfig, items: Sequence[Item]) -> Answ
 
 def _most_frequent(counts: Counter[str]) -> str:
     return min(counts, key=lambda text: (-counts[text], text))
-
-
-def read_vectors(path: Path, vocab: Vocab) -> np.ndarray:
-    """The vectors (V, E) of a GloVe file for the tokens of `vocab`, zeros for those it lacks.
-
-    Raises InputError for a line that is not a word and numbers, or has another number of them than the first.
-    """
-    if not path.is_file():
-        raise InputError(f"`glove` must be a file of word vectors, got {path}, which is none")
-    numbers = {vocab.token(i): i for i in range(len(vocab))}
-    rows: dict[int, np.ndarray] = {}
-    width = 0
-    with path.open("rb") as file:
-        for line, content in enumerate(file, 1):
-            word, *parts = content.decode("utf-8", "replace").rstrip("\n").split(" ")
-            width = width or len(parts)
-            if len(parts) != width or not width:
-                raise InputError(f"{path}, line {line}: must be a word and {width or 'its'} numbers, got {len(parts)}")
-            if word in numbers:
-                try:
-                    rows[numbers[word]] = np.array(parts, np.float32)
-                except ValueError:
-                    raise InputError(f"{path}, line {line}: must be a word and numbers, got {parts[0]!r}") from None
-    vectors_VE = np.zeros((len(vocab), width), np.float32)
-    for number, row in rows.items():
-        vectors_VE[number] = row
-    print0(f"{path.name}: vectors of {width} numbers for {len(rows):,} of {len(vocab):,} words")
-    return vectors_VE
 
 
 def question_ids(text: TextConfig, vocab: Vocab, question: str) -> list[int]:

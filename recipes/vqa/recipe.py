@@ -42,13 +42,13 @@ from seqkit.recipes.vqa.data import (
     load_answers,
     question_type,
     read_questions,
-    read_vectors,
     start_answers,
     train_data,
     train_vocab,
 )
 from seqkit.recipes.vqa.model import Network, VQAModel
 from seqkit.recipes.vqa.predictor import AnswerPredictor, Member
+from seqkit.recipes.vqa.word_vectors import read_vectors
 from seqkit.score.metric import TextOptions
 from seqkit.score.prediction import Prediction
 from seqkit.start import Start, vocab_rows

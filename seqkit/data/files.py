@@ -1,5 +1,6 @@
 """Atomic writing of files, and reading of text lines with line numbers."""
 
+import codecs
 import gzip
 import json
 import os
@@ -49,14 +50,22 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     separators their texts hold; a carriage return before it and a byte order mark are dropped.
     Raises InputError with file and line for an unreadable file or bytes that are not UTF-8.
     """
+    for number, line in read_bytes_lines(path):
+        try:
+            yield number, line.decode()
+        except UnicodeDecodeError as error:
+            fault = f"byte {error.start} is not UTF-8; convert the file to UTF-8"
+            raise InputError(f"{path}, line {number}: {fault}") from None
+
+
+def read_bytes_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yields (number from 1, bytes) of every line as `read_lines` does, whatever its encoding."""
     number = 0
     try:
         with _opened(path) as file:
             for number, line in enumerate(file, 1):
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                yield number, text.removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}, line {number}: byte {error.start} is not UTF-8; convert the file to UTF-8") from None
+                line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                yield number, line.removesuffix(b"\n").removesuffix(b"\r")
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read after line {number} ({reason})") from None
