@@ -16,6 +16,7 @@ from seqkit.decode import is_ngram
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
+from seqkit.recipes.common.rare_characters import warn_rare
 from seqkit.start import Start
 from seqkit.train.checkpoint import find_checkpoint
 
@@ -77,7 +78,9 @@ def find_subwords(text: TextConfig, texts: Sequence[str]) -> Vocab:
     """The vocabulary that segments into subwords: of `subword_run`, or trained."""
     if text.subword_run:
         return load_checked(text, find_checkpoint(text.subword_run / "best") or text.subword_run)
-    return SubwordVocab.train([normalize(line, text.normalize) for line in texts], text.vocab_size)
+    vocab = SubwordVocab.train([normalize(line, text.normalize) for line in texts], text.vocab_size)
+    warn_rare(vocab, text.vocab_size)
+    return vocab
 
 
 def start_vocab(start: Start, text: TextConfig, texts: Sequence[str]) -> tuple[Vocab, list[list[str]]]:

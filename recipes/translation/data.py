@@ -13,6 +13,7 @@ from seqkit.data.vocab import SubwordVocab, Vocab, load_vocab, train_vocab
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
+from seqkit.recipes.common.rare_characters import warn_rare
 from seqkit.start import Start
 from seqkit.train.distributed import print0
 
@@ -57,12 +58,20 @@ def load_vocabs(folder: Path) -> Vocabs:
     return Vocabs(target if joint else source, target)
 
 
+def trained_vocab(text: TextConfig, texts: Sequence[str]) -> Vocab:
+    """A vocabulary of the texts; says which characters are too rare for it."""
+    vocab = train_vocab(text.units, texts, text.vocab_size)
+    if isinstance(vocab, SubwordVocab):
+        warn_rare(vocab, text.vocab_size)
+    return vocab
+
+
 def train_vocabs(text: TextConfig, items: Sequence[Item]) -> Vocabs:
     sources, targets = sources_of(items), [item.references[0] for item in items]
     if text.joint_vocab:
-        both = train_vocab(text.units, [*sources, *targets], text.vocab_size)
+        both = trained_vocab(text, [*sources, *targets])
         return Vocabs(both, both)
-    return Vocabs(*(train_vocab(text.units, texts, text.vocab_size) for texts in (sources, targets)))
+    return Vocabs(*(trained_vocab(text, texts) for texts in (sources, targets)))
 
 
 def start_vocabs(start: Start, text: TextConfig, items: Sequence[Item]) -> Vocabs:
@@ -72,7 +81,7 @@ def start_vocabs(start: Start, text: TextConfig, items: Sequence[Item]) -> Vocab
     known, sides = load_vocabs(start.assets), (sources_of(items), [item.references[0] for item in items])
 
     def own(name: str, texts: Sequence[str]) -> Vocab:
-        return start.vocab(name, text.units, lambda: train_vocab(text.units, texts, text.vocab_size), texts)
+        return start.vocab(name, text.units, lambda: trained_vocab(text, texts), texts)
 
     if known.source is known.target:
         both = own("target", [*sides[0], *sides[1]])

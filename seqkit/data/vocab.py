@@ -27,6 +27,7 @@ from seqkit.errors import InputError
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 UNKNOWN = "⁇"  # how UNK reads in decoded text
+MIN_FOR_RARE = 100  # subwords of a vocabulary that may leave characters out
 OWN_SPACE_SIGN = "\ufdd0"  # stands for a ▁ of the text in pieces; Unicode gives it to no text
 
 
@@ -129,6 +130,10 @@ class WordVocab:
 class SubwordVocab:
     """Subword vocabulary trained by sentencepiece; a piece that starts a word starts with ▁."""
 
+    lacking: Sequence[
+        str
+    ] = ()  # characters of the training texts that are too rare for a piece, the most frequent first
+
     def __init__(self, model: bytes) -> None:
         """`model` is a serialized sentencepiece model. Raises InputError where it is not, or its specials differ."""
         import sentencepiece
@@ -149,35 +154,30 @@ class SubwordVocab:
     ) -> "SubwordVocab":
         """At most `size` pieces, fewer where the texts are too few; the same texts give the same pieces.
 
-        kind: bpe or unigram. character_coverage: the share of all characters that get a piece; the rest is UNK.
-        Raises InputError for no text, or a `size` that cannot hold the characters.
+        kind: bpe or unigram. character_coverage: the share of all characters that get a piece; the rest is UNK. Where
+        there are more characters than `size`, the most frequent get three quarters of it; `lacking` has the others.
+        Raises InputError for no text, or a small `size` that cannot hold the characters.
         """
-        import sentencepiece
-
         if kind not in ("bpe", "unigram"):
             raise InputError(f"`kind` must be bpe or unigram, got {kind!r}")
-        model = io.BytesIO()
+        texts = texts if isinstance(texts, Sequence) else list(texts)
         try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(map(_escape, texts)),
-                model_writer=model,
-                model_type=kind,
-                vocab_size=size,
-                character_coverage=character_coverage,
-                pad_id=PAD,
-                bos_id=BOS,
-                eos_id=EOS,
-                unk_id=UNK,
-                hard_vocab_limit=False,  # a small corpus has fewer pieces than asked for
-                normalization_rule_name="identity",
-                max_sentence_length=1 << 20,
-                num_threads=1,
-                minloglevel=2,
-            )
+            return cls(_train(map(_escape, texts), size, kind, character_coverage))
         except RuntimeError as error:
             reason = str(error).rpartition("] ")[2] or "no text to learn from"
-            raise InputError(f"`size` {size} and `texts` must fit each other, sentencepiece says: {reason}") from None
-        return cls(model.getvalue())
+            if "required_chars" not in reason:
+                raise InputError(
+                    f"`size` {size} and `texts` must fit each other, sentencepiece says: {reason}"
+                ) from None
+        counts = Counter(c for text in texts for c in _escape(text) if c != " ")
+        ordered = sorted(counts, key=lambda c: (-counts[c], c))
+        if size < MIN_FOR_RARE:
+            raise InputError(f"`size` must be above {len(ordered)}, the characters of `texts`, got {size}")
+        kept = ordered[: 3 * size // 4 - len(SPECIALS)]
+        rare = str.maketrans(dict.fromkeys(ordered[len(kept) :], " "))
+        vocab = cls(_train((_escape(text).translate(rare) for text in texts), size, kind, 1.0))
+        vocab.lacking = ordered[len(kept) :]
+        return vocab
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -215,6 +215,30 @@ class SubwordVocab:
 
     def save(self, folder: Path, name: str) -> None:
         _write(Path(folder), name, ".model", self.model)
+
+
+def _train(sentences: Iterable[str], size: int, kind: str, character_coverage: float) -> bytes:
+    """A sentencepiece model. Raises RuntimeError, with sentencepiece's reason."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=model,
+        model_type=kind,
+        vocab_size=size,
+        character_coverage=character_coverage,
+        pad_id=PAD,
+        bos_id=BOS,
+        eos_id=EOS,
+        unk_id=UNK,
+        hard_vocab_limit=False,  # a small corpus has fewer pieces than asked for
+        normalization_rule_name="identity",
+        max_sentence_length=1 << 20,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()
 
 
 Vocab = CharVocab | WordVocab | SubwordVocab

@@ -288,6 +288,14 @@ def test_long_pairs_are_left_out_and_counted(capsys):
     assert "2 training pairs, 2 left out" in capsys.readouterr().err
 
 
+def test_characters_that_are_too_rare_for_the_vocabulary_are_told(capsys):
+    characters = [chr(0x4E00 + n) for n in range(300)]
+    items = [Item(id=str(n), source="ab c", references=("".join(characters[: 300 - n]),)) for n in range(0, 300, 10)]
+    assert len(train_vocabs(TextConfig(vocab_size=120), items).target) <= 120
+    said = capsys.readouterr().err
+    assert "217 characters are too rare for 120 subwords and unknown:" in said and "`vocab_size` keeps them" in said
+
+
 def test_the_papers_sizes_are_the_papers():
     sutskever, bahdanau = preset(RECIPE, "sutskever"), preset(RECIPE, "bahdanau")
     with torch.device("meta"):

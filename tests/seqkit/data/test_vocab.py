@@ -11,7 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqkit.data.text import normalize_whitespace
-from seqkit.data.vocab import BOS, EOS, PAD, SPECIALS, UNK, CharVocab, SubwordVocab, WordVocab, load_vocab, train_vocab
+from seqkit.data.vocab import (
+    BOS,
+    EOS,
+    PAD,
+    SPECIALS,
+    UNK,
+    UNKNOWN,
+    CharVocab,
+    SubwordVocab,
+    WordVocab,
+    load_vocab,
+    train_vocab,
+)
 from seqkit.errors import InputError
 
 TEXTS = [
@@ -203,10 +215,21 @@ def test_bad_training_arguments_are_named():
         CharVocab.train(["aab"], max_size=4)
     with pytest.raises(InputError, match="`kind` must be bpe or unigram, got 'word'"):
         SubwordVocab.train(TEXTS, 50, kind="word")
-    with pytest.raises(InputError, match="`size` 10 and `texts` must fit each other, sentencepiece says: Vocabulary"):
+    with pytest.raises(InputError, match="`size` must be above [0-9]+, the characters of `texts`, got 10"):
         SubwordVocab.train(TEXTS, 10)
     with pytest.raises(InputError, match="sentencepiece says: no text to learn from"):
         SubwordVocab.train([], 50)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_more_characters_than_subwords_leave_the_rarest_out(kind):
+    characters = [chr(0x4E00 + n) for n in range(400)]
+    texts = ["".join(characters[: 400 - n]) for n in range(0, 400, 10)]
+    vocab = SubwordVocab.train(texts, 200, kind=kind)
+    assert len(vocab) <= 200 and set(vocab.lacking) == set(characters[146:])
+    assert vocab.decode(vocab.encode("".join(characters[:146]))) == "".join(characters[:146])
+    assert vocab.decode(vocab.encode(characters[0] + characters[300])) == characters[0] + UNKNOWN
+    assert not SubwordVocab.train(TEXTS, 60).lacking
 
 
 def test_a_vocabulary_by_the_name_of_its_units():
