@@ -160,6 +160,8 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
     args = parse(parser, argv)
     if args.nbest < 1:
         raise InputError(f"`--nbest` must be at least 1, got {args.nbest}")
+    if args.plots and any(args.plots.glob("*.png")):
+        raise InputError(f"`--plots` must be a folder without pictures, got {args.plots}; name another")
     run = recipes.load(recipe, args.run, pick_device(args.device), given_fields(args, recipe.config))
     inputs = run.predictor.parse(args.inputs or stdin_lines())
     found = run.predict_each(inputs, args.nbest) if inputs else []

@@ -12,7 +12,8 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
-from seqkit.score.ptb import tokenize
+from seqkit.score.caption import caption_tokens
+from seqkit.score.language import SPACED, tokenizer_for
 from seqkit.train.distributed import print0
 
 
@@ -31,9 +32,14 @@ class TextConfig:
     """processes that read images ahead of training, useful where the image encoder is trained; 0: none"""
 
 
-def normalize_caption(caption: str) -> str:
-    """Penn Treebank words in lower case, without punctuation."""
-    return " ".join(tokenize(caption))
+def normalize_caption(caption: str, characters: bool = False) -> str:
+    """Penn Treebank words in lower case, without punctuation; letters of scripts without spaces as `characters`."""
+    return " ".join(caption_tokens(caption, characters))
+
+
+def without_spaces(items: Sequence[Item]) -> bool:
+    """Whether the captions are of a script without spaces, whose words are then its characters."""
+    return tokenizer_for([caption for item in items for caption in item.references]) != SPACED
 
 
 def read_captions(data: Path, split: str) -> list[Item]:
@@ -41,7 +47,8 @@ def read_captions(data: Path, split: str) -> list[Item]:
 
 
 def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
-    captions = (normalize_caption(caption) for item in items for caption in item.references)
+    characters = without_spaces(items)
+    captions = (normalize_caption(caption, characters) for item in items for caption in item.references)
     return WordVocab.train(captions, min_count=text.min_count)
 
 
@@ -64,8 +71,11 @@ class Examples:
 
 def train_data(text: TextConfig, vocab: Vocab, items: Sequence[Item], reader: ImageReader, seed: int) -> Data:
     """Every caption with its image, in batches of captions of similar length."""
+    characters = without_spaces(items)
     pairs = [
-        (n, vocab.encode(normalize_caption(caption))) for n, item in enumerate(items) for caption in item.references
+        (number, vocab.encode(normalize_caption(caption, characters)))
+        for number, item in enumerate(items)
+        for caption in item.references
     ]
     kept = [(number, ids) for number, ids in pairs if 0 < len(ids) <= text.max_caption]
     if not kept:

@@ -22,6 +22,7 @@ from seqkit.recipes.captioning.model import Captioner
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.recipes.common.search_options import SearchOptions
+from seqkit.score.language import join_characters
 from seqkit.score.prediction import Prediction, distinct
 
 MAX_LEN = 30  # tokens of a caption, where the search options give none
@@ -72,7 +73,7 @@ class CaptionPredictor:
 
     def prediction(self, found: Hypothesis, longest: int) -> Prediction:
         """A hypothesis as text."""
-        text, cut = self.vocab.decode(found.tokens), len(found.tokens) >= longest
+        text, cut = join_characters(self.vocab.decode(found.tokens)), len(found.tokens) >= longest
         return Prediction(text, found.logprob, found.score, tokens=tuple(found.tokens), cut=cut)
 
     @torch.no_grad()

@@ -40,9 +40,9 @@ from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageFeatures
 from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
 from seqkit.score import meteor
-from seqkit.score.caption import cider, diversity, document_frequencies, weigh
+from seqkit.score.caption import by_character, caption_words, cider, diversity, document_frequencies, weigh
+from seqkit.score.language import options_for
 from seqkit.score.metric import TextOptions
-from seqkit.score.ptb import tokenize
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
@@ -135,12 +135,13 @@ def likelihood(model: Captioner, objective: Objective) -> Loss:
 def cider_reward(references: Sequence[Sequence[str]]) -> Reward:
     """CIDEr-D, 0 to 10, with the end of the sentence as a word of caption and references (Rennie et al. 2017); document
     frequencies are those of these references."""
-    words = [[[*tokenize(text), END] for text in texts] for texts in references]
+    words_of = functools.partial(caption_words, characters=by_character(options_for(references, COCO)))
+    words = [[[*words_of(text), END] for text in texts] for texts in references]
     frequencies = document_frequencies(words)
     weighed = [[weigh(text, frequencies) for text in texts] for texts in words]
 
     def reward(number: int, caption: str, ended: bool) -> float:
-        return cider(weigh([*tokenize(caption), *([END] if ended else [])], frequencies), weighed[number])
+        return cider(weigh([*words_of(caption), *([END] if ended else [])], frequencies), weighed[number])
 
     return reward
 

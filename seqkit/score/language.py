@@ -26,6 +26,7 @@ _COUNTED = {
     "gaps": re.compile(rf"(?<=[{_HAN}{_OTHER}])\s(?=\s*[{_HAN}{_OTHER}])"),
 }
 _CHARACTER = re.compile(f"([{_HAN}{_OTHER}])")
+_BETWEEN = re.compile(rf"(?<!\S)([{_HAN}{_OTHER}]) (?=[{_HAN}{_OTHER}](?!\S))")
 
 
 def tokenizer_for(texts: Sequence[str]) -> str:
@@ -55,3 +56,8 @@ def options_for(references: References, options: TextOptions = AS_IT_IS) -> Text
 def separate_characters(text: str) -> str:
     """Puts spaces around every letter of a script that has none between words."""
     return _CHARACTER.sub(r" \1 ", text)
+
+
+def join_characters(text: str) -> str:
+    """Undoes `separate_characters`: no space between two letters that stand alone, of a script without spaces."""
+    return _BETWEEN.sub(r"\1", text)

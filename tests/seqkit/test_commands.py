@@ -357,6 +357,11 @@ def test_predict_answers_what_it_can(
         assert json.loads(said[4]) == {"input": "bad y", "error": "bad y: must be good"}
     else:
         assert said == ["1 5 a", "", "1 5 b", "1 5 c", ""]
+    again = run("predict", "--run", trained, "a", "--plots", tmp_path / "p")
+    assert (again[0], again[2]) == (
+        2,
+        f"error: `--plots` must be a folder without pictures, got {tmp_path / 'p'}; name another\n",
+    )
 
 
 def test_an_option_that_no_input_can_be_used_with_is_one_line(run: Run, trained: Path) -> None:

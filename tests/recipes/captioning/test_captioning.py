@@ -26,6 +26,7 @@ from seqkit.recipes.common.image_encoder import ImageEncoderConfig, feature_read
 from seqkit.recipes.common.search_options import SearchOptions
 from seqkit.score import meteor
 from seqkit.score.evaluate import METRICS, corpus_scores, statistics
+from seqkit.score.language import join_characters
 
 SMALL = [
     "--preset",
@@ -361,6 +362,18 @@ def test_words_are_those_used_often_enough_without_case_or_punctuation():
     items = [Item(id=str(n), references=("A dog, running!", "A  DOG runs.")) for n in range(2)]
     vocab = train_vocab(TextConfig(min_count=4), items)
     assert [vocab.token(i) for i in range(4, len(vocab))] == ["a", "dog"]
+
+
+def test_the_words_of_captions_without_spaces_are_characters(tmp_path):
+    texts = ("一只狗在草地上奔跑。", "两个人在海边散步")
+    items = [Item(id=str(n), image=image, references=texts) for n, image in enumerate(saved(tmp_path, 2))]
+    vocab, (model, _) = train_vocab(TextConfig(min_count=2), items), captioner()
+    assert len(vocab) - 4 == len(set("".join(texts)) - {"。"})
+    data = train_data(TextConfig(), vocab, items, pixel_reader(model.image_encoder), seed=0)
+    assert {int(n) for batch in data.load(data.epoch(0), 0) for n in batch.lengths_B} == {9 + 1, 8 + 1}
+    said = vocab.decode(vocab.encode(" ".join(texts[1])))
+    assert join_characters(said) == texts[1] and cider_reward([texts, ["狗"]])(0, said, True) > 1
+    assert join_characters("a 狗 b, the c") == "a 狗 b, the c"
 
 
 def test_the_papers_sizes_are_the_papers():
