@@ -24,6 +24,7 @@ from seqkit.score.evaluate import METRICS, Statistics, paired_tests, statistics
 from seqkit.score.metric import Score
 from seqkit.score.terminal import columns, figure, signed
 from seqkit.train.loop import Outcome
+from seqkit.unscored import is_unanswered
 
 Variants = Mapping[str, Mapping[str, Any]]
 
@@ -52,6 +53,8 @@ def run(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("`compare` must run as one process; train its variants one by one to use several")
     data = ["--data", args.data] if args.data else []
+    if args.data and is_unanswered(Path(args.data), args.split):
+        raise InputError(f"`--split` must have references to compare by, got {args.split}, of which no item has any")
     searched = {name for name, leaf in fields_by_name(recipe.config).items() if leaf.path[0] == SEARCH}
     results: list[Result] = []
     first: Mapping[str, Statistics] = {}

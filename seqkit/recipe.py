@@ -23,7 +23,7 @@ from seqkit.held_out import silently, with_loss
 from seqkit.score.evaluate import Statistics
 from seqkit.score.metric import AS_IT_IS, TextOptions
 from seqkit.score.prediction import Prediction
-from seqkit.score.report import Provenance, ScoredItem, format_table, write_report
+from seqkit.score.report import Provenance, format_table, scored_items, write_report
 from seqkit.start import Start, check_origin
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0, process_group, rank
@@ -31,6 +31,7 @@ from seqkit.train.loop import Outcome, RunFolder, Validate, fit
 from seqkit.train.run_folder import claim
 from seqkit.train.state import Progress
 from seqkit.train.step import Loss
+from seqkit.unscored import Entry, is_unanswered, write_answers
 
 SEARCH = "search"  # the section of a config whose fields `evaluate`, `predict` and `load` take too
 
@@ -115,6 +116,10 @@ class Recipe(NamedTuple):
     """(predictor, data, split, options) to what `evaluate` scores; options are of type `evaluation`"""
     reads: Reads | None = None
     """the keys of a manifest that it reads: for `train --help-all` and `seqkit check --recipe`"""
+    answer: Callable[[Any, Path, str], tuple[Sequence[Item], Sequence[Prediction]]] | None = None
+    """(predictor, data, split) to the items of a split without references, and what is predicted of each"""
+    server_entry: Entry | None = None
+    """an item's id and its prediction's text to what the task's evaluation server takes; None: there is none"""
     common: Sequence[str] = ()
     """the fields that `train --help` shows, at most 25"""
     variants: Mapping[str, Mapping[str, Any]] = {}
@@ -252,8 +257,14 @@ class EvaluationReport(NamedTuple):
 
 
 def evaluate(run: TrainedRun, data: Path, split: str, options: Any, folder: Path) -> EvaluationReport:
-    """Decode and score a split and write the report to `folder`; `options` are of the recipe's type `evaluation`."""
+    """Decode and score a split and write the report to `folder`; `options` are of the recipe's type `evaluation`.
+
+    A split without references is decoded alone.
+    """
     began = time.monotonic()
+    if run.recipe.answer and is_unanswered(data, split):
+        answered = scored_items(*run.recipe.answer(run.predictor, data, split))
+        return EvaluationReport(folder, write_answers(folder, answered, run.recipe.server_entry), AS_IT_IS)
     found = run.recipe.evaluate(run.predictor, data, split, options)
     decode = {**found.decode, "seconds": time.monotonic() - began}
     source = data / f"{split}.jsonl" if data.is_dir() else data
@@ -276,20 +287,3 @@ def evaluate(run: TrainedRun, data: Path, split: str, options: Any, folder: Path
     more = found.finish(folder, report) if found.finish else ""
     summary = "\n\n".join(part for part in (format_table(report), more, str(folder / "report.html")) if part)
     return EvaluationReport(folder, summary, found.options)
-
-
-def scored_items(items: Sequence[Item], predictions: Sequence[Prediction]) -> list[ScoredItem]:
-    """Items as the report takes them, each with what was predicted of it."""
-    return [
-        ScoredItem(
-            item.id,
-            item.references,
-            found.text,
-            found.logprob,
-            found.score,
-            found.cut,
-            item.image,
-            item.question or (item.source if item.image else None),
-        )
-        for item, found in zip(items, predictions, strict=True)
-    ]

@@ -45,9 +45,10 @@ FLOORS = {  # every part of the library with the parts it may stand on
     ),
     "seqkit.start": ("seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.train"),
     "seqkit.held_out": ("seqkit.errors", "seqkit.data", "seqkit.score", "seqkit.train"),
+    "seqkit.unscored": ("seqkit.errors", "seqkit.data", "seqkit.score"),
     "seqkit.recipe": (
-        "seqkit.held_out", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.score", "seqkit.start",
-        "seqkit.train",
+        "seqkit.held_out", "seqkit.unscored", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.score",
+        "seqkit.start", "seqkit.train",
     ),
     "seqkit.same_data": ("seqkit.errors", "seqkit.config", "seqkit.train"),
     "seqkit.compare": ("seqkit",),

@@ -96,6 +96,11 @@ def read_proposals(path: Path) -> dict[str, list[Box]]:
             name = Path(entry["image"]).name
         except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
             boxes, name = np.full((1, 4), np.nan), ""
+        if (boxes[:, :2] > boxes[:, 2:]).any():
+            raise InputError(
+                f"{path}, line {number}: boxes must be left, top, right, bottom, got one inside out; of width and "
+                "height make right and bottom"
+            )
         if not name or not np.isfinite(boxes).all():
             raise InputError(
                 f'{path}, line {number}: must be {{"image": NAME, "boxes": [[left, top, right, bottom], ...]}} in '

@@ -46,6 +46,11 @@ def read_captions(data: Path, split: str) -> list[Item]:
     return read_manifest(data / f"{split}.jsonl", needed=("image", "references"))
 
 
+def read_images(data: Path, split: str) -> list[Item]:
+    """The items of a split that may have no captions."""
+    return read_manifest(data / f"{split}.jsonl", needed=("image",))
+
+
 def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
     characters = without_spaces(items)
     captions = (normalize_caption(caption, characters) for item in items for caption in item.references)

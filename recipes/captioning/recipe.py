@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from seqkit.data.batch import Batch
+from seqkit.data.manifest import Item
 from seqkit.data.manifest_keys import Reads
 from seqkit.data.vocab import Vocab, load_vocab
 from seqkit.data_prep.synthetic import corpora
@@ -33,7 +34,7 @@ from seqkit.nn.losses import cross_entropy, real_tokens, sequence_risk
 from seqkit.nn.masks import mask_from_lengths
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
-from seqkit.recipes.captioning.data import TextConfig, image_data, read_captions, train_data, train_vocab
+from seqkit.recipes.captioning.data import TextConfig, image_data, read_captions, read_images, train_data, train_vocab
 from seqkit.recipes.captioning.model import Captioner, Network, make_captioner
 from seqkit.recipes.captioning.predictor import MAX_LEN, CaptionPredictor, Member
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
@@ -43,6 +44,7 @@ from seqkit.score import meteor
 from seqkit.score.caption import by_character, caption_words, cider, diversity, document_frequencies, weigh
 from seqkit.score.language import options_for
 from seqkit.score.metric import TextOptions
+from seqkit.score.prediction import Prediction
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
@@ -50,6 +52,7 @@ from seqkit.train.optimizer import make_optimizer, parameter_groups
 from seqkit.train.schedule import linear_ramp
 from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
+from seqkit.unscored import coco_result
 
 COCO = TextOptions(lowercase=True, tokenizer="ptb")
 VALIDATED = ("cider", "bleu4")  # in validation
@@ -221,6 +224,11 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> CaptionPredictor:
     return CaptionPredictor(tuple(members), vocab, runs[0].config.search)
 
 
+def answer(predictor: CaptionPredictor, data: Path, split: str) -> tuple[list[Item], list[Prediction]]:
+    items = read_images(data, split)
+    return items, predictor.with_features([item.image for item in items if item.image]).predict_items(items)
+
+
 def evaluate(predictor: CaptionPredictor, data: Path, split: str, options: None) -> Evaluation:
     items = read_captions(data, split)
     images = [item.image for item in items if item.image]
@@ -310,6 +318,8 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    answer=answer,
+    server_entry=coco_result,
     reads=Reads(
         needed=("image", "references"),
         example={"id": "7", "image": "images/dog.jpg", "references": ["a dog runs", "a brown dog on grass"]},

@@ -58,10 +58,11 @@ class Phrase(NamedTuple):
         return boxes_K4 / sides_4
 
 
-def read_phrases(data: Path, split: str) -> list[Item]:
-    """Raises InputError for an item without image, phrase, candidates or true box."""
+def read_phrases(data: Path, split: str, *, answered: bool = True) -> list[Item]:
+    """Raises InputError for an item without image, phrase or candidates, or without true box where they must be
+    `answered`."""
     path = data / f"{split}.jsonl"
-    items = read_manifest(path, needed=("image", "source", "boxes", "references"))
+    items = read_manifest(path, needed=("image", "source", "boxes", *(("references",) if answered else ())))
     for item in items:
         if not normalize_text(item.source or ""):
             raise InputError(f'{path}, id "{item.id}": `source` must have at least one word, got {item.source!r}')

@@ -4,7 +4,7 @@ B batch, K candidate boxes, M members.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +16,9 @@ from seqkit.data.batch import pad
 from seqkit.data.image import read_image, read_size
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab
-from seqkit.data_prep.grounding.proposals import windows
+from seqkit.data_prep.grounding.proposals import clip_boxes, windows
 from seqkit.described import described
+from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.recipes.common.image_text import as_pair, normalize_text, parse_pairs
@@ -53,6 +54,8 @@ class GroundingPredictor:
     vocab: Vocab
     batch_size: int
     """phrases grounded together"""
+    proposals: Mapping[str, Sequence[Sequence[float]]] | None = None
+    """candidate boxes by the file name of their image; None: windows, or those of the items"""
 
     def parse(self, words: Sequence[str]) -> list[tuple[Path, str]]:
         """Pairs from the command line: images and phrases in turn, or lines with a tab between them."""
@@ -60,11 +63,11 @@ class GroundingPredictor:
 
     def predict(self, inputs: Sequence[tuple[Path, str] | Phrase], nbest: int = 1) -> list[list[Prediction]]:
         """The `nbest` boxes of every phrase, best first; a box's score is its probability among the candidates, which
-        for a pair are windows of several sizes.
+        for a pair are those of `proposals`, or windows of several sizes.
 
-        Raises InputError for an image that cannot be read and for a phrase without words.
+        Raises InputError for an image that cannot be read or has no proposals, and for a phrase without words.
         """
-        phrases = [given if isinstance(given, Phrase) else with_windows(*as_pair(given)) for given in inputs]
+        phrases = [given if isinstance(given, Phrase) else self.with_candidates(*as_pair(given)) for given in inputs]
         found = []
         for phrase, logprobs_K in zip(phrases, self._log_probs(phrases), strict=True):
             best_N, places_N = logprobs_K.topk(min(nbest, len(phrase.boxes)))
@@ -74,7 +77,24 @@ class GroundingPredictor:
 
     def predict_items(self, items: Sequence[Item]) -> list[Prediction]:
         """The best candidate of every item."""
-        return [best for best, *_ in self.predict([phrase_of(item) for item in items])]
+        return [best for best, *_ in self.predict([phrase_of(item) for item in self.with_proposals(items)])]
+
+    def with_proposals(self, items: Sequence[Item]) -> list[Item]:
+        """The items with the boxes of `proposals`, where there are any, in the place of their own."""
+        if self.proposals is None:
+            return list(items)
+        found = [self.with_candidates(Path(item.image or ""), "").boxes for item in items]
+        return [replace(item, boxes=tuple(map(tuple, boxes))) for item, boxes in zip(items, found, strict=True)]
+
+    def with_candidates(self, image: Path, text: str) -> Phrase:
+        """A phrase about an image with its proposals, within the image; without any, windows of several sizes."""
+        size = read_size(image)
+        if self.proposals is None:
+            return Phrase(image, text, windows(*size), size)
+        boxes = clip_boxes(self.proposals.get(image.name, ()), *size)
+        if not boxes:
+            raise InputError(f"`proposals` must have boxes within {image.name}, got none; add a line for it")
+        return Phrase(image, text, boxes, size)
 
     @torch.no_grad()
     def _log_probs(self, phrases: Sequence[Phrase]) -> Iterator[Tensor]:
@@ -97,12 +117,6 @@ class GroundingPredictor:
         readers = [image_reader(m.image_encoder, m.model.image_encoder, images) for m in self.members]
         members = (m._replace(reader=reader) for m, reader in zip(self.members, readers, strict=True))
         return replace(self, members=tuple(members))
-
-
-def with_windows(image: Path, text: str) -> Phrase:
-    """A phrase about an image without candidates: windows of several sizes take their place."""
-    size = read_size(image)
-    return Phrase(image, text, windows(*size), size)
 
 
 def box_prediction(box: Sequence[float], logprob: float) -> Prediction:

@@ -4,7 +4,7 @@ arXiv:1606.01847).
     seqkit grounding train --data DIR --out RUN --preset small
     seqkit grounding compare --data DIR --out DIR --preset small --variants concat,product,mcb --split test
     seqkit grounding evaluate --run RUN --data DIR --split test
-    seqkit grounding predict --run RUN photo.jpg "the dog on the left" --plots DIR
+    seqkit grounding predict --run RUN photo.jpg "the dog on the left" --plots DIR --proposals boxes.jsonl
 
 Items need `image`, `source` (the phrase), `boxes` (the candidates) and `references` (true boxes, "left top right
 bottom"). A box is in pixels of the upright image.
@@ -23,8 +23,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqkit.data.batch import Batch
+from seqkit.data.manifest import Item
 from seqkit.data.manifest_keys import Reads
 from seqkit.data.vocab import load_vocab
+from seqkit.data_prep.grounding.proposals import read_proposals
 from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
 from seqkit.held_out import Validated, validated
@@ -36,6 +38,7 @@ from seqkit.recipes.common.text_encoder import TextEncoderConfig
 from seqkit.recipes.grounding.data import TextConfig, candidate_recall, read_phrases, train_data, train_vocab
 from seqkit.recipes.grounding.model import GroundingModel, Network
 from seqkit.recipes.grounding.predictor import GroundingPredictor, Member
+from seqkit.score.prediction import Prediction
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
@@ -53,6 +56,9 @@ class Search:
 
     decode_batch_size: Annotated[int, Range(min=1)] = 32
     """phrases grounded together"""
+    proposals: Path | None = None
+    """file of candidate boxes, a line `{"image": NAME, "boxes": [[left, top, right, bottom], …]}` an image, in
+    pixels of the upright picture; null: the items' own, and of a raw picture windows of several sizes"""
 
 
 @dataclass(frozen=True)
@@ -125,11 +131,18 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> GroundingPredictor:
         model = GroundingModel(config.network, config.text_encoder, encoder, len(vocab)).to(device).eval()
         checkpoint.load_weights(model, folder)
         members.append(Member(model, pixel_reader(encoder), config.image_encoder))
-    return GroundingPredictor(tuple(members), vocab, runs[0].config.search.decode_batch_size)
+    search = runs[0].config.search
+    proposals = read_proposals(search.proposals) if search.proposals else None
+    return GroundingPredictor(tuple(members), vocab, search.decode_batch_size, proposals)
+
+
+def answer(predictor: GroundingPredictor, data: Path, split: str) -> tuple[list[Item], list[Prediction]]:
+    items = read_phrases(data, split, answered=False)
+    return items, predictor.with_features([item.image for item in items if item.image]).predict_items(items)
 
 
 def evaluate(predictor: GroundingPredictor, data: Path, split: str, options: None) -> Evaluation:
-    items = read_phrases(data, split)
+    items = predictor.with_proposals(read_phrases(data, split))
     predictions = predictor.with_features([i.image for i in items if i.image]).predict_items(items)
     return Evaluation(items, predictions, METRICS, decode={"candidate_recall": candidate_recall(items)})
 
@@ -190,6 +203,7 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    answer=answer,
     reads=Reads(
         needed=("image", "source", "boxes", "references"),
         example={

@@ -358,12 +358,13 @@ def has_stream(item: Item, name: str) -> bool:
     return (item.video if name == "video" else item.audio) is not None or item.features is not None
 
 
-def read_split(data: Path, split: str, modality: Modality) -> Split:
-    """Reads a manifest. Raises InputError, naming the item, for one without text or without a stream of `modality`."""
+def read_split(data: Path, split: str, modality: Modality, *, answered: bool = True) -> Split:
+    """Reads a manifest. Raises InputError, naming the item, for one without a stream of `modality`, or without text
+    where they must be `answered`."""
     path = data / f"{split}.jsonl"
-    items = read_manifest(path, needed=("references",))
+    items = read_manifest(path, needed=("references",) if answered else ())
     for item in items:
-        if not item.references[0].strip():
+        if answered and not item.references[0].strip():
             raise InputError(
                 f'{path}, id "{item.id}": `references` must hold text, got an empty one; '
                 "write what is said, or take the item out"

@@ -43,6 +43,7 @@ from seqkit.recipes.lipreading.input_config import FeatureConfig, VideoConfig
 from seqkit.recipes.lipreading.item_times import CUTS, duration
 from seqkit.recipes.lipreading.mouth_clips import remark_whole_faces
 from seqkit.recipes.lipreading.subtitles import PredictionOptions, write_all_subtitles
+from seqkit.score.prediction import Prediction
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
@@ -255,6 +256,11 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> CtcPredictor:
     return CtcPredictor(tuple(models), tuple(readers), vocab, first.config.search, scorers)
 
 
+def answer(predictor: CtcPredictor, data: Path, split: str) -> tuple[Sequence[Item], list[Prediction]]:
+    items = read_split(data, split, "video", answered=False).items
+    return items, predictor.predict_items(items)
+
+
 def evaluate(predictor: CtcPredictor, data: Path, split: str, options: None) -> Evaluation:
     """Greedy, by the beam, and with language model and grammar; how late words are, and confused phonemes."""
     items, _, timed = read_split(data, split, "video")
@@ -318,6 +324,7 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    answer=answer,
     reads=Reads(
         needed=("references",),
         example={

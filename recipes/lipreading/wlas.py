@@ -22,6 +22,7 @@ from torch import Tensor
 
 from seqkit.data.batch import Batch, Data
 from seqkit.data.files import atomic_write
+from seqkit.data.manifest import Item
 from seqkit.data.manifest_keys import Reads
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora
@@ -32,7 +33,7 @@ from seqkit.held_out import Validated, validated
 from seqkit.nn import cross_entropy, ctc_loss, frames_needed
 from seqkit.nn.losses import real_tokens
 from seqkit.ranges import Range, check_ranges
-from seqkit.recipe import Evaluation, Job, Recipe, SavedRun, scored_items
+from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.common.search_options import check_vocabulary
 from seqkit.recipes.language_model.scorer import load_scorer
 from seqkit.recipes.lipreading.attention_model import AudioVisualModel, Network, Outputs, SearchConfig, SpeechPredictor
@@ -46,7 +47,7 @@ from seqkit.recipes.lipreading.item_times import CUTS
 from seqkit.recipes.lipreading.mouth_clips import remark_whole_faces
 from seqkit.recipes.lipreading.subtitles import PredictionOptions, write_all_subtitles
 from seqkit.score.prediction import Prediction
-from seqkit.score.report import write_hypotheses
+from seqkit.score.report import scored_items, write_hypotheses
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
@@ -234,6 +235,11 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> SpeechPredictor:
     return SpeechPredictor(tuple(models), tuple(readers), vocab, modality, search, scorers)
 
 
+def answer(predictor: SpeechPredictor, data: Path, split: str) -> tuple[Sequence[Item], list[Prediction]]:
+    items = read_split(data, split, predictor.modality, answered=False).items
+    return items, [best for best, *_ in predictor.predict_items(items)]
+
+
 def evaluate(predictor: SpeechPredictor, data: Path, split: str, options: EvaluationOptions) -> Evaluation:
     """Every modality and signal-to-noise ratio, by speaker, length and word position."""
     own, items = predictor.modality, read_split(data, split, predictor.modality).items
@@ -314,6 +320,7 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    answer=answer,
     reads=Reads(
         needed=("references",),
         example={

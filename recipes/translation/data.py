@@ -93,6 +93,11 @@ def read_pairs(data: Path, split: str) -> list[Item]:
     return read_manifest(data / f"{split}.jsonl", needed=("source", "references"))
 
 
+def read_sources(data: Path, split: str) -> list[Item]:
+    """The items of a split that may have no translations."""
+    return read_manifest(data / f"{split}.jsonl", needed=("source",))
+
+
 def sources_of(items: Sequence[Item]) -> list[str]:
     return [item.source or "" for item in items]
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from seqkit.data.batch import Batch
+from seqkit.data.manifest import Item
 from seqkit.data.manifest_keys import Reads
 from seqkit.data_prep.synthetic import corpora
 from seqkit.described import described
@@ -27,12 +28,14 @@ from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe
 from seqkit.recipes.common.search_options import SearchOptions
-from seqkit.recipes.translation.data import TextConfig, read_pairs, sources_of, start_vocabs, train_data
+from seqkit.recipes.translation.data import TextConfig, read_pairs, read_sources, sources_of, start_vocabs, train_data
 from seqkit.recipes.translation.model import Network, TranslationPredictor, Translator, load, make_model
+from seqkit.score.prediction import Prediction
 from seqkit.start import Start, vocab_rows
 from seqkit.train.schedule import linear_ramp
 from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
+from seqkit.unscored import line_result
 
 METRICS = ("bleu", "chrf", "ter")
 LENGTHS = (10, 15, 20, 30, 40, 50)  # words of the source: the bounds of the breakdown by length
@@ -121,6 +124,11 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     )
 
 
+def answer(predictor: TranslationPredictor, data: Path, split: str) -> tuple[list[Item], list[Prediction]]:
+    items = read_sources(data, split)
+    return items, [best for best, *_ in predictor.predict(sources_of(items))]
+
+
 def evaluate(predictor: TranslationPredictor, data: Path, split: str, options: None) -> Evaluation:
     items = read_pairs(data, split)
     sources = sources_of(items)
@@ -169,6 +177,8 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    answer=answer,
+    server_entry=line_result,
     reads=Reads(
         needed=("source", "references"),
         example={

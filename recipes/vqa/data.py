@@ -101,10 +101,10 @@ def question_type(item: Item) -> str:
     return str(named) if named else " ".join(normalize_text(item.question or "").split()[:TYPE_WORDS])
 
 
-def read_questions(data: Path, split: str) -> list[Item]:
-    """Raises InputError for an item without image, question or answer."""
+def read_questions(data: Path, split: str, *, answered: bool = True) -> list[Item]:
+    """Raises InputError for an item without image or question, or without answer where they must be `answered`."""
     path = data / f"{split}.jsonl"
-    items = read_manifest(path, needed=("image", "question", "references"))
+    items = read_manifest(path, needed=("image", "question", *(("references",) if answered else ())))
     for item in items:
         if not normalize_text(item.question or ""):
             raise InputError(f'{path}, id "{item.id}": `question` must have at least one word, got {item.question!r}')

@@ -58,6 +58,7 @@ from seqkit.train.distributed import print0
 from seqkit.train.optimizer import make_optimizer, parameter_groups
 from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
+from seqkit.unscored import vqa_result
 
 COMMON_TYPE = 0.01  # share of all questions from which a question type has a group of its own in a report
 
@@ -189,6 +190,11 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> AnswerPredictor:
         reader = pixel_reader(encoder) if encoder else no_image
         members.append(Member(model.to(device).eval(), reader, config.image_encoder, config.text))
     return AnswerPredictor(tuple(members), vocab, answers, runs[0].config.search.decode_batch_size)
+
+
+def answer(predictor: AnswerPredictor, data: Path, split: str) -> tuple[list[Item], list[Prediction]]:
+    items = read_questions(data, split, answered=False)
+    return items, predictor.with_features([item.image for item in items if item.image]).predict_items(items)
 
 
 def evaluate(predictor: AnswerPredictor, data: Path, split: str, options: EvaluationOptions) -> Evaluation:
@@ -330,6 +336,8 @@ RECIPE = Recipe(
     training_job=training_job,
     load=load,
     evaluate=evaluate,
+    answer=answer,
+    server_entry=vqa_result,
     reads=Reads(
         needed=("image", "question", "references"),
         example={"id": "9", "image": "images/desk.jpg", "question": "what is on the desk?", "references": ["lamp"]},

@@ -141,6 +141,6 @@ def unread_remark(name: str, reads: Reads, manifest: Path) -> str:
                 values = json.loads(line) if line.strip() else {}
             except ValueError:  # whoever reads the items will say it
                 return ""
-            counts.update(values if isinstance(values, dict) else ())
+            counts.update(list(values) if isinstance(values, dict) else ())
     names = ", ".join(f"`{key}`" for key in unread(counts, reads))
     return f"{manifest}: {name} does not read {names}" if names else ""

@@ -20,6 +20,7 @@ import numpy as np
 
 from seqkit import __version__
 from seqkit.data.files import atomic_write
+from seqkit.data.manifest import Item
 from seqkit.data.text import printable
 from seqkit.score.error_rate import Unit, align
 from seqkit.score.evaluate import Statistics, item_values, scores_with_intervals, statistics, worst_first
@@ -27,6 +28,7 @@ from seqkit.score.gallery import GalleryItem, choose, gallery
 from seqkit.score.html_report import AlignedItem, format_fact, render, worst_items
 from seqkit.score.language import options_for
 from seqkit.score.metric import AS_IT_IS, Score, TextOptions, normalize
+from seqkit.score.prediction import Prediction
 from seqkit.score.remarks import remarks
 from seqkit.score.terminal import columns, grouped
 
@@ -112,6 +114,23 @@ def write_report(
         with atomic_write(folder / name) as file:
             file.write(text.encode())
     return report
+
+
+def scored_items(items: Sequence[Item], predictions: Sequence[Prediction]) -> list[ScoredItem]:
+    """Items as the report takes them, each with what was predicted of it."""
+    return [
+        ScoredItem(
+            item.id,
+            item.references,
+            found.text,
+            found.logprob,
+            found.score,
+            found.cut,
+            item.image,
+            item.question or (item.source if item.image else None),
+        )
+        for item, found in zip(items, predictions, strict=True)
+    ]
 
 
 def write_hypotheses(path: Path, items: Sequence[ScoredItem]) -> None:

@@ -1,6 +1,8 @@
 """What a run of any recipe promises when others go on from it, join it, or are averaged with it."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from seqkit.cli import main
+from seqkit.data.manifest import read_manifest, write_manifest
 from seqkit.errors import InputError
 from seqkit.score import meteor
 from seqkit.start import check_origin
@@ -120,3 +123,31 @@ def test_a_run_of_another_recipe_is_one_line_and_leaves_nothing_behind(
     assert capsys.readouterr().err == line and not (tmp_path / "run").exists()
     assert train("lipnet", tmp_path, tmp_path / "run", "--extend_vocab", "true") == 2
     assert "`--extend_vocab` must be given with `--init`" in capsys.readouterr().err
+
+
+def test_a_split_without_references_is_answered_and_not_scored(
+    first: First, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blind = tmp_path / "blind"
+    write_manifest(
+        blind / "test.jsonl", (replace(item, references=()) for item in read_manifest(first.data / "val.jsonl"))
+    )
+    command = [first.task, "evaluate", "--run", str(first.run), "--data", str(blind), "--split", "test", "--name", "x"]
+    folder = first.run / "evaluate/x"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text("of earlier references")
+    if first.task == "language_model":
+        assert main(command) == 2
+        return
+    assert main(command) == 0
+    said, items = capsys.readouterr().out, read_manifest(blind / "test.jsonl")
+    assert f"{len(items)} items without references: there is nothing to score\n{folder / 'hypotheses.jsonl'}" in said
+    lines = [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text().splitlines()]
+    assert [line["hypothesis"] for line in lines] == [text for text, _ in first.predictions]
+    assert not (folder / "report.json").exists()
+    entry = find_recipe(first.task).server_entry
+    if entry:
+        results = sorted(path.name for path in folder.iterdir() if path.name != "hypotheses.jsonl")
+        text = (folder / results[0]).read_text()
+        entries = json.loads(text) if results == ["results.json"] else text.splitlines()
+        assert entries == [entry(line["id"], line["hypothesis"]) for line in lines]

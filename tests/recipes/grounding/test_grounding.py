@@ -95,6 +95,27 @@ def test_a_run_is_trained_evaluated_and_used(run, corpus, capsys, tmp_path):
     assert all(len(box) == 4 and box[0] < box[2] <= 32 and box[1] < box[3] <= 32 for box in boxes)
 
 
+def test_own_candidate_boxes_are_chosen_from(run, corpus, tmp_path, capsys):
+    boxes = tmp_path / "boxes.jsonl"
+    boxes.write_text(
+        '{"image": "x/test0.png", "boxes": [[0, 0, 32, 3], [3, 4, 14, 28], [17, 4, 99, 28]]}\n'
+        '{"image": "test1.png", "boxes": [[40, 40, 50, 50]]}\n'
+    )
+    pair = (corpus / "test0.png", "the blue one")
+    assert command("predict", "--run", run, *pair, "--proposals", boxes, "--nbest", 9) == 0
+    found = [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()]
+    assert found[0] == "3 4 14 28" and set(found[1:]) == {"0 0 32 3", "17 4 32 28"}
+    assert command("predict", "--run", run, corpus / "test1.png", "the blue one", "--proposals", boxes) == 2
+    assert "`proposals` must have boxes within test1.png, got none; add a line for it" in capsys.readouterr().err
+    boxes.write_text("".join(f'{{"image": "test{n}.png", "boxes": [[0, 0, 9, 9]]}}\n' for n in range(6)))
+    assert command("evaluate", "--run", run, "--data", corpus, "--split", "test", "--proposals", boxes) == 0
+    report = json.loads(next(run.glob("evaluate/test_proposals*/report.json")).read_text())
+    assert report["metrics"]["iou_0.5"]["value"] == report["decode"]["candidate_recall"] == 0
+    boxes.write_text('{"image": "test0.png", "boxes": [[9, 0, 5, 5]]}\n')
+    assert command("predict", "--run", run, *pair, "--proposals", boxes) == 2
+    assert "boxes.jsonl, line 1: boxes must be left, top, right, bottom, got one inside out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("variant", grounding.VARIANTS)
 def test_every_variant_trains(variant, corpus, tmp_path):
     fields = flags(grounding.VARIANTS[variant])

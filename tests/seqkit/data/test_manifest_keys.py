@@ -81,6 +81,8 @@ def test_training_names_keys_that_it_does_not_read(tmp_path):
     folder = write(tmp_path / "data", {"source": "a", "references": ["b"], "mood": 1, "video": "v.mp4"})
     told = unread_remark("translation", find_recipe("translation").reads, folder / "train.jsonl")
     assert told == f"{folder}/train.jsonl: translation does not read `mood`, `video`"
+    (tmp_path / "deep.jsonl").write_text('{"id": "1", "scene": {"a": 1}}\n{"id": "2", "scene": {"b": 2}}\n')
+    assert "`scene`" in unread_remark("x", READS, tmp_path / "deep.jsonl")
     assert unread_remark("x", READS, tmp_path / "none.jsonl") == ""
     (tmp_path / "bad.jsonl").write_text("no json\n")
     assert unread_remark("x", READS, tmp_path / "bad.jsonl") == ""
