@@ -65,12 +65,8 @@ def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str
     save_figure(figure, path)
 
 
-def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
-    """Plots training curves: a panel for each of `names` over the steps, by default for every number in `log.jsonl`.
-
-    A line of the log is an object with `step`; a number in an inner object is named after both, as `validation/bleu`.
-    Raises InputError where the log has none of them.
-    """
+def read_log(log: Path) -> dict[str, list[tuple[float, float]]]:
+    """Every number of a `log.jsonl` by name, each as (step, value). Raises InputError for a line that is no object."""
     series: dict[str, list[tuple[float, float]]] = {}
     for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(), 1):
         try:
@@ -79,6 +75,16 @@ def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
             raise InputError(f"{log}, line {number}: must be a JSON object, got {line[:40]!r}") from error
         for name in record.keys() - {"step", "epoch", "seconds"} if "step" in record else ():
             series.setdefault(name, []).append((record["step"], record[name]))
+    return series
+
+
+def curves(log: Path, path: Path, names: Sequence[str] = ()) -> None:
+    """Plots training curves: a panel for each of `names` over the steps, by default for every number in `log.jsonl`.
+
+    A line of the log is an object with `step`; a number in an inner object is named after both, as `validation/bleu`.
+    Raises InputError where the log has none of them.
+    """
+    series = read_log(log)
     shown = [name for name in names or sorted(series) if name in series]
     if not shown:
         raise InputError(f"{log}: must have {', '.join(names) or 'a number'} beside `step` in some line, got none")

@@ -1,6 +1,9 @@
 """Shared by all tests: one thread (tiny tensors lose by more) and the folder of real corpora."""
 
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ import torch
 from tests.corpora import DATA
 
 torch.set_num_threads(1)
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +30,19 @@ def real_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"needs the published corpora in {DATA} (set SEQKIT_DATA)")
     return DATA
+
+
+@pytest.fixture
+def decoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What decoders do happens in this process, where a test can see it and put something in its place."""
+    from seqkit.data import decoder_process
+
+    class Here:
+        def call(self, function: Callable[[], T], seconds: float = 0.0) -> T:
+            return function()
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(decoder_process, "DecoderProcess", Here)
+    monkeypatch.setattr(decoder_process, "_idle", defaultdict(list))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqkit.data_prep.common.image_check import DecodeCheck
+from seqkit.recipes.lipreading import raw_video
 
 
 def square(number: int) -> int:
@@ -23,3 +24,10 @@ def check_decode(path: Path) -> DecodeCheck:
 
 def check_chunk(paths: Sequence[Path]) -> list[DecodeCheck]:
     return [check_decode(path) for path in paths]
+
+
+def decoded_item(path: Path, folder: Path, video: bool, longest: float) -> raw_video.Decoded:
+    """Of a file named `bad` the end of the process."""
+    if path.stem == "bad":
+        os.abort()
+    return raw_video.decoded_item(path, folder, video, longest)

@@ -7,14 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.raw_files import Files, differing_copies, find_image
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 
-MIN_PARALLEL = 200  # images; fewer are decoded by this process where it is the only worker
 CHUNK_SIZE = 32  # images that a process takes at a time
 DECODE_SIZE = 64  # pixels of a side: a JPEG is read to its end all the same, in less time
 
@@ -54,20 +51,17 @@ def check_chunk(paths: Sequence[Path]) -> list[DecodeCheck]:
 
 
 def crashed_check(path: Path) -> DecodeCheck:
-    return DecodeCheck("unreadable", "must be a whole picture, got one that ends the process that decodes it")
+    return DecodeCheck(
+        "unreadable", "must be a whole picture, got one that ends the process that decodes it, or never ends"
+    )
 
 
 def check_decodes(paths: Sequence[Path], workers: int, title: str) -> Iterator[DecodeCheck]:
-    """`check_decode` of each, in order, with a progress bar; in processes of their own unless there are few."""
-    if workers == 1 and len(paths) <= MIN_PARALLEL:
-        yield from map(check_decode, tqdm(paths, desc=title, unit=" images", disable=None))
-        return
+    """`check_decode` of each, in order, with a progress bar, in processes of their own."""
     chunks = [paths[start : start + CHUNK_SIZE] for start in range(0, len(paths), CHUNK_SIZE)]
     found: dict[int, list[DecodeCheck]] = {}
     unit = f"times {CHUNK_SIZE} images"
-    for number, checks in map_jobs(
-        check_chunk, chunks, workers=workers, title=title, unit=unit, crash=lambda _: [], isolate=True
-    ):
+    for number, checks in map_jobs(check_chunk, chunks, workers=workers, title=title, unit=unit, crash=lambda _: []):
         found[number] = checks or _check_singly(chunks[number], title)
     for number in range(len(chunks)):
         yield from found[number]
@@ -75,7 +69,7 @@ def check_decodes(paths: Sequence[Path], workers: int, title: str) -> Iterator[D
 
 def _check_singly(paths: Sequence[Path], title: str) -> list[DecodeCheck]:
     """Each in turn: one of them ends the process that decodes it."""
-    checks = map_jobs(check_decode, paths, workers=1, title=title, unit="images", crash=crashed_check, isolate=True)
+    checks = map_jobs(check_decode, paths, workers=1, title=title, unit="images", crash=crashed_check)
     return [check for _, check in sorted(checks)]
 
 

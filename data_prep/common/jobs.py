@@ -1,15 +1,14 @@
-"""Jobs in several processes, of which none that crashes its process stops the others."""
+"""Jobs in several processes, of which none that ends its process, or never ends, stops the others."""
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TypeVar
 
 from tqdm import tqdm
 
-MIN_PARALLEL = 8  # jobs; fewer are done by this process before another would have started, where it is the only worker
+from seqkit.data.decoder_process import SECONDS, DecoderEnded, borrowed, end_all
+
 J = TypeVar("J")
 R = TypeVar("R")
 
@@ -22,54 +21,34 @@ def map_jobs(
     title: str,
     unit: str,
     crash: Callable[[J], R],
-    isolate: bool = False,
+    seconds: Callable[[J], float] = lambda job: SECONDS,
 ) -> Iterator[tuple[int, R]]:
-    """(number, result) of every job as it is done; `crash` gives the result of one that kills its process.
+    """(number, result) of every job as it is done, each in one of `workers` processes.
 
-    With `isolate` this process does none itself, however few there are.
+    `crash` gives the result of one that ends its process, or takes more than `seconds` of the processor.
     """
-    with tqdm(total=len(jobs), desc=title, unit=f" {unit}", disable=None) as bar:
-        local = ((number, function(job)) for number, job in enumerate(jobs))
-        few = workers == 1 and len(jobs) <= MIN_PARALLEL and not isolate
-        for result in local if few else _map_parallel(function, jobs, workers, crash):
-            bar.update()
-            yield result
 
+    def done_apart(job: J) -> R:
+        try:
+            with borrowed() as process:
+                return process.call(partial(function, job), seconds(job))
+        except DecoderEnded:
+            return crash(job)
 
-def _map_parallel(
-    function: Callable[[J], R], jobs: Sequence[J], workers: int, crash: Callable[[J], R]
-) -> Iterator[tuple[int, R]]:
-    waiting = iter(range(len(jobs)))
-    suspects: list[int] = []
-    while True:
-        running: dict[Future[R], int] = {}
-        with _pool(workers) as pool:
-            try:
-                while not suspects:
-                    for number in waiting:
-                        running[pool.submit(function, jobs[number])] = number
-                        if len(running) >= 2 * workers:
-                            break
-                    if not running:
-                        return
-                    for done in wait(running, return_when=FIRST_COMPLETED).done:
-                        result = done.result()
-                        yield running.pop(done), result
-            except BrokenProcessPool:
-                suspects = list(running.values())
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        for number in suspects:  # one of them did it: each by itself
-            with _pool(1) as pool:
-                try:
-                    yield number, pool.submit(function, jobs[number]).result()
-                except BrokenProcessPool:
-                    yield number, crash(jobs[number])
-        suspects = []
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: a fork would copy locks that threads of this process hold.
-    quiet = (signal.SIGINT, signal.SIG_IGN)  # an interrupt is this process's to report
-    return ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, quiet)
+    waiting, running = iter(range(len(jobs))), dict[Future[R], int]()
+    with tqdm(total=len(jobs), desc=title, unit=f" {unit}", disable=None) as bar, ThreadPoolExecutor(workers) as pool:
+        try:
+            while True:
+                for number in waiting:
+                    running[pool.submit(done_apart, jobs[number])] = number
+                    if len(running) >= 2 * workers:
+                        break
+                if not running:
+                    return
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    bar.update()
+                    yield running.pop(done), done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise

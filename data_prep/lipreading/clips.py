@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqkit.data.decoder_process import patience
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 
@@ -79,9 +80,16 @@ def cached_note(job: Job, key: dict[str, Any]) -> dict[str, Any]:
     return note if whole else {}
 
 
+def patience_of(job: Job) -> float:
+    """Seconds of the processor that a job may take."""
+    return patience(job.source)
+
+
 def crash_result(job: Job) -> ClipResult:
     return ClipResult(
-        {}, "crashed", f"{job.source}: must be a whole video, got one that ends the process that decodes it"
+        {},
+        "crashed",
+        f"{job.source}: must be a whole video, got one that ends the process that decodes it, or never ends",
     )
 
 

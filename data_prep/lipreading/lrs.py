@@ -23,7 +23,15 @@ from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
 from seqkit.data_prep.common.raw_files import Files, UniqueKeys, check_copy, find_files
-from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, make_clip, options
+from seqkit.data_prep.lipreading.clips import (
+    ClipResult,
+    Job,
+    add_arguments,
+    crash_result,
+    make_clip,
+    options,
+    patience_of,
+)
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
 
@@ -196,7 +204,9 @@ def write_split(
         jobs.append(Job(clip.video, video, video.with_suffix(".wav"), detector))
         queued.append(clip)
     items: dict[str, Item] = {}
-    for number, result in map_jobs(make_clip, jobs, workers=workers, title=name, unit="clips", crash=crash_result):
+    for number, result in map_jobs(
+        make_clip, jobs, workers=workers, title=name, unit="clips", crash=crash_result, seconds=patience_of
+    ):
         clip = queued[number]
         if result.note:
             items[clip.id] = item_of(clip, jobs[number], result, *texts[clip.id])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seqkit.data.batch import Example, collate
+from seqkit.data.decoder_process import apart
 from seqkit.data.image import read_image
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
@@ -94,7 +95,8 @@ class CaptionPredictor:
 
         if self.members[0].model.decoder.attentions:
             maps = self.attention(Path(given), found[0].tokens)
-            heat_maps(read_image(Path(given), at_least=480), maps, path, title=found[0].text)
+            pixels = apart(Path(given), read_image, Path(given), at_least=480)
+            heat_maps(pixels, maps, path, title=found[0].text)
         else:
             raise InputError("plots need a model with attention, got a run whose `attention` is null")
 

@@ -78,8 +78,8 @@ def make_image_encoder(config: ImageEncoderConfig, *, pretrained: bool = True) -
 
 
 def pixel_reader(backbone: Backbone) -> PixelReader:
-    """The reader of any images, without a cache."""
-    return PixelReader(Square(backbone.size))
+    """The reader of any images, without a cache, for `predict`."""
+    return PixelReader(Square(backbone.size), unknown=True)
 
 
 def feature_reader(config: ImageEncoderConfig, backbone: Backbone, paths: Sequence[Path]) -> FeatureReader:
@@ -92,7 +92,7 @@ def feature_reader(config: ImageEncoderConfig, backbone: Backbone, paths: Sequen
 
 def image_reader(config: ImageEncoderConfig, backbone: Backbone, paths: Sequence[Path]) -> ImageReader:
     """The reader of a corpus: pixels where the encoder is trained, else features of `paths` from the cache."""
-    return pixel_reader(backbone) if config.unfreeze_from else feature_reader(config, backbone, paths)
+    return PixelReader(Square(backbone.size)) if config.unfreeze_from else feature_reader(config, backbone, paths)
 
 
 def cache_home() -> Path:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seqkit.data.cache import FeatureCache
+from seqkit.data.decoder_process import apart
 from seqkit.data.image import Square, to_pixels
 from seqkit.described import described
 
@@ -19,13 +20,18 @@ ImageFeatures = tuple[Tensor, ...]  # uint8 pixels (B, 3, P, P); or pooled (B, W
 ImageReader = Callable[[Sequence[Path]], ImageFeatures]
 
 
+@described
 @dataclass(frozen=True)
 class PixelReader:
     """Decodes images when they are asked for: pixels alone. InputError names the file that cannot be read."""
 
     square: Square
+    unknown: bool = False
+    """the images are anybody's: a process of its own decodes them"""
 
     def __call__(self, paths: Sequence[Path]) -> ImageFeatures:
+        if self.unknown:
+            return (to_pixels([apart(path, self.square.read, path) for path in paths]),)
         return (to_pixels([self.square.read(path) for path in paths]),)
 
 

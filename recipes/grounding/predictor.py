@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seqkit.data.batch import pad
+from seqkit.data.decoder_process import apart
 from seqkit.data.image import read_image, read_size
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab
@@ -88,7 +89,7 @@ class GroundingPredictor:
 
     def with_candidates(self, image: Path, text: str) -> Phrase:
         """A phrase about an image with its proposals, within the image; without any, windows of several sizes."""
-        size = read_size(image)
+        size = apart(image, read_size, image)
         if self.proposals is None:
             return Phrase(image, text, windows(*size), size)
         boxes = clip_boxes(self.proposals.get(image.name, ()), *size)
@@ -110,7 +111,7 @@ class GroundingPredictor:
         from seqkit.draw import boxes
 
         drawn = [(f"{box.score:.2f}", box.box) for box in found if box.box is not None]
-        boxes(read_image(Path(given[0])), drawn, path, title=given[1])
+        boxes(apart(Path(given[0]), read_image, Path(given[0])), drawn, path, title=given[1])
 
     def with_features(self, images: Sequence[Path]) -> "GroundingPredictor":
         """The same with features of `images` read from the cache, where image encoders are frozen."""

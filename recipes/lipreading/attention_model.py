@@ -35,7 +35,7 @@ from seqkit.recipes.lipreading.data import AudioCondition, StreamReader, count_f
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, StreamEncoder, VideoEncoderConfig, make_encoders
 from seqkit.recipes.lipreading.input_config import STREAMS, InputStatistics, Modality
 from seqkit.recipes.lipreading.plots import Panel, plot_attention, stream_image
-from seqkit.recipes.lipreading.raw_video import file_offset, is_video, raw_item, shift_words
+from seqkit.recipes.lipreading.raw_video import file_offset, holds_video, raw_item, shift_words
 from seqkit.recipes.lipreading.subtitles import write_subtitled_video
 from seqkit.recipes.lipreading.word_times import words_by_attention
 from seqkit.score.prediction import Prediction, distinct
@@ -213,7 +213,7 @@ class SpeechPredictor:
             return
         panels = self.with_items([given], lambda items: self.panels(items[0], best))
         plot_attention(panels, self.tokens(best), path, best.text)
-        if is_video(Path(given)):
+        if holds_video(Path(given)):
             write_subtitled_video(Path(given), best.words, path.with_suffix(".mp4"))
 
     def with_items(self, inputs: Sequence[str | Path], use: Callable[[list[Item]], T]) -> T:

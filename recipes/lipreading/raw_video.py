@@ -1,19 +1,31 @@
-"""Raw video and audio files to items that the models read."""
+"""Raw video and audio files to items that the models read.
+
+All that decodes a file is done once by a process of its own (`seqkit.data.decoder_process`); what is read of it here
+afterwards are clips of our own, or bytes that were decoded there before.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from seqkit.data.audio import SAMPLE_RATE, read_audio
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.container import first_stream, opened, read_clock, start_offset
+from seqkit.data.decoder_process import apart
 from seqkit.data.manifest import Item
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound, write_wav
-from seqkit.data.video_file import read_note
+from seqkit.data.video_file import read_clip, read_note
 from seqkit.errors import InputError
 from seqkit.score.prediction import Word
-from seqkit.train.distributed import print0
 
 LONGEST = 60.0  # seconds that are read at once
+
+
+class Decoded(NamedTuple):
+    """A raw file as an item, and what was odd."""
+
+    item: Item
+    remarks: tuple[str, ...] = ()
 
 
 def raw_item(path: Path, folder: Path, *, video: bool = True) -> Item:
@@ -21,43 +33,62 @@ def raw_item(path: Path, folder: Path, *, video: bool = True) -> Item:
     `video` the audio alone. What a file is shows in it, not in its name. A mouth clip of data preparation and features
     (.npy) are taken as they are. Oddities, such as a second face, are printed.
 
-    Raises InputError, naming the file, for one that is missing, holds neither, shows no face or is too long.
+    Raises InputError, naming the file, for one that is missing, holds neither, shows no face, is too long or ends the
+    process that decodes it.
     """
+    from seqkit.train.distributed import print0
+
     if not path.is_file():
         raise InputError(f"INPUT must be a file, got {path}, which is none")
     if path.suffix == ".npy":
         return Item(id=path.name, features=path)
+    found = apart(path, decoded_item, path, folder, video, LONGEST)
+    for remark in found.remarks:
+        print0(f"{path}: {remark}")
+    return found.item
+
+
+def decoded_item(path: Path, folder: Path, video: bool, longest: float) -> Decoded:
+    """The same of video and sound of at most `longest` seconds, in this process."""
     if not is_video(path):
         seconds = len(read_audio(path)) / SAMPLE_RATE
-        refuse_long(path, seconds)
-        return Item(id=path.name, audio=path, seconds=seconds)
+        refuse_long(path, seconds, longest)
+        return Decoded(Item(id=path.name, audio=path, seconds=seconds))
     if read_note(path):
+        read_clip(path, grayscale=True)  # to its end, as it will be read again
         sound = path.with_suffix(".wav")
-        return Item(id=path.name, video=path, audio=sound if sound.is_file() else None)
+        heard = sound.is_file() and len(read_audio(sound)) > 0
+        return Decoded(Item(id=path.name, video=path, audio=sound if heard else None))
     clock = read_clock(path)
-    refuse_long(path, clock.end - clock.begin)
+    refuse_long(path, clock.end - clock.begin, longest)
     mouth = folder / f"{len(list(folder.iterdir()))}.mp4"
     sound = mouth.with_suffix(".wav")
     if not video:
-        blocks = list(read_sound(path, note=lambda remark: print0(f"{path}: {remark}")))
+        remarks: list[str] = []
+        blocks = list(read_sound(path, note=remarks.append))
         frames = sum(map(len, blocks)) // SAMPLES_PER_FRAME
-        refuse_long(path, frames / FRAME_RATE)
+        refuse_long(path, frames / FRAME_RATE, longest)
         written = write_wav(sound, blocks, frames)
-        return Item(id=path.name, audio=sound if written else None, seconds=frames / FRAME_RATE)
+        item = Item(id=path.name, audio=sound if written else None, seconds=frames / FRAME_RATE)
+        return Decoded(item, tuple(remarks))
     from seqkit.data_prep.lipreading.mouths import crop
 
     note = crop(path, mouth, sound)
     seconds = note["frames"] / FRAME_RATE
-    refuse_long(path, seconds)
-    for remark in note["remarks"]:
-        print0(f"{path}: {remark}")
-    return Item(id=path.name, video=mouth, audio=sound if note["sound"] else None, seconds=seconds)
+    refuse_long(path, seconds, longest)
+    item = Item(id=path.name, video=mouth, audio=sound if note["sound"] else None, seconds=seconds)
+    return Decoded(item, tuple(note["remarks"]))
 
 
-def refuse_long(path: Path, seconds: float) -> None:
-    """Raises InputError for more than LONGEST seconds."""
-    if seconds > LONGEST:
-        raise InputError(f"{path}: must last at most {LONGEST:g} seconds, a few sentences, got {seconds:g}; cut it")
+def refuse_long(path: Path, seconds: float, longest: float = LONGEST) -> None:
+    """Raises InputError for more than `longest` seconds."""
+    if seconds > longest:
+        raise InputError(f"{path}: must last at most {longest:g} seconds, a few sentences, got {seconds:g}; cut it")
+
+
+def holds_video(path: Path) -> bool:
+    """Whether the file holds moving pictures; it is opened by a process of its own."""
+    return path.suffix != ".npy" and apart(path, is_video, path)
 
 
 def is_video(path: Path) -> bool:
@@ -81,7 +112,11 @@ def _is_sound(path: Path) -> bool:
 
 def file_offset(path: Path) -> float:
     """Seconds from the zero of the file's own clock to the first frame, or sample, that is read of it."""
-    return 0.0 if path.suffix == ".npy" or not is_video(path) or read_note(path) else start_offset(path)
+    return 0.0 if path.suffix == ".npy" else apart(path, _decoded_offset, path)
+
+
+def _decoded_offset(path: Path) -> float:
+    return start_offset(path) if is_video(path) and not read_note(path) else 0.0
 
 
 def shift_words(words: Sequence[Word], seconds: float) -> tuple[Word, ...]:

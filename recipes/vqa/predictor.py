@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqkit.data.batch import pad
+from seqkit.data.decoder_process import apart
 from seqkit.data.image import read_image
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
@@ -112,7 +113,8 @@ class AnswerPredictor:
             raise InputError("plots need a model with glimpses, got a run whose `attention` or `fusion` is null")
         [(_, weights_1GS)] = self._batches([given])
         maps = [(f"glimpse {g}", weights_S.reshape(encoder.grid)) for g, weights_S in enumerate(weights_1GS[0], 1)]
-        heat_maps(read_image(Path(image), at_least=480), maps, path, title=f"{question}  {found[0].text}")
+        pixels = apart(Path(image), read_image, Path(image), at_least=480)
+        heat_maps(pixels, maps, path, title=f"{question}  {found[0].text}")
 
     def with_features(self, images: Sequence[Path]) -> "AnswerPredictor":
         """The same with features of `images` read from the cache, where image encoders are frozen."""

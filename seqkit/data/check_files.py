@@ -1,4 +1,7 @@
-"""Rules of `seqkit check` that open media: pictures, videos, sound and feature arrays. Each file is read once."""
+"""Rules of `seqkit check` that open media: pictures, videos, sound and feature arrays.
+
+Each file is read once, by a process of its own.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -8,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from seqkit.data.check_media import ROUNDING, Finding, Line
+from seqkit.data.decoder_process import apart
 from seqkit.errors import InputError
 
 MOUTH = 200  # pixels of the longest side that a video of a mouth alone may have
@@ -25,12 +29,7 @@ class Clip(NamedTuple):
 
 def images(lines: Sequence[Line]) -> Iterator[Finding]:
     """Finds images that cannot be decoded to their end."""
-    from seqkit.data.image import read_image
-
-    def read(path: Path) -> None:
-        read_image(path, at_least=64)  # a JPEG is then decoded small, in less time
-
-    for line, found in _opened(lines, "image", "pictures", read):
+    for line, found in _opened(lines, "image", "pictures", _picture):
         if isinstance(found, str):
             yield Finding(True, "unreadable picture", f"{line.at('image')}: {found}, or remove the item")
 
@@ -53,7 +52,7 @@ def _opened(lines: Sequence[Line], key: str, title: str, read: Callable[[Path], 
         place: Path = getattr(line.item, key)
         if place not in found:
             try:
-                found[place] = read(place)
+                found[place] = apart(place, read, place)
             except InputError as error:
                 found[place] = str(error)
         yield line, found[place]
@@ -75,6 +74,12 @@ def _clips(opened: Iterator[tuple[Line, Clip | str]], key: str) -> Iterator[Find
         if found.remark and path not in told:
             told.add(path)
             yield Finding(False, found.kind, f"{line.at(key)}: {found.remark}")
+
+
+def _picture(path: Path) -> None:
+    from seqkit.data.image import read_image
+
+    read_image(path, at_least=64)  # a JPEG is then decoded small, in less time
 
 
 def _video(path: Path) -> Clip:

@@ -16,15 +16,16 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 from seqkit.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
@@ -95,8 +96,10 @@ def mirror(image: Pixels) -> Pixels:
     return np.ascontiguousarray(image[:, ::-1])
 
 
-def to_pixels(squares: Sequence[Pixels]) -> Tensor:
+def to_pixels(squares: Sequence[Pixels]) -> "Tensor":
     """Stacks squares of one size to a uint8 tensor (B, 3, H, W) in channels-last memory."""
+    import torch
+
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
 
 

@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from seqkit.errors import InputError
@@ -27,6 +26,8 @@ def resample(samples_N: Floats, rate: int, new_rate: int) -> Floats:
         return samples_N
     if own * new > MAX_KERNEL:
         return _resample_odd(samples_N, own, new)
+    import torch
+
     made: Floats = torchaudio_functional().resample(torch.from_numpy(samples_N), rate, new_rate).numpy()
     return made
 
@@ -54,6 +55,8 @@ def torchaudio_functional() -> Any:
     try:
         from torchaudio import functional
     except (ImportError, OSError, AttributeError) as error:
+        import torch
+
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
             f"`torchaudio` must load beside torch {torch.__version__}, got '{reason}'; {TOGETHER} go together. Only "

@@ -250,10 +250,9 @@ def test_a_link_that_leads_nowhere_is_a_missing_picture(tmp_path):
 def test_several_processes_find_what_one_finds(raw, tmp_path, monkeypatch):
     run(flickr8k, raw, tmp_path)
     before = (tmp_path / "train.jsonl").read_bytes(), stats(tmp_path)
-    monkeypatch.setattr(image_check, "MIN_PARALLEL", 0)
     monkeypatch.setattr(image_check, "CHUNK_SIZE", 2)
-    pool, started = jobs.ProcessPoolExecutor, []
-    monkeypatch.setattr(jobs, "ProcessPoolExecutor", lambda n, *rest: started.append(n) or pool(n, *rest))
+    pool, started = jobs.ThreadPoolExecutor, []
+    monkeypatch.setattr(jobs, "ThreadPoolExecutor", lambda n, *rest: started.append(n) or pool(n, *rest))
     flickr8k.main(["--raw", str(raw), "--out", str(tmp_path), "--workers", "2"])
     assert ((tmp_path / "train.jsonl").read_bytes(), stats(tmp_path)) == before and started == [2]
 

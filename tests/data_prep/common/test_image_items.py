@@ -22,7 +22,7 @@ def picture(path: Path, mode: str = "RGB") -> Path:
     return path
 
 
-def test_pictures_are_decoded_once_and_all_of_their_items_go_with_them(tmp_path, monkeypatch):
+def test_pictures_are_decoded_once_and_all_of_their_items_go_with_them(tmp_path, monkeypatch, decoded_here):
     looked = []
     faults = {"a.png": "", "b.png": "x"}
     monkeypatch.setattr(

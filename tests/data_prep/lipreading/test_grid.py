@@ -386,7 +386,7 @@ def test_finished_clips_are_kept_and_changed_ones_made_anew(tmp_path, talker):
     assert len(read_clip(made["bbaf3s.mp4"])) == FRAMES + 2
 
 
-def test_an_interrupt_loses_nothing_that_is_finished(tmp_path, talker, monkeypatch):
+def test_an_interrupt_loses_nothing_that_is_finished(tmp_path, talker, monkeypatch, decoded_here):
     raw = corpus(tmp_path / "raw", talker, {"s1": "bbaf2n bbaf3s bbaf4p"})
     begun = []
 

@@ -19,13 +19,14 @@ from seqkit.data.video_file import write_clip
 from seqkit.data.vocab import CharVocab, WordVocab
 from seqkit.errors import InputError
 from seqkit.recipe import preset
-from seqkit.recipes.lipreading import lipnet
+from seqkit.recipes.lipreading import lipnet, raw_video
 from seqkit.recipes.lipreading.ctc_model import mean_log_probability, read_grammar
 from seqkit.recipes.lipreading.data import make_reader, normalize_and_augment, read_features, read_frames, read_split
 from seqkit.recipes.lipreading.evaluation import PHONEMES, PRONUNCIATIONS, phoneme_confusions, phonemes, visemes
 from seqkit.recipes.lipreading.input_config import FeatureConfig, InputStatistics, VideoConfig
 from seqkit.recipes.lipreading.subtitles import clock, write_subtitles
 from seqkit.score.prediction import Word
+from tests.fragile import decoded_item
 
 SMALL = [
     "--preset", "tiny", "--steps", "4", "--crop_size", "[36,40]", "--frame_size", "[16,16]", "--crop_jitter", "0",
@@ -182,7 +183,7 @@ def test_what_is_wrong_is_named(run, talking_mouths, tmp_path, capsys):
     assert "`lm` must be own, null, or a language model's run or file" in capsys.readouterr().err
 
 
-def test_what_does_not_fit_the_run_is_named(run, talking_mouths, rows, tmp_path, capsys, monkeypatch):
+def test_what_does_not_fit_the_run_is_named(run, talking_mouths, rows, tmp_path, capsys, monkeypatch, decoded_here):
     assert command("train", "--data", talking_mouths, "--out", tmp_path / "run", *SMALL, "--frame_size", "[4, 4]") == 2
     assert "`size` must be at least 15 pixels each way, got (4, 4)" in capsys.readouterr().err
     assert command("evaluate", "--run", run, "--data", rows, "--split", "val") == 2
@@ -197,6 +198,17 @@ def test_what_does_not_fit_the_run_is_named(run, talking_mouths, rows, tmp_path,
         assert command("predict", "--run", run, clip) == 2
         assert "must last at most 1 seconds, a few sentences, got" in capsys.readouterr().err
         assert len(cropped) == (told is not read_clock)
+
+
+def test_a_video_that_ends_its_decoder_costs_itself_alone(run, talking_mouths, tmp_path, capsys, monkeypatch):
+    clip = read_manifest(talking_mouths / "test.jsonl")[0].video
+    bad = shutil.copy(clip, tmp_path / "bad.mp4")
+    monkeypatch.setattr(raw_video, "decoded_item", decoded_item)
+    assert command("predict", "--run", run, clip, bad, clip) == 2
+    shown = capsys.readouterr()
+    assert shown.err.count("error: ") == 1 and "bad.mp4: must be a whole file, got one that ends the proc" in shown.err
+    first, second, third = shown.out.splitlines()
+    assert first == third and not second
 
 
 def test_texts_too_long_for_their_frames_are_left_out_and_named(rows, tmp_path, capsys):
