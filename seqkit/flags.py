@@ -8,10 +8,12 @@ import argparse
 import difflib
 import errno
 import functools
+import io
 import os
+import stat
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from seqkit import __version__
 from seqkit.config import nearest
@@ -37,6 +39,7 @@ CALLERS = (
 )  # a path or disk, not a bug
 
 
+PIPE = 1 << 16  # bytes that are read of a pipe at once
 SYNONYMS = {  # what newcomers type, and the flags here that mean it, the first that the command has
     "gpu": ("device cuda",),
     "gpus": ("device cuda",),
@@ -206,15 +209,43 @@ def _complain(line: str) -> int:
     return 2
 
 
-def stdin_lines() -> list[str]:
-    """Standard input, one input a line; InputError where nobody pipes anything in or a line is not UTF-8."""
+def stdin_batches(*, paired: bool = False) -> Iterator[list[str]]:
+    """Standard input, one input a line, in lists of the lines that are there: of a file all, of a pipe what was sent.
+
+    paired: an input is two fields, each on a line or with a tab between them, and no list ends between the two.
+    InputError where nobody pipes anything in or a line is not UTF-8; lines before it come first.
+    """
     if sys.stdin.isatty():
         raise InputError("`INPUT` must be given, or piped in on standard input, got neither")
-    sent = sys.stdin.buffer.read()
-    lines, texts = sent.removesuffix(b"\n").split(b"\n") if sent else [], []
-    for number, line in enumerate(lines, 1):
-        try:
-            texts.append(line.decode().removesuffix("\r"))
-        except UnicodeDecodeError as error:
-            raise InputError(f"standard input, line {number}: must be UTF-8, got {line[error.start]:#x}") from error
-    return texts
+    read, number, held, rest = _stdin_reader(), 0, list[str](), b""
+    while True:
+        sent = read()
+        *lines, rest = (rest + sent).split(b"\n")
+        if not sent:
+            lines, rest = [rest] if rest else [], b""
+        texts, fault = held, None
+        for line in lines:
+            number += 1
+            try:
+                texts.append(line.decode().removesuffix("\r"))
+            except UnicodeDecodeError as error:
+                fault = f"standard input, line {number}: must be UTF-8, got {line[error.start]:#x}"
+                break
+        odd = paired and sent and sum(1 + text.count("\t") for text in texts) % 2
+        held = [texts.pop()] if odd else []
+        if texts:
+            yield texts
+        if fault:
+            raise InputError(fault)
+        if not sent:
+            return
+
+
+def _stdin_reader() -> Callable[[], bytes]:
+    """Reads all of a file, and of a pipe what it holds, waiting for more where it is empty."""
+    stream = cast(io.BufferedReader, sys.stdin.buffer)
+    try:
+        whole = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # no file of the system's
+        whole = True
+    return stream.read if whole else lambda: stream.read1(PIPE)

@@ -128,6 +128,8 @@ class Recipe(NamedTuple):
     """makes, or finds in the cache, the corpus of preset `tiny`"""
     inputs: str = "one input"
     """what one INPUT of `predict` is"""
+    paired: bool = False
+    """whether that is two words, a file and a text, which on standard input may stand on two lines"""
     evaluation: type[Any] | None = None
     """a frozen dataclass of options that `evaluate` alone takes"""
     prediction: type[Any] | None = None

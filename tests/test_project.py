@@ -54,12 +54,16 @@ FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit.compare": ("seqkit",),
     "seqkit.average": ("seqkit",),
     "seqkit.commands": ("seqkit",),
+    "seqkit.predict": ("seqkit",),
     "seqkit.cli": ("seqkit",),
     "seqkit.__main__": ("seqkit.cli",),
     "seqkit.data_prep": ("seqkit",),
     "seqkit.recipes": ("seqkit", "seqkit.data_prep"),
 }  # fmt: skip
-ALL_BELOW = ("seqkit.average", "seqkit.compare", "seqkit.commands", "seqkit.cli", "seqkit.data_prep", "seqkit.recipes")
+ALL_BELOW = (
+    "seqkit.average", "seqkit.compare", "seqkit.commands", "seqkit.predict", "seqkit.cli", "seqkit.data_prep",
+    "seqkit.recipes",
+)  # fmt: skip
 ABOVE = ("seqkit.recipes", "seqkit.data_prep")
 
 

@@ -220,4 +220,5 @@ RECIPE = Recipe(
     variants=VARIANTS,
     synthetic=lambda: corpora.cached("grounding"),
     inputs="an image file, and then a phrase in quotes",
+    paired=True,
 )

@@ -348,5 +348,6 @@ RECIPE = Recipe(
     variants=VARIANTS,
     synthetic=lambda: corpora.cached("vqa"),
     inputs="an image file, and then its question in quotes",
+    paired=True,
     evaluation=EvaluationOptions,
 )

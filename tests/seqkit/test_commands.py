@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from seqkit.commands import main
 from seqkit.config import fields_by_name, load_config
 from seqkit.errors import InputError
+from seqkit.flags import stdin_batches
 from seqkit.train.loop import Outcome
 from seqkit.train.run_folder import WRITTEN
 from seqkit.train.state import Progress
@@ -379,6 +381,43 @@ def test_predict_reads_lines_from_standard_input(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(sent)))
     _, [_, (_, found, _)], _ = run("predict", "--run", trained)
     assert found == inputs
+
+
+@pytest.mark.parametrize(
+    ("paired", "sent", "batches"),
+    [
+        (False, [b"one\n", b"t", b"wo\nthree\n", b"four"], [["one"], ["two", "three"], ["four"]]),
+        (
+            True,
+            [b"a.png\n", b"what?\nb.png\n", b"why?\nc.png\twho?\n"],
+            [["a.png", "what?"], ["b.png", "why?", "c.png\twho?"]],
+        ),
+    ],
+)
+def test_what_a_pipe_holds_is_predicted_before_it_closes(
+    monkeypatch: pytest.MonkeyPatch, paired: bool, sent: list[bytes], batches: list[list[str]]
+) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as stdin, os.fdopen(writing, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        found = stdin_batches(paired=paired)
+        pipe.write(sent[0])
+        if not paired:
+            assert next(found) == batches.pop(0)  # the pipe is still open
+        for part in sent[1:-1]:
+            pipe.write(part)
+        assert next(found) == batches.pop(0)
+        pipe.write(sent[-1])
+        pipe.close()
+        assert list(found) == batches
+
+
+def test_lines_before_one_that_cannot_be_read_are_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"good\nb\xff\nmore\n")))
+    found = stdin_batches()
+    assert next(found) == ["good"]
+    with pytest.raises(InputError, match="standard input, line 2: must be UTF-8, got 0xff"):
+        next(found)
 
 
 def test_nothing_on_standard_input_is_nothing_to_predict(

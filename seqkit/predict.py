@@ -1,0 +1,100 @@
+"""`seqkit TASK predict`: raw inputs from the command line, or from standard input as they come, to predictions."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seqkit import recipe as recipes
+from seqkit.errors import InputError
+from seqkit.field_flags import add_device, add_fields, add_options, given_fields, given_options
+from seqkit.flags import Parser, parse, pick_device, stdin_batches
+from seqkit.recipe import SEARCH, Recipe
+from seqkit.score.prediction import Prediction
+
+
+def predict(recipe: Recipe, argv: list[str]) -> int:
+    """`seqkit TASK predict`; 2 where some input was unusable, each of which is named."""
+    parser = Parser(f"seqkit {recipe.name} predict", "Predictions go to standard output, one line an input, in order.")
+    parser.add_argument("inputs", metavar="INPUT", nargs="*", help=f"{recipe.inputs}; from standard input if not given")
+    parser.add_argument(
+        "--run",
+        metavar="RUN",
+        type=Path,
+        action="append",
+        required=True,
+        help="the folder of a trained run; given several times, an ensemble",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--nbest", metavar="N", type=int, default=1, help="predictions an input, best first [1]")
+    parser.add_argument(
+        "--plots", metavar="DIR", type=Path, help="draw a picture of each input: attention, posteriors or boxes"
+    )
+    add_device(parser)
+    add_fields(parser, recipe.config, only=SEARCH)
+    add_options(parser, recipe.prediction)
+    args = parse(parser, argv)
+    if args.nbest < 1:
+        raise InputError(f"`--nbest` must be at least 1, got {args.nbest}")
+    if args.plots and any(args.plots.glob("*.png")):
+        raise InputError(f"`--plots` must be a folder without pictures, got {args.plots}; name another")
+    run = recipes.load(recipe, args.run, pick_device(args.device), given_fields(args, recipe.config))
+    count, usable = 0, list[tuple[Any, list[Prediction]]]()
+    for words in [args.inputs] if args.inputs else stdin_batches(paired=recipe.paired):
+        inputs = run.predictor.parse(words)
+        found = run.predict_each(inputs, args.nbest) if inputs else []
+        if found and not count and (refused := _refused_alike(found)):
+            raise refused
+        for number, (given, own) in enumerate(zip(inputs, found, strict=True), count + 1):
+            _print(recipe, given, own, as_json=args.json)
+            if isinstance(own, InputError):
+                continue
+            usable.append((given, own))
+            if args.plots:
+                run.predictor.plot(given, own, args.plots / f"{number:04}.png")
+        count += len(inputs)
+    if recipe.after_prediction:
+        options = given_options(args, recipe.prediction)
+        recipe.after_prediction(options, [given for given, _ in usable], [own for _, own in usable])
+    return 2 if len(usable) < count else 0
+
+
+def _print(recipe: Recipe, given: Any, found: list[Prediction] | InputError, *, as_json: bool) -> None:
+    """One input's predictions, at once; its error goes to standard error, and leaves an empty line or an object."""
+    if isinstance(found, InputError):
+        print(f"error: {' '.join(str(found).splitlines())}", file=sys.stderr)
+        text = json.dumps({"input": _plain(given), "error": str(found)}, ensure_ascii=False) if as_json else ""
+    else:
+        text = _printed(recipe, given, found, as_json=as_json)
+    print(text, flush=True)
+
+
+def _refused_alike(found: Sequence[list[Prediction] | InputError]) -> InputError | None:
+    """The one error of several inputs, where it is about none of them: an option that no input can be used with."""
+    errors = [own for own in found if isinstance(own, InputError)]
+    alike = len(errors) == len(found) > 1 and len({str(error) for error in errors}) == 1
+    return errors[0] if alike else None
+
+
+def _printed(recipe: Recipe, given: Any, found: Sequence[Prediction], *, as_json: bool) -> str:
+    """One input's predictions: the text, or lines of score and text, or one JSON object."""
+    if as_json:
+        return json.dumps({"input": _plain(given), "predictions": [_facts(own) for own in found]}, ensure_ascii=False)
+    if len(found) == 1:
+        return recipe.line(found[0])
+    return "\n".join(f"{own.score:.4f}\t{recipe.line(own)}" for own in found)
+
+
+def _facts(found: Prediction) -> dict[str, Any]:
+    """A prediction for JSON; what the recipe does not know is left out."""
+    facts: dict[str, Any] = {"text": found.text, "logprob": found.logprob, "score": found.score}
+    if found.words:
+        facts["words"] = [{k: v for k, v in word._asdict().items() if v is not None} for word in found.words]
+    known = {"box": found.box, "probability": found.probability}
+    return facts | {name: value for name, value in known.items() if value is not None}
+
+
+def _plain(given: Any) -> Any:
+    """An input for JSON: a text, or a list of the texts of a pair."""
+    return [str(part) for part in given] if isinstance(given, tuple) else str(given)
