@@ -158,10 +158,17 @@ def read_values(path: Path) -> dict[str, Any]:
     """The mapping of a YAML file, header included; raises InputError where the file is no mapping of names."""
     import yaml
 
+    content = path.read_bytes()
     try:
-        values = yaml.safe_load(path.read_bytes()) or {}
+        values, root = yaml.safe_load(content) or {}, yaml.compose(content, yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{path}: must be YAML: {' '.join(str(error).split())}") from error
+    lines: dict[str, int] = {}  # of two equal names YAML would take the last
+    for name, _ in root.value if isinstance(root, yaml.MappingNode) else ():
+        line = name.start_mark.line + 1
+        if name.value in lines:
+            raise InputError(f"{path}, line {line}: `{name.value}` must be there once, line {lines[name.value]} has it")
+        lines[name.value] = line
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InputError(f"{path}: must map names of fields to values, as `beam: 5`")
     return values

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from seqkit.data.files import unique_keys
 from seqkit.errors import InputError
 
 T = TypeVar("T")
@@ -67,11 +68,7 @@ def read_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -
     """`hook` replaces every object. Raises InputError for a file that is not whole JSON, and for a key given twice."""
 
     def unique(pairs: list[tuple[str, Any]]) -> Any:
-        entry = dict(pairs)
-        if len(entry) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise InputError(f"{path}: must have each key of an object once, got {twice!r} twice, with {pairs!r:.80}")
+        entry = unique_keys(pairs, str(path))
         return hook(entry) if hook else entry
 
     try:

@@ -4,14 +4,13 @@ Boxes are left, top, right, bottom in pixels, right and bottom just outside; IoU
 """
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seqkit.data.files import read_lines
+from seqkit.data.files import parse_json, read_lines
 from seqkit.data_prep.common.raw_files import UniqueKeys
 from seqkit.errors import InputError
 from seqkit.score.boxes import ENOUGH, iou
@@ -88,24 +87,25 @@ def read_proposals(path: Path) -> dict[str, list[Box]]:
     found: dict[str, list[Box]] = {}
     unique = UniqueKeys("image")
     for number, text in read_lines(path):
+        place = f"{path}, line {number}"
         if not text.strip():
             continue
         try:
-            entry = json.loads(text)
+            entry = parse_json(text, place)
             boxes = np.array(entry["boxes"], np.float64).reshape(-1, 4)
             name = Path(entry["image"]).name
-        except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        except (ValueError, TypeError, LookupError, OverflowError):  # an InputError is a ValueError
             boxes, name = np.full((1, 4), np.nan), ""
         if (boxes[:, :2] > boxes[:, 2:]).any():
             raise InputError(
-                f"{path}, line {number}: boxes must be left, top, right, bottom, got one inside out; of width and "
-                "height make right and bottom"
+                f"{place}: boxes must be left, top, right, bottom, got one inside out; of width and height make right "
+                "and bottom"
             )
         if not name or not np.isfinite(boxes).all():
             raise InputError(
-                f'{path}, line {number}: must be {{"image": NAME, "boxes": [[left, top, right, bottom], ...]}} in '
+                f'{place}: must be {{"image": NAME, "boxes": [[left, top, right, bottom], ...]}} in '
                 f"finite numbers, got {text[:60]!r}"
             )
-        unique.add(name, f"{path}, line {number}")
+        unique.add(name, place)
         found[name] = [tuple(box) for box in boxes.tolist()]
     return found

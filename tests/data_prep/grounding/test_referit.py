@@ -335,6 +335,7 @@ def test_proposals_are_cut_to_the_picture_and_counted(refs, tmp_path):
         '{"boxes": [], "image": 3}',
         '{"image": "a.jpg", "boxes": [[1, 2, 3, NaN]]}',
         '{"image": "", "boxes": []}',
+        '{"image": "a.jpg", "boxes": [], "boxes": [[1, 2, 3, 4]]}',
         '{"image": "a.jpg", "boxes": [[1, 2, 3, "x"]]}',
     ],
 )

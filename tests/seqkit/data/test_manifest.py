@@ -80,6 +80,11 @@ def test_blank_lines_byte_order_mark_and_carriage_returns_are_passed_over(tmp_pa
     ("line", "message"),
     [
         ('{"id": "b"', "line 2: must be a JSON object, got a fault at column 11"),
+        (
+            '{"id": "b", "source": "x", "source": "y"}',
+            "line 2: must have each key of an object once, got 'source' twice",
+        ),
+        ('{"id": "b", "x": {"a": 1, "a" : 2}}', "line 2: must have each key of an object once, got 'a' twice, with"),
         ("[1]", r"line 2: must be a JSON object, got \[1\]"),
         ('{"source": "x"}', "line 2: key `id` is missing"),
         ('{"id": 7}', "line 2: `id` must be a non-empty text, got 7"),
