@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seqkit.data.check_boxes import boxes
 from seqkit.data.check_files import features, images, sounds, videos
 from seqkit.data.check_media import Finding, Line, media, times
 from seqkit.data.files import read_lines
@@ -40,7 +41,7 @@ def check(
     ]
     files = {path.name: _read(path, findings) for path in paths}
     lines = [line for file in files.values() for line in file]
-    for rule in (_texts, _characters, _keys, media, images, videos, sounds, times, features, _leaks):
+    for rule in (_texts, _characters, _keys, media, images, boxes, videos, sounds, times, features, _leaks):
         findings += rule(lines)
     findings += _unread(lines, reads, recipe)
     return files, findings

@@ -29,22 +29,22 @@ class Clip(NamedTuple):
 
 def images(lines: Sequence[Line]) -> Iterator[Finding]:
     """Finds images that cannot be decoded to their end."""
-    for line, found in _opened(lines, "image", "pictures", _picture):
+    for line, found in opened(lines, "image", "pictures", _picture):
         if isinstance(found, str):
             yield Finding(True, "unreadable picture", f"{line.at('image')}: {found}, or remove the item")
 
 
 def videos(lines: Sequence[Line]) -> Iterator[Finding]:
     """Finds videos that cannot be decoded, that are shorter than their items say, or that show more than a mouth."""
-    yield from _clips(_opened(lines, "video", "videos", _video), "video")
+    yield from _clips(opened(lines, "video", "videos", _video), "video")
 
 
 def sounds(lines: Sequence[Line]) -> Iterator[Finding]:
     """Finds sound that cannot be decoded, that is shorter than its items say, or silent."""
-    yield from _clips(_opened(lines, "audio", "sounds", _sound), "audio")
+    yield from _clips(opened(lines, "audio", "sounds", _sound), "audio")
 
 
-def _opened(lines: Sequence[Line], key: str, title: str, read: Callable[[Path], T]) -> Iterator[tuple[Line, T | str]]:
+def opened(lines: Sequence[Line], key: str, title: str, read: Callable[[Path], T]) -> Iterator[tuple[Line, T | str]]:
     """What `read` makes of the file of every line that has one, or the text of its error."""
     there = [line for line in lines if (path := getattr(line.item, key)) and path.is_file() and path.stat().st_size]
     found: dict[Path, T | str] = {}
@@ -118,7 +118,7 @@ def _sound(path: Path) -> Clip:
 def features(lines: Sequence[Line]) -> Iterator[Finding]:
     """Finds feature files that hold no numbers, are of another width than the first, or shorter than their cut."""
     first: tuple[int, str] | None = None
-    for line, found in _opened(lines, "features", "features", _shape):
+    for line, found in opened(lines, "features", "features", _shape):
         path, rows, place = line.item.features, line.item.rows, line.at("features")
         if isinstance(found, str):
             yield Finding(True, "features", f"{place}: {found}")
