@@ -5,7 +5,6 @@ Pictures and videos are decoded in the slow tests alone; each corpus has tests o
 
 import gzip
 import json
-import re
 from pathlib import Path
 
 import pytest
