@@ -48,7 +48,7 @@ def test_scripts_run_from_a_checkout_and_end_with_one_line(name, tmp_path):
     assert result.returncode == 2 and result.stderr.count("\n") == 1 and "required" in result.stderr
 
 
-@pytest.mark.parametrize("name", sorted(set(CORPORA) - {"wmt", "synthetic"}))
+@pytest.mark.parametrize("name", sorted(set(CORPORA) - {"wmt", "synthetic", "pairs"}))
 def test_flags_that_are_missing_are_named(name, capsys):
     from seqkit.cli import main
 

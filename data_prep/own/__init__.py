@@ -1,0 +1,1 @@
+"""A person's own files to manifests: videos, sounds, pictures, tables and pairs of texts."""

@@ -1,0 +1,196 @@
+"""Tables as people have them, to rows: CSV, TSV, JSON, JSON Lines, Parquet, Arrow, and data sets of Hugging Face on
+disk.
+
+A row is a dict of plain values. Columns that the `datasets` library calls class labels come as their names.
+"""
+
+import csv
+import importlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqkit.data.files import parse_json, read_lines
+from seqkit.errors import InputError
+
+ENDINGS = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+}
+BATCH = 64  # rows of Parquet or Arrow that are held at once: they may hold pictures
+NO_ROWS = ("dataset_dict.json", "dataset_info.json", "state.json", "stats.json")
+
+Row = dict[str, Any]
+
+
+class Table(NamedTuple):
+    """A file of rows."""
+
+    path: Path
+    split: str | None = None  # where its name or its data set says so
+
+
+def find_tables(raw: Path) -> list[Table]:
+    """The tables of a file or of a folder, at any depth. Raises InputError where there is none."""
+    if raw.is_file():
+        return [Table(raw)]
+    if not raw.is_dir():
+        raise InputError(f"{raw}: must be a table or a folder of tables, got neither")
+    paths = sorted(path for path in raw.rglob("*") if path.suffix.lower() in ENDINGS and path.name not in NO_ROWS)
+    paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(raw).parts)]
+    if not paths:
+        raise InputError(f"{raw}: must hold a table ({', '.join(ENDINGS)}), got none in it or below")
+    return [Table(path, split_of(path.relative_to(raw))) for path in paths]
+
+
+def split_of(path: Path) -> str | None:
+    """The split that a path is named after: `train.csv`, `data/validation-00000-of-00002.parquet`, `test/a.jsonl`."""
+    for part in (path.name, *reversed(path.parts[:-1])):
+        first = part.lower().replace("_", "-").replace(".", "-").split("-")[0]
+        if first in SPLITS:
+            return SPLITS[first]
+    return None
+
+
+def read_rows(path: Path, header: Sequence[str] = ()) -> Iterator[tuple[str, Row]]:
+    """Yields (place, row) of a table; `header` names the columns of a CSV or TSV that has no first line of names.
+
+    Raises InputError with the place of the first fault.
+    """
+    ending = path.suffix.lower()
+    if ending in (".csv", ".tsv", ".tab", ".txt"):
+        yield from _read_separated(path, header)
+    elif ending in (".jsonl", ".ndjson"):
+        for number, line in read_lines(path):
+            if line.strip():
+                yield _object(parse_json(line, f"{path}, line {number}"), f"{path.name}, line {number}")
+    elif ending == ".json":
+        yield from _read_json(path)
+    elif ending in (".parquet", ".arrow"):
+        for number, row in enumerate(_read_arrow(path), 1):
+            yield f"{path.name}, row {number}", row
+    else:
+        raise InputError(f"{path}: must be a table ({', '.join(ENDINGS)}), got another ending")
+
+
+def _object(value: Any, place: str) -> tuple[str, Row]:
+    if not isinstance(value, dict):
+        raise InputError(f"{place}: must be a JSON object, got {json.dumps(value)[:60]}")
+    return place, value
+
+
+def _read_json(path: Path) -> Iterator[tuple[str, Row]]:
+    """A list of objects; or an object with one list of objects, or with columns of one length."""
+    value = parse_json("\n".join(line for _, line in read_lines(path)), str(path))
+    if isinstance(value, dict):
+        lists = {key: rows for key, rows in value.items() if isinstance(rows, list)}
+        objects = [rows for rows in lists.values() if rows and all(isinstance(row, dict) for row in rows)]
+        if len(objects) == 1:
+            value = objects[0]
+        elif lists and len(lists) == len(value) and len({len(rows) for rows in lists.values()}) == 1:
+            value = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    if not isinstance(value, list):
+        raise InputError(
+            f"{path}: must be a list of objects, or an object with one such list, got {type(value).__name__}"
+        )
+    for number, row in enumerate(value, 1):
+        yield _object(row, f"{path.name}, entry {number}")
+
+
+def _decoded(path: Path) -> str:
+    content = path.read_bytes()
+    utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")  # as spreadsheets save "Unicode text"
+    try:
+        return content.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {line}: byte {error.start} is not UTF-8; convert the file to UTF-8") from None
+
+
+def _read_separated(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    """CSV or TSV. Quotes are those of a spreadsheet where all rows then have as many cells as the header has, else
+    letters like any other, as in many TSV files."""
+    text = _decoded(path)
+    first = text.partition("\n")[0]
+    separator = max(",;\t", key=first.count) if path.suffix.lower() == ".csv" else "\t"
+    faults = []
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting, strict=True)
+        rows: list[tuple[int, list[str]]] = []
+        try:
+            csv.field_size_limit(max(len(text), 1 << 17))
+            rows = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
+            names = [name.strip() for name in header or (rows.pop(0)[1] if rows else [])]
+            fault = _uneven(rows, names)
+        except csv.Error as error:
+            fault = f"line {reader.line_num}: {error}"
+        if not fault:
+            break
+        faults.append(fault)
+    else:
+        raise InputError(f"{path}, {faults[0]}; correct it, or save the table as JSON Lines")
+    if len(set(names)) < len(names) or not all(names):
+        raise InputError(f"{path}: must have a name for each column, each once, got {', '.join(names)!r:.80}")
+    for number, cells in rows:
+        yield f"{path.name}, line {number}", dict(zip(names, cells, strict=True))
+
+
+def _uneven(rows: Sequence[tuple[int, list[str]]], names: Sequence[str]) -> str:
+    """What is wrong with the first row that has another number of cells than there are names."""
+    wrong = next(((number, cells) for number, cells in rows if len(cells) != len(names)), None)
+    return f"line {wrong[0]}: must have {len(names)} cells, as the header, got {len(wrong[1])}" if wrong else ""
+
+
+def _read_arrow(path: Path) -> Iterator[Row]:
+    try:
+        arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise InputError(f'{path}: pyarrow must be installed to read it: pip install "seqkit[tables]"') from None
+    try:
+        if path.suffix.lower() == ".parquet":
+            file = parquet.ParquetFile(path)
+            schema, batches = file.schema_arrow, file.iter_batches(batch_size=BATCH)
+        else:
+            batches = _open_arrow(arrow, path)
+            schema = batches.schema
+        labels = class_labels(schema.metadata or {})
+        for batch in batches:
+            for first in range(0, batch.num_rows, BATCH):
+                for row in batch.slice(first, BATCH).to_pylist():
+                    yield {key: _label(labels.get(key), value) for key, value in row.items()}
+    except (arrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: must be whole {path.suffix[1:]}, got a fault: {reason:.120}; fetch it again"
+        ) from None
+
+
+def _open_arrow(arrow: Any, path: Path) -> Any:
+    """Batches of an Arrow stream, as `datasets` writes it, or of an Arrow file."""
+    source = arrow.memory_map(str(path))
+    try:
+        return arrow.ipc.open_stream(source)
+    except arrow.ArrowInvalid:
+        file = arrow.ipc.open_file(source)
+        return arrow.RecordBatchReader.from_batches(file.schema, map(file.get_batch, range(file.num_record_batches)))
+
+
+def class_labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """The names of the classes by column, as the `datasets` library keeps them in a file's metadata."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+        return {key: value["names"] for key, value in features.items() if value.get("_type") == "ClassLabel"}
+    except (ValueError, AttributeError, KeyError):
+        return {}
+
+
+def _label(names: Sequence[str] | None, value: Any) -> Any:
+    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value
