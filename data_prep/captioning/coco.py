@@ -65,6 +65,7 @@ def read_coco(path: Path) -> list[CaptionedImage]:
 def read_karpathy(path: Path) -> Splits:
     """Images and captions by split. Raises InputError for a malformed entry or a split of another name."""
     splits: Splits = defaultdict(list)
+    ids = {key: UniqueKeys(key) for key in ("cocoid", "imgid", "sentid")}
     for place, image in entries_of(read_json(path), "images", str(path)):
         published = value_of(image, "split", str, place)
         if published not in KARPATHY_SPLITS:
@@ -73,6 +74,10 @@ def read_karpathy(path: Path) -> Splits:
         captions = (value_of(one, "raw", str, where) for where, one in entries_of(image, "sentences", place))
         name = folder + value_of(image, "filename", str, place)
         splits[KARPATHY_SPLITS[published]].append(CaptionedImage(name, tuple(captions), place))
+        for where, entry in [(place, image), *entries_of(image, "sentences", place)]:
+            for key, unique in ids.items():
+                if isinstance(entry, dict) and key in entry:
+                    unique.add(value_of(entry, key, int, where), where)
     return splits
 
 

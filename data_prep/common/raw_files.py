@@ -1,14 +1,16 @@
 """Published files under `--raw`: found by name at any depth, and JSON read so that every fault has a place."""
 
 import filecmp
+import gzip
 import json
 import os
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from seqkit.data.files import unique_keys
+from seqkit.data.files import open_bytes, unique_keys
 from seqkit.errors import InputError
 
 T = TypeVar("T")
@@ -65,17 +67,19 @@ def _candidates(files: Files, name: str) -> list[Path]:
 
 
 def read_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """`hook` replaces every object. Raises InputError for a file that is not whole JSON, and for a key given twice."""
+    """Reads JSON, plain or gzipped; `hook` replaces every object. Raises InputError for a file that is not whole JSON,
+    and for a key given twice."""
 
     def unique(pairs: list[tuple[str, Any]]) -> Any:
         entry = unique_keys(pairs, str(path))
         return hook(entry) if hook else entry
 
     try:
-        return json.loads(path.read_bytes(), object_pairs_hook=unique)
+        with open_bytes(path) as file:
+            return json.loads(file.read(), object_pairs_hook=unique)
     except InputError:
         raise
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: must be whole JSON, got a fault: {error}; unpack or download it again") from None
 
 

@@ -19,6 +19,7 @@ from seqkit.errors import InputError
 
 REFS = re.compile(r"refs\((?P<by>\w+)\)\.p")
 INSTANCES = "instances.json"
+SPLIT = re.compile(r"\w[\w-]*")  # it becomes a file's name
 DAMAGE = (
     pickle.UnpicklingError,
     EOFError,
@@ -107,7 +108,10 @@ def read_refer(path: Path, split: str | None) -> dict[str, Split]:
         if number not in instances:
             raise InputError(f"{place}: `ann_id` must be the `id` of one of `annotations`, got {number}")
         name, extent, box = instances[number]
-        chosen = splits[split or value_of(ref, "split", str, place)]
+        title = split or value_of(ref, "split", str, place)
+        if not SPLIT.fullmatch(title):
+            raise InputError(f"{place}: `split` must be a name such as testA, got {title!r}")
+        chosen = splits[title]
         for where, sentence in entries_of(ref, "sentences", place):
             ids = value_of(ref, "ref_id", int, place), value_of(sentence, "sent_id", int, where)
             text = value_of(sentence, "sent", str, where).strip()

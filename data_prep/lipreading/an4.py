@@ -3,10 +3,11 @@
     seqkit prepare an4 --raw DIR --out DIR [--val_size SHARE|N] [--seed N] [--split NAME]
 
 Reads `an4_train` and `an4_test` `.fileids` and `.transcription` and the `.mfc` they name, wherever they lie under
---raw: a big-endian int32, the number of values, then as many float32, frames of 13 coefficients, 100 a second. Writes
-`features.npy` (time, 13) float32, of which every item cuts its `rows`, the manifests and `stats.json`; `references`
-are as published, in capitals, without <s> and </s>. `val` are all utterances of some training speakers, chosen by the
-seed; speakers are told by the name (`an251-fash-b`) or the folder, and where neither tells, utterances are chosen.
+--raw: an int32, the number of values, then as many float32, frames of 13 coefficients, 100 a second, big-endian as
+published, or little-endian. Writes `features.npy` (time, 13) float32, of which every item cuts its `rows`, the
+manifests and `stats.json`; `references` are as published, in capitals, without <s> and </s>. `val` are all utterances
+of some training speakers, chosen by the seed; speakers are told by the name (`an251-fash-b`) or the folder, and where
+neither tells, utterances are chosen.
 """
 
 import re
@@ -45,13 +46,15 @@ NOT_WORDS = ("<s>", "</s>", "<sil>")
 def read_mfc(path: Path) -> NDArray[np.float32]:
     """The frames (time, 13) of a file. Raises InputError for one that is none."""
     content = path.read_bytes()
-    count = int.from_bytes(content[:4], "big")
+    count, order = int.from_bytes(content[:4], "big"), ">"
+    if len(content) == 4 + 4 * int.from_bytes(content[:4], "little"):
+        count, order = int.from_bytes(content[:4], "little"), "<"
     if len(content) != 4 + 4 * count or count == 0 or count % NUM_FEATURES:
         raise InputError(
             f"{path}: must be a number of values and that many, in frames of {NUM_FEATURES}, "
             f"got {count} and {len(content)} bytes; fetch it again"
         )
-    frames = np.frombuffer(content, ">f4", offset=4).reshape(-1, NUM_FEATURES).astype(np.float32)
+    frames = np.frombuffer(content, f"{order}f4", offset=4).reshape(-1, NUM_FEATURES).astype(np.float32)
     if not np.isfinite(frames).all():
         raise InputError(f"{path}: must hold finite values, got others; fetch it again")
     return frames
@@ -156,7 +159,8 @@ def prepare(raw: Path, out: Path, *, val_size: float | None = None, seed: int = 
         if name and lists.get(name)
     }
     if not arrays:
-        raise InputError(f"{raw}: must hold the .mfc files that the lists name, got none that can be read")
+        why = next((text for counts in stats.values() for text in counts["reasons"].values()), "they are not there")
+        raise InputError(f"{raw}: must hold the .mfc files that the lists name, got none that can be read: {why}")
     with atomic_write(out / "features.npy") as file:
         np.save(file, np.concatenate(arrays))
     if unlisted:

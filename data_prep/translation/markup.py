@@ -20,7 +20,7 @@ TAGS = (
 MARKUP = re.compile(rf"\s*</?(?P<tag>{TAGS})\b[^<>]*>", re.IGNORECASE)
 SETS = re.compile(r"\s*<(\?xml|!doctype|mteval|srcset|refset|tstset|dataset)\b", re.IGNORECASE)
 SEGMENT = re.compile(r"<(?P<tag>seg|doc)\b(?P<attributes>[^<>]*)>|(?P<end></seg\s*>)", re.IGNORECASE)
-ATTRIBUTE = re.compile(r"""(?P<key>[\w:-]+)\s*=\s*("(?P<double>[^"]*)"|'(?P<single>[^']*)')""")
+ATTRIBUTE = re.compile(r"""(?P<key>[\w:-]+)\s*=\s*("(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>]+))""")
 ENTITIES = {"lt": "<", "gt": ">", "quot": '"', "apos": "'", "amp": "&"}
 ENTITY = re.compile(
     rf"&(?:(?P<name>{'|'.join(ENTITIES)})|#(?P<decimal>\d{{1,6}})|#x(?P<hex>[\da-f]{{1,5}}));", re.IGNORECASE
@@ -67,7 +67,7 @@ def _segments(path: Path) -> Iterator[Sentence]:
             elif match["tag"] and start:
                 raise InputError(f"{path}, line {line}: must close the <seg> of line {start} first; fetch it again")
             elif match["tag"]:
-                found = {m["key"].lower(): m["double"] or m["single"] or "" for m in ATTRIBUTE.finditer(match[0])}
+                found = _attributes(match[0])
                 if match["tag"].lower() == "doc":
                     document = found.get("docid") or found.get("id", "")
                     continue
@@ -84,6 +84,11 @@ def _segments(path: Path) -> Iterator[Sentence]:
             parts.append(text[position:])
     if start:
         raise InputError(f"{path}, line {start}: must close its <seg>, got the end of the file; fetch it again")
+
+
+def _attributes(tag: str) -> dict[str, str]:
+    matches = ATTRIBUTE.finditer(tag)
+    return {m["key"].lower(): m["double"] or m["single"] or m["bare"] or "" for m in matches}
 
 
 def _unescape(text: str) -> str:

@@ -12,7 +12,8 @@ The question stays as published but for the image's name. `in the imageN`, `in t
 `on the imageN` at its end go (`what is on the desk in the image3 ?` becomes `what is on the desk ?`); anywhere else
 the number goes and the word stays (`what is in the left of the image ?`). An answer is one reference, `a, b, c` when
 it is a list. What can be no item is counted in `stats.json` with file and line: a question that names no image
-(`no_image`; of several, the last counts) and an answer that is empty (`no_answer`).
+(`no_image`; of several, the last counts), nothing but that (`empty_question`), and an answer that is empty
+(`no_answer`).
 """
 
 import re
@@ -65,12 +66,13 @@ def read_split(files: Files, path: Path, title: str) -> Split:
     for number, (line, question, answer) in enumerate(read_pairs(path), 1):
         numbers = IMAGE.findall(question)
         answers = ", ".join(text for text in map(str.strip, answer.split(",")) if text)
-        if numbers and answers:
+        asked = remove_image_number(question)
+        if numbers and answers and asked.strip(" ?"):
             image = image_name(files, numbers[-1])
-            name = f"{title}-{number:05d}"
-            read.items.append(Item(id=name, image=image, question=remove_image_number(question), references=(answers,)))
+            read.items.append(Item(id=f"{title}-{number:05d}", image=image, question=asked, references=(answers,)))
         elif question or answer:
-            read.dropped["no_answer" if numbers else "no_image"].append(f"{path.name}, line {line}")
+            reason = "no_image" if not numbers else "empty_question" if answers else "no_answer"
+            read.dropped[reason].append(f"{path.name}, line {line}")
     return read
 
 

@@ -19,7 +19,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seqkit.data.manifest import Item
 from seqkit.data_prep.captioning.coco import with_2017_names
@@ -55,9 +55,17 @@ def _keep_text(entry: dict[str, Any]) -> Any:
     return sys.intern(entry["answer"]) if isinstance(entry.get("answer"), str) else entry
 
 
-def read_answers(path: Path) -> dict[int, tuple[tuple[str, ...], dict[str, str]]]:
-    """References and types of every question by its id. Raises InputError for a malformed entry."""
-    found: dict[int, tuple[tuple[str, ...], dict[str, str]]] = {}
+class Answered(NamedTuple):
+    """What the annotations have of a question."""
+
+    references: tuple[str, ...]
+    types: dict[str, str]
+    image: int | None
+
+
+def read_answers(path: Path) -> dict[int, Answered]:
+    """References, types and image of every question by its id. Raises InputError for a malformed entry."""
+    found: dict[int, Answered] = {}
     ids = UniqueKeys("question_id")
     for place, entry in entries_of(read_json(path, _keep_text), "annotations", str(path)):
         answers = value_of(entry, "answers", list, place)
@@ -69,7 +77,7 @@ def read_answers(path: Path) -> dict[int, tuple[tuple[str, ...], dict[str, str]]
         first = value_of(entry, "multiple_choice_answer", str, place)
         number = value_of(entry, "question_id", int, place)
         ids.add(number, place)
-        found[number] = (by_frequency(answers, first), types)
+        found[number] = Answered(by_frequency(answers, first), types, entry.get("image_id"))
     return found
 
 
@@ -81,14 +89,18 @@ def read_split(questions: Path, annotations: Path | None, subset: str) -> Split:
     for place, entry in entries_of(read_json(questions), "questions", str(questions)):
         number = value_of(entry, "question_id", int, place)
         ids.add(number, place)
-        image = f"{folder}/COCO_{folder}_{value_of(entry, 'image_id', int, place):012d}.jpg"
+        picture = value_of(entry, "image_id", int, place)
         text = value_of(entry, "question", str, place)
-        references, types = answers.get(number, ((), {}))
+        references, types, other = answers.get(number, Answered((), {}, None))
         if annotations and not any(map(str.strip, references)):
             read.dropped["no_answer"].append(str(number))
+        elif not text.strip(" ?\t\n"):
+            read.dropped["empty_question"].append(str(number))
+        elif other not in (None, picture):
+            read.dropped["answers_of_another_image"].append(str(number))
         else:
-            item = Item(id=str(number), image=Path(image), question=text, references=references, extra=types)
-            read.items.append(item)
+            image = Path(f"{folder}/COCO_{folder}_{picture:012d}.jpg")
+            read.items.append(Item(id=str(number), image=image, question=text, references=references, extra=types))
     asked = set(ids.places)
     if unasked := [str(number) for number in answers if number not in asked]:
         read.dropped["no_question"] = unasked

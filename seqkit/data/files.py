@@ -37,14 +37,15 @@ def _umask() -> int:
     return mask
 
 
-def _opened(path: Path) -> IO[bytes]:
+def open_bytes(path: Path) -> IO[bytes]:
+    """Opens a file, plain or gzipped, which its first bytes tell, whatever its name."""
     with open(path, "rb") as file:
-        gzipped = path.suffix == ".gz" or file.read(2) == b"\x1f\x8b"
+        gzipped = file.read(2) == b"\x1f\x8b"
     return cast(IO[bytes], gzip.open(path)) if gzipped else open(path, "rb")
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yields (number from 1, text) of every line, plain or gzipped, which the name or the first bytes tell.
+    """Yields (number from 1, text) of every line, plain or gzipped, which the first bytes tell.
 
     Only a line feed ends a line, so that two halves of a parallel corpus stay parallel whatever other
     separators their texts hold; a carriage return before it and a byte order mark are dropped.
@@ -62,7 +63,7 @@ def read_bytes_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yields (number from 1, bytes) of every line as `read_lines` does, whatever its encoding."""
     number = 0
     try:
-        with _opened(path) as file:
+        with open_bytes(path) as file:
             for number, line in enumerate(file, 1):
                 line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
                 yield number, line.removesuffix(b"\n").removesuffix(b"\r")

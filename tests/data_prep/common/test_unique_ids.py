@@ -50,7 +50,7 @@ def questions(raw: Path, asked: list[int], answered: list[int]) -> None:
     answers = {"question_type": "a", "answer_type": "b", "multiple_choice_answer": "c", "answers": [{"answer": "c"}]}
     write_json(
         raw / "OpenEnded_mscoco_val2014_questions.json",
-        {"questions": [{"question_id": n, "image_id": 1, "question": "?"} for n in asked]},
+        {"questions": [{"question_id": n, "image_id": 1, "question": "Why?"} for n in asked]},
     )
     write_json(
         raw / "mscoco_val2014_annotations.json", {"annotations": [{"question_id": n, **answers} for n in answered]}

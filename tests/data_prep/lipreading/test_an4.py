@@ -93,7 +93,7 @@ def test_files_that_are_none(tmp_path):
     whole = mfc(tmp_path / "a.mfc", 3)
     good = (tmp_path / "a.mfc").read_bytes()
     odd = struct.pack(">i", 14) + bytes(4 * 14)
-    little = struct.pack("<i", 39) + whole.astype("<f4").tobytes()
+    little = struct.pack("<i", 38) + whole.astype("<f4").tobytes()
     for content in (good[:-1], good + b"x", b"", b"ab", odd, little, struct.pack(">i", 0)):
         (tmp_path / "a.mfc").write_bytes(content)
         with pytest.raises(InputError, match=r"a.mfc: must be a number of values and that many, in frames of 13, got"):

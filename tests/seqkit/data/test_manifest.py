@@ -169,8 +169,10 @@ def test_only_a_line_feed_ends_a_line(tmp_path):
     assert list(read_lines(tmp_path / "t")) == [(1, "a\u2028b\x0bc\rd"), (2, ""), (3, "last")]
 
 
-def test_a_broken_archive_is_named(tmp_path):
+def test_a_broken_archive_is_named_and_text_under_its_name_is_text(tmp_path):
     (tmp_path / "t.gz").write_bytes(b"no gzip")
+    assert list(read_lines(tmp_path / "t.gz")) == [(1, "no gzip")]
+    (tmp_path / "t.gz").write_bytes(gzip.compress(b"one")[:-4])
     with pytest.raises(InputError, match=r"t.gz: cannot be read after line 0"):
         list(read_lines(tmp_path / "t.gz"))
 
