@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqkit.config import fields_by_name, flatten, read_values, update
+from seqkit.config import fields_by_name, flatten, read_values, save_config, update
 from seqkit.errors import InputError
+from seqkit.find_run import CARD, FLAT, find_run, run_config
 from seqkit.tasks import find_recipe
 from seqkit.train import checkpoint
 from seqkit.train.run_folder import WRITTEN
@@ -38,6 +39,7 @@ def average(runs: Sequence[Path], out: Path) -> None:
         raise InputError(f"RUN … must be two or more runs or checkpoints before OUT, got {len(runs)}")
     if taken := next((name for name in WRITTEN if (out / name).exists()), None):
         raise InputError(f"{out}: must be a new folder, got one that holds {taken}: choose another folder")
+    runs = [find_run(run) for run in runs]
     configs = [config_of(run) for run in runs]
     folders = [checkpoint.best_checkpoint(run) for run in runs]
     for run, folder, config in zip(runs[1:], folders[1:], configs[1:], strict=True):
@@ -52,7 +54,10 @@ def average(runs: Sequence[Path], out: Path) -> None:
         checkpoint.write_weights(part, weights, meta)
 
     checkpoint.replace_folder(out / "best", write)
-    shutil.copy(config_path(runs[0]), out / "config.yaml")
+    if (path := config_path(runs[0])).suffix == ".yaml":
+        shutil.copy(path, out / "config.yaml")
+    else:
+        save_config(configs[0][1], out / "config.yaml", recipe=configs[0][0])
 
 
 def mean_weights(folders: Sequence[Path]) -> dict[str, Tensor]:
@@ -75,8 +80,8 @@ def mean_weights(folders: Sequence[Path]) -> dict[str, Tensor]:
 
 def config_path(run: Path) -> Path:
     """The config.yaml of a run, or of the run that a checkpoint lies in."""
-    for path in (run / "config.yaml", run.parent / "config.yaml"):
-        if path.is_file():
+    for path in (run_config(run), run_config(run.parent)):
+        if path:
             return path
     raise InputError(f"RUN must be a trained run or a checkpoint in one, got {run}, which has no config.yaml")
 
@@ -103,8 +108,8 @@ def check_alike(first: Path, config: tuple[str, Any], run: Path, other: tuple[st
 
 def assets(folder: Path) -> list[Path]:
     """The files of a checkpoint beside its weights: vocabularies, input statistics."""
-    own = (checkpoint.WEIGHTS, checkpoint.META, checkpoint.TRAINING)
-    return sorted(path for path in folder.iterdir() if path.name not in own)
+    own = (checkpoint.WEIGHTS, checkpoint.META, checkpoint.TRAINING, FLAT, CARD)
+    return sorted(path for path in folder.iterdir() if path.name not in own and not path.name.startswith("."))
 
 
 def check_assets(first: Path, folder: Path) -> None:

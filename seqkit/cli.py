@@ -15,6 +15,7 @@ COMMANDS = {
     "check": ("own manifests, media", "check DIR"),
     "score": ("any system's output", "score --metric wer REFS.txt HYPS.txt"),
     "export": ("a run as ONNX", "export RUN OUT"),
+    "push": ("a run to the Hub", "push RUN OWNER/NAME --license mit"),
     "average": ("mean of runs' weights", "average RUN RUN OUT"),
     "demo": ("tasks on made-up data", "demo"),
 }
@@ -32,6 +33,7 @@ def _run(only: Sequence[str], argv: list[str]) -> object:
         "check": _check,
         "score": _score,
         "export": _export,
+        "push": _push,
         "average": _average,
         "demo": _demo,
     }
@@ -117,6 +119,16 @@ def _export(argv: list[str]) -> None:
     from seqkit.export import command
 
     parser = Parser("seqkit export", "Write a trained run as ONNX, with a decoder in numpy and a README beside it.")
+    command.add_arguments(parser)
+    command.run(parse(parser, argv))
+
+
+def _push(argv: list[str]) -> None:
+    from seqkit.hub import command
+
+    parser = Parser(
+        "seqkit push", "Make a trained run a model of the Hugging Face Hub, with a model card, in one commit."
+    )
     command.add_arguments(parser)
     command.run(parse(parser, argv))
 

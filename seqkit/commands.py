@@ -16,6 +16,7 @@ from seqkit.config import flatten, read_values, replace, save_config, typed_valu
 from seqkit.data.manifest_keys import describe_keys
 from seqkit.errors import InputError
 from seqkit.field_flags import add_device, add_fields, add_options, describe_presets, given_fields, given_options
+from seqkit.find_run import config_of, find_run, report_home
 from seqkit.flags import Parser, parse, pick_device, run_cli, run_command
 from seqkit.predict import predict
 from seqkit.recipe import SEARCH, EvaluationReport, Recipe, preset, read_recipe_values
@@ -79,6 +80,7 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
     add_fields(parser, recipe.config, shown=None if everything else recipe.common or None)
     args = parse(parser, ["--help" if word == "--help-all" else word for word in argv])
     config, data = _resolve(recipe, args)
+    args.init = [find_run(run) for run in args.init]
     if missing := [run for run in args.init if not run.is_dir()]:
         raise InputError(f"`--init` must be the folder of a run, got {missing[0]}, which is none")
     extend_vocab = typed_value("extend_vocab", bool, args.extend_vocab)
@@ -107,7 +109,7 @@ def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
         nargs="+",
         action="extend",
         required=True,
-        help="the folder of a trained run; several are an ensemble",
+        help="the folder of a trained run, or hf://OWNER/NAME; several are an ensemble",
     )
     parser.add_argument("--data", metavar="DIR", type=Path, help="folder of the split (default: the run's own)")
     parser.add_argument("--split", metavar="NAME", required=True, help="the manifest to score, without .jsonl")
@@ -121,15 +123,18 @@ def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
     add_fields(parser, recipe.config, only=SEARCH)
     add_options(parser, recipe.evaluation)
     args = parse(parser, argv)
-    stored = _stored(recipe, args.run[0])
+    runs = [find_run(run) for run in args.run]
+    path = config_of(runs[0], "`--run`")
+    stored = read_recipe_values(recipe, path)
     if not args.data and "data" not in stored:
-        raise InputError(f"`--data` must be a folder of manifests; {args.run[0]}/config.yaml names none")
+        raise InputError(f"`--data` must be a folder of manifests; {path} names none")
     data = args.data or Path(stored["data"])
     search, options = given_fields(args, recipe.config), given_options(args, recipe.evaluation)
     device = pick_device(args.device)
-    name = args.name or "_".join([args.split, *_differences(recipe, args, stored, search, options)])
-    folder = args.run[0] / "evaluate" / name
-    run = recipes.load(recipe, args.run, device, search)
+    own = update(recipe.config(), path, stored)
+    name = args.name or "_".join([args.split, *_differences(own, args, stored, search, options)])
+    run = recipes.load(recipe, runs, device, search)
+    folder = report_home(args.run[0]) / "evaluate" / name
     found = recipes.evaluate(run, data, args.split, options, folder)
     print(found.summary)
     return found
@@ -166,20 +171,11 @@ def _resolve(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Path]:
     return config, recipe.synthetic()
 
 
-def _stored(recipe: Recipe, run: Path) -> dict[str, Any]:
-    """What the run's config.yaml says."""
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise InputError(f"`--run` must be the folder of a trained run, got {run}, which has no config.yaml")
-    return read_recipe_values(recipe, path)
-
-
 def _differences(
-    recipe: Recipe, args: argparse.Namespace, stored: Mapping[str, Any], search: Mapping[str, Any], options: Any
+    config: Any, args: argparse.Namespace, stored: Mapping[str, Any], search: Mapping[str, Any], options: Any
 ) -> list[str]:
     """What sets an evaluation apart from the run's own search on its own data, for the name of its folder."""
-    own = flatten(update(recipe.config(), args.run[0] / "config.yaml", stored))
-    asked = flatten(replace(update(recipe.config(), args.run[0] / "config.yaml", stored), search))
+    own, asked = flatten(config), flatten(replace(config, search))
     if options is not None:
         own, asked = own | flatten(type(options)()), asked | flatten(options)
     values = {name: yaml_text(value).strip("[]").replace(" ", "") for name, value in asked.items()}

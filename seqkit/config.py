@@ -20,7 +20,7 @@ from seqkit.errors import InputError
 
 ConfigT = TypeVar("ConfigT")
 
-HEADER = ("recipe", "data", "data_sha256")  # keys of config.yaml that say where a run came from and are no fields
+HEADER = ("recipe", "data", "data_sha256", "seqkit")  # keys of a config file that say where a run came from, no fields
 
 
 class Leaf(NamedTuple):
@@ -155,7 +155,7 @@ def save_config(config: Any, path: Path, **header: str) -> None:
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """The mapping of a YAML file, header included; raises InputError where the file is no mapping of names."""
+    """The mapping of a file of YAML, or of JSON, which is YAML too; InputError where it is no mapping of names."""
     import yaml
 
     content = path.read_bytes()

@@ -24,7 +24,7 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
         type=Path,
         action="append",
         required=True,
-        help="the folder of a trained run; given several times, an ensemble",
+        help="the folder of a trained run, or hf://OWNER/NAME; given several times, an ensemble",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--nbest", metavar="N", type=int, default=1, help="predictions an input, best first [1]")

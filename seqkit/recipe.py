@@ -19,6 +19,7 @@ from seqkit.data.manifest import Item
 from seqkit.data.manifest_keys import Reads, unread_remark
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.find_run import config_of, find_run
 from seqkit.held_out import silently, with_loss
 from seqkit.score.evaluate import Statistics
 from seqkit.score.metric import AS_IT_IS, TextOptions
@@ -236,17 +237,16 @@ class TrainedRun(NamedTuple):
 
 
 def load(recipe: Recipe, runs: Sequence[Path], device: torch.device, search: Mapping[str, Any]) -> TrainedRun:
-    """One run or an ensemble; `search` sets fields of the config's search section. InputError where one is no run."""
+    """One run or an ensemble, in folders or of the Hub; `search` sets fields of the config's search section. InputError
+    where one is no run."""
     saved = []
     known = {name for name, leaf in fields_by_name(recipe.config).items() if leaf.path[0] == SEARCH}
     for name in search:
         if name not in known:
             raise InputError(f"`{name}` must be a search option of {recipe.name}{nearest(name, known)}")
-    for run in runs:
-        path = run / "config.yaml"
-        if not path.is_file():
-            raise InputError(f"RUN must be the folder of a trained run, got {run}, which has no config.yaml")
-        saved.append(SavedRun(replace(read_config(recipe, path), search), run, checkpoint.best_checkpoint(run)))
+    for run in map(find_run, runs):
+        config = read_config(recipe, config_of(run))
+        saved.append(SavedRun(replace(config, search), run, checkpoint.best_checkpoint(run)))
     return TrainedRun(recipe, recipe.load(saved, device), device)
 
 

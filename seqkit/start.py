@@ -16,6 +16,7 @@ from seqkit.data.extend_vocab import extend_vocab, new_tokens, units_of
 from seqkit.data.vocab import SPECIALS, Vocab, load_vocab
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.find_run import run_config
 from seqkit.train import checkpoint
 from seqkit.train.checkpoint import Rows
 from seqkit.train.distributed import print0
@@ -102,8 +103,8 @@ def _tokens(vocab: Vocab) -> list[str]:
 
 def check_origin(run: Path, recipes: Collection[str]) -> None:
     """Raise InputError where a run to begin with is of none of these recipes."""
-    for path in (run / "config.yaml", run.parent / "config.yaml"):  # a checkpoint's folder is a run as well
-        if path.is_file():
+    for path in (run_config(run), run_config(run.parent)):  # a checkpoint's folder is a run as well
+        if path:
             other = read_values(path).get("recipe")
             if other and other not in recipes:
                 raise InputError(f"`init` must be a run of {' or '.join(recipes)}, got {run}, a run of {other}")

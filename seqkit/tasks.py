@@ -7,28 +7,57 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from seqkit.described import described
 from seqkit.errors import InputError
 
 if TYPE_CHECKING:
     from seqkit.recipe import Recipe
 
 
+@described
 class Entry(NamedTuple):
     """One word of the command line."""
 
     module: str
     about: str
     example: str = ""
+    pipeline: str = ""
+    """what the Hugging Face Hub calls the task, or the nearest that it knows"""
+    inputs: str = ""
+    """what `predict` takes from Python"""
 
 
+SPEECH = "automatic-speech-recognition"
 TASKS = {
-    "translation": Entry("translation.recipe", "text to text", 'predict --run RUN "A dog runs."'),
-    "captioning": Entry("captioning.recipe", "images to text", "predict --run RUN dog.jpg"),
-    "vqa": Entry("vqa.recipe", "questions about images", 'predict --run RUN dog.jpg "who runs?"'),
-    "grounding": Entry("grounding.recipe", "phrases to image boxes", 'predict --run RUN dog.jpg "the dog"'),
-    "lipnet": Entry("lipreading.lipnet", "lips to text, by CTC", "train --data DIR --out RUN"),
-    "wlas": Entry("lipreading.wlas", "lips, sound or both", "evaluate --run RUN --split val"),
-    "language_model": Entry("language_model.recipe", "probabilities of text", "train --data DIR --out RUN"),
+    "translation": Entry(
+        "translation.recipe", "text to text", 'predict --run RUN "A dog runs."', "translation", '["A dog runs."]'
+    ),
+    "captioning": Entry(
+        "captioning.recipe", "images to text", "predict --run RUN dog.jpg", "image-to-text", '["dog.jpg"]'
+    ),
+    "vqa": Entry(
+        "vqa.recipe",
+        "questions about images",
+        'predict --run RUN dog.jpg "who runs?"',
+        "visual-question-answering",
+        '[("dog.jpg", "who runs?")]',
+    ),
+    "grounding": Entry(
+        "grounding.recipe",
+        "phrases to image boxes",
+        'predict --run RUN dog.jpg "the dog"',
+        "zero-shot-object-detection",
+        '[("dog.jpg", "the dog")]',
+    ),
+    "lipnet": Entry("lipreading.lipnet", "lips to text, by CTC", "train --data DIR --out RUN", SPEECH, '["face.mp4"]'),
+    "wlas": Entry("lipreading.wlas", "lips, sound or both", "evaluate --run RUN --split val", SPEECH, '["face.mp4"]'),
+    "language_model": Entry(
+        "language_model.recipe",
+        "probabilities of text",
+        "train --data DIR --out RUN",
+        "text-generation",
+        '["A dog runs."]',
+    ),
 }
 
 CORPORA = {

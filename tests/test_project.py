@@ -22,7 +22,9 @@ HEAVY = (
     "tqdm", "safetensors", "jsonargparse", "yaml", "soundfile", "onnx", "gradio", "PIL",
 )  # fmt: skip
 FLOORS = {  # every part of the library with the parts it may stand on
-    "seqkit": ("seqkit.recipe", "seqkit.config", "seqkit.errors", "seqkit.flags", "seqkit.tasks"),  # `load`
+    "seqkit": (  # `load`
+        "seqkit.recipe", "seqkit.config", "seqkit.errors", "seqkit.find_run", "seqkit.flags", "seqkit.tasks",
+    ),
     "seqkit.errors": (),
     "seqkit.described": (),
     "seqkit.ranges": ("seqkit.errors",),
@@ -40,15 +42,20 @@ FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit.field_flags": ("seqkit.errors", "seqkit.config", "seqkit.flags"),
     "seqkit.tasks": ("seqkit.errors", "seqkit.recipe"),
     "seqkit.export": (
-        "seqkit", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.nn", "seqkit.decode", "seqkit.recipe",
-        "seqkit.tasks",
+        "seqkit", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.nn", "seqkit.decode", "seqkit.find_run",
+        "seqkit.recipe", "seqkit.tasks",
     ),
-    "seqkit.start": ("seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.train"),
+    "seqkit.find_run": ("seqkit", "seqkit.errors", "seqkit.train.checkpoint"),
+    "seqkit.hub": (
+        "seqkit", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.find_run", "seqkit.recipe", "seqkit.tasks",
+        "seqkit.train.checkpoint",
+    ),
+    "seqkit.start": ("seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.find_run", "seqkit.train"),
     "seqkit.held_out": ("seqkit.errors", "seqkit.data", "seqkit.score", "seqkit.train"),
     "seqkit.unscored": ("seqkit.errors", "seqkit.data", "seqkit.score"),
     "seqkit.recipe": (
-        "seqkit.held_out", "seqkit.unscored", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.score",
-        "seqkit.start", "seqkit.train",
+        "seqkit.held_out", "seqkit.unscored", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.find_run",
+        "seqkit.score", "seqkit.start", "seqkit.train",
     ),
     "seqkit.same_data": ("seqkit.errors", "seqkit.config", "seqkit.train"),
     "seqkit.compare": ("seqkit",),

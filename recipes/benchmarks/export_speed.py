@@ -25,6 +25,7 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.export.beam import Model, log_softmax
 from seqkit.export.command import export_run
+from seqkit.find_run import config_of
 from seqkit.flags import Parser, parse, run_cli
 from seqkit.recipes.common.image_text import normalize_text
 from seqkit.recipes.grounding.data import phrase_of
@@ -130,7 +131,7 @@ def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 
 def compare(run: Path, items: Sequence[Item], beam: int, threads: int) -> None:
     """Print the lines of one run."""
-    task = str(read_values(run / "config.yaml").get("recipe"))
+    task = str(read_values(config_of(run)).get("recipe"))
     search: dict[str, Any] = {"beam": beam} if task in ("translation", "captioning", "wlas") else {}
     search |= {"beam": 1, "lm": None} if task == "lipnet" else {}
     predictor, side = seqkit.load(run, device="cpu", **search).predictor, SIDES[task]

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from seqkit.data.cache import build_cache
 from seqkit.data.image import Square
 from seqkit.described import described
+from seqkit.find_run import find_run
 from seqkit.nn.backbones import PRETRAINED, Backbone
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import FeatureReader, ImageReader, PixelReader
@@ -63,7 +64,8 @@ class ImageEncoderConfig:
 def make_image_encoder(config: ImageEncoderConfig, *, pretrained: bool = True) -> Backbone:
     """The network; without `pretrained` its weights are still to be loaded from a run."""
     given = config.weights if pretrained and config.weights != "random" else None
-    run = Path(given) if given and given != PRETRAINED and Path(given).is_dir() else None
+    run = find_run(given) if given and given != PRETRAINED else None
+    run = run if run and run.is_dir() else None
     backbone = Backbone(
         config.backbone,
         size=config.image_size,

@@ -15,6 +15,7 @@ from seqkit.data.vocab import SPECIALS, UNK, CharVocab, SubwordVocab, Vocab, Wor
 from seqkit.decode import is_ngram
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.find_run import find_run
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipes.common.rare_characters import warn_rare
 from seqkit.start import Start
@@ -77,7 +78,8 @@ def segment(text: TextConfig, subwords: Vocab | None, line: str) -> list[str]:
 def find_subwords(text: TextConfig, texts: Sequence[str]) -> Vocab:
     """The vocabulary that segments into subwords: of `subword_run`, or trained."""
     if text.subword_run:
-        return load_checked(text, find_checkpoint(text.subword_run / "best") or text.subword_run)
+        run = find_run(text.subword_run)
+        return load_checked(text, find_checkpoint(run / "best") or run)
     vocab = SubwordVocab.train([normalize(line, text.normalize) for line in texts], text.vocab_size)
     warn_rare(vocab, text.vocab_size)
     return vocab

@@ -11,6 +11,7 @@ from seqkit import recipe as recipes
 from seqkit.data.vocab import SPECIALS
 from seqkit.decode import LanguageModel, MappedScorer, NgramScorer, Scorer, WordScorer, load_ngram, match_symbols
 from seqkit.errors import InputError
+from seqkit.find_run import find_run
 from seqkit.recipes.language_model.data import TextConfig
 from seqkit.recipes.language_model.model import Member
 from seqkit.recipes.language_model.recipe import RECIPE
@@ -92,6 +93,7 @@ def check_units(path: Path, weights: Mapping[str, float], tokens: Sequence[str],
 
 def load_model(path: Path, device: torch.device) -> Member:
     """The model of a run, or of the file of an n-gram model."""
+    path = find_run(path)
     if path.is_dir():
         member: Member = recipes.load(RECIPE, [path], device, {}).predictor.members[0]  # type: ignore[attr-defined]
         return member

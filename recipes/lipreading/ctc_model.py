@@ -21,6 +21,7 @@ from seqkit.decode.ctc import SPECIAL_TOKENS
 from seqkit.decode.search import Scorers
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.find_run import find_run
 from seqkit.ranges import Range
 from seqkit.recipes.language_model.scorer import load_scorer
 from seqkit.recipes.lipreading.data import StreamReader, count_frames
@@ -191,7 +192,7 @@ def make_scorers(config: SearchConfig, vocab: Vocab, folder: Path, device: torch
     tokens = [vocab.token(i) for i in range(len(vocab))]
     scorers: list[tuple[Scorer, float]] = []
     if config.lm:
-        path = folder / OWN_LM if config.lm == "own" else Path(config.lm)
+        path = folder / OWN_LM if config.lm == "own" else find_run(config.lm)
         if not path.exists():
             raise InputError(f"`lm` must be own, null, or a language model's run or file, got {config.lm!r}")
         if config.lm_weight:

@@ -11,11 +11,13 @@ import torch
 
 from seqkit import __version__
 from seqkit import recipe as recipes
+from seqkit.config import read_values
 from seqkit.errors import InputError
 from seqkit.export import beam
 from seqkit.export.graph import Export, check_installed, write_graph, write_vocab
 from seqkit.export.quantize import quantize
 from seqkit.export.readme import readme
+from seqkit.find_run import config_of, find_run
 from seqkit.recipe import read_config
 from seqkit.tasks import find_export, find_recipe
 
@@ -63,11 +65,8 @@ def write_export(task: str, found: Export, out: Path, *, int8: bool = False) -> 
 
 def describe(folder: Path) -> tuple[str, Export]:
     """The task of a run and what is to be exported of it."""
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise InputError(f"RUN must be the folder of a trained run, got {folder}, which has no config.yaml")
-    from seqkit.config import read_values
-
+    folder = find_run(folder)
+    path = config_of(folder)
     task = str(read_values(path).get("recipe", ""))
     recipe, make = find_recipe(task), find_export(task)
     found: Any = recipes.load(recipe, [folder], torch.device("cpu"), {}).predictor

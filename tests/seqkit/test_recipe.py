@@ -84,7 +84,9 @@ def test_several_runs_are_an_ensemble(saved: Path) -> None:
 def test_what_cannot_be_loaded(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be the folder of a run, or several, got none"):
         seqkit.load([])
-    with pytest.raises(InputError, match=f"must be folders of trained runs, got {tmp_path}, which has no config.yaml"):
+    with pytest.raises(
+        InputError, match=f"must be the folder of a trained run, got {tmp_path}, which has no config.yaml"
+    ):
         seqkit.load(tmp_path)
     with pytest.raises(InputError, match=f"must be the folder of a trained run, got {tmp_path}"):
         seqkit.load([saved, tmp_path])
