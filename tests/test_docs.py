@@ -203,6 +203,18 @@ def test_the_table_of_keys_is_made_from_the_code_and_every_recipe_has_its_exampl
         assert {"id", *reads.needed} <= set(reads.example) <= set(reads.every()), name
 
 
+def test_every_odd_file_has_the_test_that_is_named() -> None:
+    """Of each row the tests; `::name` is in the file that was named before."""
+    files = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    named = re.findall(r"`(test_\w+\.py)?::(test_\w+)`", (ROOT / "docs/odd_files.md").read_text(encoding="utf-8"))
+    file, missing = "", []
+    for other, name in named:
+        file = other or file
+        if f"def {name}(" not in files.get(file, ""):
+            missing.append(f"{file}::{name}")
+    assert len(named) > 80 and not missing
+
+
 def test_files_about_the_project_agree() -> None:
     import yaml
 
