@@ -91,7 +91,7 @@ def _facts(found: Prediction) -> dict[str, Any]:
     facts: dict[str, Any] = {"text": found.text, "logprob": found.logprob, "score": found.score}
     if found.words:
         facts["words"] = [{k: v for k, v in word._asdict().items() if v is not None} for word in found.words]
-    known = {"box": found.box, "probability": found.probability}
+    known = {"box": found.box, "probability": found.probability, "seconds": found.seconds}
     return facts | {name: value for name, value in known.items() if value is not None}
 
 

@@ -10,7 +10,7 @@ from seqkit.decode import Search
 from seqkit.export.attention import attention_graphs
 from seqkit.export.graph import Export
 from seqkit.export.plain import plain_copy
-from seqkit.export.search import search_facts
+from seqkit.export.search import ALONE, search_facts
 from seqkit.nn.memory import Memory
 from seqkit.recipes.captioning.predictor import MAX_LEN, CaptionPredictor
 from seqkit.recipes.common.image_export import pixel_input
@@ -30,4 +30,5 @@ def captioning(predictor: CaptionPredictor, config: Any) -> Export:
         attention_graphs(plain_copy(model), [pixel_input(model.image_encoder)], encode),
         {"target": predictor.vocab},
         search_facts(predictor.search, (*Search.suppress_tokens, UNK)),
+        [ALONE] if predictor.scorers else [],
     )

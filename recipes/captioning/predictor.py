@@ -16,7 +16,8 @@ from seqkit.data.decoder_process import apart
 from seqkit.data.image import read_image
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
-from seqkit.decode import Ensemble, Hypothesis, Search, beam, score_targets
+from seqkit.decode import Ensemble, Hypothesis, Search, beam, score_targets, token_logprobs
+from seqkit.decode.search import Scorers
 from seqkit.errors import InputError
 from seqkit.nn.memory import Memory
 from seqkit.recipes.captioning.model import Captioner
@@ -25,6 +26,7 @@ from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.recipes.common.search_options import SearchOptions
 from seqkit.score.language import join_characters
 from seqkit.score.prediction import Prediction, distinct
+from seqkit.score.words import words_of
 
 MAX_LEN = 30  # tokens of a caption, where the search options give none
 
@@ -48,34 +50,44 @@ class CaptionPredictor:
     members: tuple[Member, ...]
     vocab: Vocab
     search: SearchOptions
+    scorers: Scorers = ()
 
     def parse(self, words: Sequence[str]) -> list[Path]:
         """Each word of the command line is an image file."""
         return [Path(word) for word in words]
 
-    def predict(self, inputs: Sequence[Path | str], nbest: int = 1) -> list[list[Prediction]]:
-        """The `nbest` captions of every image, best first. InputError names an image that cannot be read."""
-        images = [Path(path) for path in inputs]
-        return [captions for batch in self._batches(images, nbest) for captions in batch]
+    def predict(self, inputs: Sequence[Path | str], nbest: int = 1, *, words: bool = True) -> list[list[Prediction]]:
+        """The `nbest` captions of every image, best first. InputError names an image that cannot be read.
 
-    def predict_items(self, items: Sequence[Item]) -> list[Prediction]:
+        `words`: with each word's probability, for which the captions are read once more.
+        """
+        images = [Path(path) for path in inputs]
+        return [captions for batch in self._batches(images, nbest, words=words) for captions in batch]
+
+    def predict_items(self, items: Sequence[Item], *, words: bool = True) -> list[Prediction]:
         """The best caption of every item's image."""
-        return [best for best, *_ in self.predict([item.image for item in items if item.image])]
+        return [best for best, *_ in self.predict([item.image for item in items if item.image], words=words)]
 
     @torch.no_grad()
-    def _batches(self, images: Sequence[Path], nbest: int) -> Iterator[list[list[Prediction]]]:
+    def _batches(self, images: Sequence[Path], nbest: int, *, words: bool) -> Iterator[list[list[Prediction]]]:
         longest = self.search.max_len or MAX_LEN
         search = self.search.search(longest, nbest, suppress_tokens=(*Search.suppress_tokens, UNK))
         decoders, size = Ensemble([member.model.decoder for member in self.members]), self.search.decode_batch_size
         for first in range(0, len(images), size):
             memories = tuple(member.make_memory(images[first : first + size]) for member in self.members)
-            found = beam(decoders, memories, search)
-            yield [distinct((self.prediction(h, longest) for h in hypotheses), nbest) for hypotheses in found]
+            found = beam(decoders, memories, search, scorers=self.scorers)
+            logprobs = token_logprobs(decoders, memories, found) if words else [[[]] * len(some) for some in found]
+            yield [
+                distinct((self.prediction(h, p, longest) for h, p in zip(some, known, strict=True)), nbest)
+                for some, known in zip(found, logprobs, strict=True)
+            ]
 
-    def prediction(self, found: Hypothesis, longest: int) -> Prediction:
-        """A hypothesis as text."""
+    def prediction(self, found: Hypothesis, logprobs: Sequence[float], longest: int) -> Prediction:
+        """A hypothesis as text, with words where their tokens' log-probabilities are given."""
+        tokens = [self.vocab.token(i) for i in found.tokens]
+        words = words_of(tokens, self.vocab.join, logprobs) if logprobs else ()
         text, cut = join_characters(self.vocab.decode(found.tokens)), len(found.tokens) >= longest
-        return Prediction(text, found.logprob, found.score, tokens=tuple(found.tokens), cut=cut)
+        return Prediction(text, found.logprob, found.score, words, tokens=tuple(found.tokens), cut=cut)
 
     @torch.no_grad()
     def attention(self, image: Path, tokens: Sequence[int]) -> list[tuple[str, Tensor]]:

@@ -39,6 +39,7 @@ from seqkit.recipes.captioning.model import Captioner, Network, make_captioner
 from seqkit.recipes.captioning.predictor import MAX_LEN, CaptionPredictor, Member
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
 from seqkit.recipes.common.image_reader import ImageFeatures
+from seqkit.recipes.common.scorers import make_scorers
 from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
 from seqkit.score import meteor
 from seqkit.score.caption import by_character, caption_words, cider, diversity, document_frequencies, weigh
@@ -195,7 +196,9 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     predictor = CaptionPredictor((Member(model, reader, config.image_encoder),), vocab, greedy_search)
 
     def validate() -> Validated:
-        return validated(held_out, [found.text for found in predictor.predict_items(held_out)], VALIDATED, COCO)
+        return validated(
+            held_out, [found.text for found in predictor.predict_items(held_out, words=False)], VALIDATED, COCO
+        )
 
     seed, held_out_data = config.training.seed, None
     if config.objective.reward:
@@ -221,7 +224,8 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> CaptionPredictor:
         model = make_captioner(config.network, encoder, len(vocab)).to(device).eval()
         checkpoint.load_weights(model, folder)
         members.append(Member(model, pixel_reader(encoder), config.image_encoder))
-    return CaptionPredictor(tuple(members), vocab, runs[0].config.search)
+    search = runs[0].config.search
+    return CaptionPredictor(tuple(members), vocab, search, make_scorers(search.scorers, vocab, device))
 
 
 def answer(predictor: CaptionPredictor, data: Path, split: str) -> tuple[list[Item], list[Prediction]]:

@@ -12,6 +12,7 @@ from seqkit.decode.search import LengthPenalty
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range, check_ranges
+from seqkit.recipes.common.scorers import ScorerOptions
 
 
 @described
@@ -31,6 +32,7 @@ class SearchOptions:
     """n-grams of this size occur once in an output; 0: repeats are allowed"""
     decode_batch_size: Annotated[int, Range(min=1)] = 64
     """items decoded together"""
+    scorers: ScorerOptions = ScorerOptions()
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -25,7 +25,8 @@ from seqkit.nn.recurrent import CellKind
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import SavedRun
 from seqkit.recipes.language_model.data import TextConfig, segment, symbols_of
-from seqkit.score.prediction import Prediction
+from seqkit.score.prediction import Prediction, Word
+from seqkit.score.words import words_of
 from seqkit.train import checkpoint
 
 FILE = "model.ngram"
@@ -102,6 +103,11 @@ class Member:
         """Ids of a text's symbols."""
         return [self.ids.get(symbol, self.unknown) for symbol in segment(self.text, self.subwords, text)]
 
+    def words(self, text: str, logprobs: Sequence[float]) -> tuple[Word, ...]:
+        """The words of a text, as this model normalizes it, with their probabilities."""
+        join = self.subwords.join if self.subwords else ("" if self.text.units == "characters" else " ").join
+        return words_of(segment(self.text, self.subwords, text), join, logprobs)
+
     @torch.no_grad()
     def logprobs(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """log p (B, T) of every symbol and of the end; what follows a row's end is padding."""
@@ -159,11 +165,16 @@ class LanguageModelPredictor(NamedTuple):
                 yield ScoredText(row, logprobs[: len(row) + 1], [*(i != unk for i in row), True])
 
     def predict(self, inputs: Sequence[str], nbest: int = 1) -> list[list[Prediction]]:
-        """Each text itself: `logprob` of the text and its end, and `score`, the mean over its symbols and the end."""
+        """Each text itself: `logprob` of the text and its end, `score`, the mean over its symbols and the end, and its
+        words with their probabilities.
+        """
         if nbest != 1:
             raise InputError(f"`nbest` must be 1 for a language model, which scores its inputs, got {nbest}")
-        found = zip(inputs, self.score(inputs), strict=True)
-        return [[predicted(text, scored)] for text, scored in found]
+        words = self.members[0].words
+        found = (
+            (text, predicted(text, own), own.logprobs) for text, own in zip(inputs, self.score(inputs), strict=True)
+        )
+        return [[best._replace(words=words(text, logprobs))] for text, best, logprobs in found]
 
     def plot(self, given: str, found: Sequence[Prediction], path: Path) -> None:
         """InputError: there is nothing to draw."""

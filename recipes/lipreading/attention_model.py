@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from seqkit.data.batch import Batch, Example, PaddedSequence, collate
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
-from seqkit.decode import CtcPrefixScorer, Ensemble, Hypothesis, Search, beam, score_targets
+from seqkit.decode import CtcPrefixScorer, Ensemble, Hypothesis, Search, beam, score_targets, token_logprobs
 from seqkit.decode.search import Scorers
 from seqkit.described import described
 from seqkit.errors import InputError
@@ -35,10 +35,11 @@ from seqkit.recipes.lipreading.data import AudioCondition, StreamReader, count_f
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, StreamEncoder, VideoEncoderConfig, make_encoders
 from seqkit.recipes.lipreading.input_config import STREAMS, InputStatistics, Modality
 from seqkit.recipes.lipreading.plots import Panel, plot_attention, stream_image
-from seqkit.recipes.lipreading.raw_video import file_offset, holds_video, raw_item, shift_words
+from seqkit.recipes.lipreading.raw_video import file_offset, holds_video, raw_item, shifted
 from seqkit.recipes.lipreading.subtitles import write_subtitled_video
-from seqkit.recipes.lipreading.word_times import words_by_attention
+from seqkit.recipes.lipreading.word_times import min_frames, words_by_attention, words_by_ctc
 from seqkit.score.prediction import Prediction, distinct
+from seqkit.score.words import with_times, words_of
 from seqkit.train.distributed import print0
 
 T = TypeVar("T")
@@ -84,10 +85,6 @@ class SearchConfig:
     decoding: SearchOptions = SearchOptions(beam=4)
     ctc_weight: Annotated[float, Range(min=0)] = 0.0
     """weight of the CTC log-probability of each text; needs `ctc_head` (Watanabe et al. 2017: 0.3)"""
-    lm: Path | None = None
-    """language model: a run of language_model, or the file of an n-gram model (ours or ARPA)"""
-    lm_weight: Annotated[float, Range(min=0)] = 0.3
-    """weight of its log-probabilities"""
 
 
 class Outputs(NamedTuple):
@@ -186,10 +183,7 @@ class SpeechPredictor:
         """The `nbest` transcriptions of video or audio files, best first, with word times by attention."""
         found = self.with_items(inputs, lambda items: self.predict_with_times(items, nbest))
         offsets = [file_offset(Path(given)) for given in inputs]
-        return [
-            [one._replace(words=shift_words(one.words, offset)) for one in own]
-            for own, offset in zip(found, offsets, strict=True)
-        ]
+        return [[shifted(one, offset) for one in own] for own, offset in zip(found, offsets, strict=True)]
 
     def predict_with_times(self, items: Sequence[Item], nbest: int) -> list[list[Prediction]]:
         """The same for items."""
@@ -200,11 +194,16 @@ class SpeechPredictor:
         return [[self.timed(item, one) for one in own] for item, own in zip(items, found, strict=True)]
 
     def timed(self, item: Item, found: Prediction) -> Prediction:
-        """A prediction with word times, by the attention over the first stream that the item has."""
-        if not found.tokens:
-            return found
+        """A prediction with word times over the first stream that the item has: by the likeliest path of its CTC head
+        where the run has one and the text fits into its frames, else by attention.
+        """
         first = self.panels(item, found)[0]
-        return found._replace(words=words_by_attention(first.weights_TS, first.seconds, self.tokens(found)))
+        logits_TV, tokens = first.ctc_logits_TV, found.tokens
+        if logits_TV is not None and min_frames(tokens) <= len(logits_TV):
+            timed = words_by_ctc(logits_TV, tokens, self.vocab, first.seconds)
+        else:
+            timed = words_by_attention(first.weights_TS, first.seconds, self.characters(tokens))
+        return found._replace(words=with_times(found.words, timed), seconds=first.seconds)
 
     def plot(self, given: str | Path, found: Sequence[Prediction], path: Path) -> None:
         """Both attentions over time; of a video also an .mp4 beside it, a copy with the words as they are said."""
@@ -212,7 +211,7 @@ class SpeechPredictor:
         if not best.tokens:
             return
         panels = self.with_items([given], lambda items: self.panels(items[0], best))
-        plot_attention(panels, self.tokens(best), path, best.text)
+        plot_attention(panels, self.characters(best.tokens), path, best.text)
         if holds_video(Path(given)):
             write_subtitled_video(Path(given), best.words, path.with_suffix(".mp4"))
 
@@ -236,7 +235,9 @@ class SpeechPredictor:
         nbest: int = 1,
         greedy: bool = False,
     ) -> list[list[Prediction]]:
-        """The `nbest` transcriptions of items under one condition; items of like length are decoded together."""
+        """The `nbest` transcriptions of items under one condition, without times; items of like length are decoded
+        together. `greedy`: with a beam of 1, and without words.
+        """
         frames = [count_frames(item) for item in items]
         order = sorted(range(len(items)), key=lambda number: frames[number])
         found: dict[int, list[Prediction]] = {}
@@ -271,17 +272,21 @@ class SpeechPredictor:
         decoder = Ensemble([model.decoder for model in self.models])
         found = beam(decoder, memories, search, scorers=tuple(scorers))
         limit_B = torch.as_tensor(search.max_len).expand(len(found)).tolist()
-        found_N = zip(found, limit_B, strict=True)
-        return [distinct((self.prediction(h, limit) for h in some), nbest) for some, limit in found_N]
+        logprobs = [[[]] * len(some) for some in found] if greedy else token_logprobs(decoder, memories, found)
+        return [
+            distinct((self.prediction(h, p, limit) for h, p in zip(some, known, strict=True)), nbest)
+            for some, known, limit in zip(found, logprobs, limit_B, strict=True)
+        ]
 
-    def prediction(self, found: Hypothesis, limit: int) -> Prediction:
-        """A hypothesis as text."""
+    def prediction(self, found: Hypothesis, logprobs: Sequence[float], limit: int) -> Prediction:
+        """A hypothesis as text, with words where their tokens' log-probabilities are given."""
+        words = words_of(self.characters(found.tokens), self.vocab.join, logprobs) if logprobs else ()
         text, cut = self.vocab.decode(found.tokens), len(found.tokens) >= limit
-        return Prediction(text, found.logprob, found.score, tokens=tuple(found.tokens), cut=cut)
+        return Prediction(text, found.logprob, found.score, words, tokens=tuple(found.tokens), cut=cut)
 
-    def tokens(self, found: Prediction) -> list[str]:
-        """The characters of a prediction."""
-        return [self.vocab.token(token) for token in found.tokens]
+    def characters(self, tokens: Sequence[int]) -> list[str]:
+        """Token ids as characters."""
+        return [self.vocab.token(token) for token in tokens]
 
     @torch.no_grad()
     def panels(self, item: Item, found: Prediction) -> list[Panel]:
@@ -289,15 +294,19 @@ class SpeechPredictor:
         model, reader = self.models[0], self.readers[0]
         streams = reader.streams(item, self.modality)
         batch = collate([Example(0, streams, found.tokens)]).to(self.device)
-        memories = model.make_memory(model.encode(batch.streams))
+        encoded = model.encode(batch.streams)
+        memories = model.make_memory(encoded)
         forced = score_targets(model.decoder, memories, batch.inputs_BT, batch.targets_BT, batch.lengths_B)
+        heads: list[Tensor | None] = [logits_BTV[0].cpu() for logits_BTV, _ in model.ctc_logits(encoded)]
+        rows = zip(reader.statistics, streams, forced.weights, heads or [None] * len(streams), strict=True)
         return [
             Panel(
                 name,
                 stream_image(stream),
                 weights_BTS[0, : len(found.tokens)].cpu().numpy(),
                 reader.seconds(name, stream),
+                logits_TV,
             )
-            for name, stream, weights_BTS in zip(reader.statistics, streams, forced.weights, strict=True)
+            for name, stream, weights_BTS, logits_TV in rows
             if len(stream)
         ]

@@ -13,23 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.data.batch import Example, collate
-from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import BOS, UNK, Vocab
-from seqkit.decode import Grammar, Hypothesis, LengthBonus, Scorer, Search, greedy_ctc, lexicon, prefix_beam, slots
+from seqkit.decode import Hypothesis, Search, ctc_token_logprobs, greedy_ctc, prefix_beam
 from seqkit.decode.ctc import SPECIAL_TOKENS
 from seqkit.decode.search import Scorers
 from seqkit.described import described
 from seqkit.errors import InputError
-from seqkit.find_run import find_run
 from seqkit.ranges import Range
-from seqkit.recipes.language_model.scorer import load_scorer
+from seqkit.recipes.common.scorers import ScorerOptions
 from seqkit.recipes.lipreading.data import StreamReader, count_frames
 from seqkit.recipes.lipreading.encoders import StreamEncoder
 from seqkit.recipes.lipreading.plots import plot_posteriors, plot_saliency
-from seqkit.recipes.lipreading.raw_video import file_offset, raw_item, shift_words
-from seqkit.recipes.lipreading.word_times import word_separator, words_by_ctc
+from seqkit.recipes.lipreading.raw_video import file_offset, raw_item, shift_words, shifted
+from seqkit.recipes.lipreading.word_times import words_by_ctc
 from seqkit.score.prediction import Prediction, Word, distinct
+from seqkit.score.words import with_times, words_of
 from seqkit.train.distributed import print0
 
 OWN_LM = "lm.ngram"  # the run's own language model in its checkpoint's folder
@@ -41,19 +40,10 @@ class SearchConfig:
     """Prefix beam search, when evaluating and predicting; validation during training is greedy."""
 
     beam: Annotated[int, Range(min=1)] = 100
-    """beam size; 1: the likeliest path, without language model or grammar (LipNet: 200)"""
-    lm: str | None = "own"
-    """language model: own, the n-grams of the run's training text (LipNet: characters, n = 5); null; or a run of
-    language_model, or the file of an n-gram model (ours or ARPA)"""
-    lm_weight: Annotated[float, Range(min=0)] = 0.5
-    """weight of its log-probabilities"""
-    length_bonus: Annotated[float, Range()] = 0.0
-    """added to the score for each token"""
-    grammar: Path | None = None
-    """file of the words that may occur: one line of words that may follow each other, or a line for each word position;
-    null: all texts"""
+    """beam size; 1: the likeliest path, without language model, hot words or grammar (LipNet: 200)"""
     decode_batch_size: Annotated[int, Range(min=1)] = 32
     """items decoded together"""
+    scorers: ScorerOptions = ScorerOptions(lm="own", lm_weight=0.5)
 
 
 class CtcModel(nn.Module):
@@ -94,7 +84,7 @@ class CtcPredictor:
         frames, logits = self.frames_and_logits(inputs)
         offsets = [file_offset(Path(given)) for given in inputs]
         return [
-            [p._replace(words=shift_words(self.word_times(own, p, self.seconds(clip[0])), offset)) for p in some]
+            [shifted(self.timed(own, p, self.seconds(clip[0])), offset) for p in some]
             for clip, own, some, offset in zip(frames, logits, self.decode(logits, nbest), offsets, strict=True)
         ]
 
@@ -125,8 +115,8 @@ class CtcPredictor:
         return self.readers[0].seconds("video", frames)
 
     def predict_items(self, items: Sequence[Item]) -> list[Prediction]:
-        """The best transcription of every item."""
-        return [best for best, *_ in self.decode(self.item_logits(items))]
+        """The best transcription of every item, without words."""
+        return [best for best, *_ in self.decode(self.item_logits(items), words=False)]
 
     def item_logits(self, items: Sequence[Item]) -> list[Tensor]:
         """Logits (T, V) of every item, on the CPU."""
@@ -151,29 +141,50 @@ class CtcPredictor:
             found |= zip(numbers, map(mean_log_probability, zip(*members, strict=True)), strict=True)
         return [found[number] for number in range(len(sizes))]
 
-    def decode(self, logits: Sequence[Tensor], nbest: int = 1) -> list[list[Prediction]]:
-        """The `nbest` texts of every item, best first; the likeliest path's where the beam is 1."""
-        found: list[list[Hypothesis]] = []
+    def decode(self, logits: Sequence[Tensor], nbest: int = 1, *, words: bool = True) -> list[list[Prediction]]:
+        """The `nbest` texts of every item, best first; the likeliest path's where the beam is 1.
+
+        `words`: with each word's probability, summed over all paths that begin with the text so far.
+        """
+        found: list[list[Prediction]] = []
         for first in range(0, len(logits), self.search.decode_batch_size):
             own = logits[first : first + self.search.decode_batch_size]
             lengths_B = torch.tensor([len(logits_TV) for logits_TV in own], device=self.device)
             padded_BTV = nn.utils.rnn.pad_sequence(list(own), batch_first=True).to(self.device)
-            if self.search.beam == 1 and nbest == 1:
-                paths = greedy_ctc(padded_BTV, lengths_B, suppress_tokens=(*SPECIAL_TOKENS, UNK))
-                found += [[path.hypothesis] for path in paths]
-            else:
-                beam = max(self.search.beam, nbest)
-                search = Search(beam=beam, nbest=1 if nbest == 1 else beam, suppress_tokens=(BOS, UNK))
-                found += prefix_beam(padded_BTV, lengths_B, search, scorers=self.scorers)
-        texts = [[(self.vocab.decode(h.tokens), h) for h in some] for some in found]
-        return [
-            distinct((Prediction(text, h.logprob, h.score, tokens=tuple(h.tokens)) for text, h in some), nbest)
-            for some in texts
-        ]
+            texts = self.search_texts(padded_BTV, lengths_B, nbest)
+            item_N = torch.tensor([item for item, some in enumerate(texts) for _ in some], device=self.device)
+            flat = [hypothesis for some in texts for hypothesis in some]
+            known = [list[float]() for _ in flat]
+            if words:
+                known = ctc_token_logprobs(padded_BTV[item_N], lengths_B[item_N], [h.tokens for h in flat])
+            made = iter([self.prediction(h, logprobs) for h, logprobs in zip(flat, known, strict=True)])
+            found += [distinct([next(made) for _ in some], nbest) for some in texts]
+        return found
+
+    def search_texts(self, logits_BTV: Tensor, lengths_B: Tensor, nbest: int) -> list[list[Hypothesis]]:
+        """The `nbest` hypotheses of every item of a batch."""
+        if self.search.beam == 1 and nbest == 1:
+            paths = greedy_ctc(logits_BTV, lengths_B, suppress_tokens=(*SPECIAL_TOKENS, UNK))
+            return [[path.hypothesis] for path in paths]
+        beam = max(self.search.beam, nbest)
+        search = Search(beam=beam, nbest=1 if nbest == 1 else beam, suppress_tokens=(BOS, UNK))
+        return prefix_beam(logits_BTV, lengths_B, search, scorers=self.scorers)
+
+    def prediction(self, found: Hypothesis, logprobs: Sequence[float]) -> Prediction:
+        """A hypothesis as text, with words where their tokens' log-probabilities are given."""
+        tokens = [self.vocab.token(token) for token in found.tokens]
+        words = words_of(tokens, self.vocab.join, logprobs) if logprobs else ()
+        return Prediction(
+            self.vocab.decode(found.tokens), found.logprob, found.score, words, tokens=tuple(found.tokens)
+        )
+
+    def timed(self, logits_TV: Tensor, found: Prediction, seconds: float) -> Prediction:
+        """A prediction of so many seconds with the times of its words."""
+        return found._replace(words=self.word_times(logits_TV, found, seconds), seconds=seconds)
 
     def word_times(self, logits_TV: Tensor, found: Prediction, seconds: float) -> tuple[Word, ...]:
-        """The words of a prediction and when they are said, by the likeliest path."""
-        return words_by_ctc(logits_TV, found.tokens, self.vocab, seconds)
+        """The words of a prediction with the times at which they are said, by the likeliest path."""
+        return with_times(found.words, words_by_ctc(logits_TV, found.tokens, self.vocab, seconds))
 
 
 def mean_log_probability(logits: Sequence[Tensor]) -> Tensor:
@@ -185,43 +196,6 @@ def mean_log_probability(logits: Sequence[Tensor]) -> Tensor:
     if len(lengths) > 1:
         raise InputError(f"an ensemble must have as many frames in every model, got {lengths}")
     return torch.stack([logits_TV.log_softmax(-1) for logits_TV in logits]).mean(0)
-
-
-def make_scorers(config: SearchConfig, vocab: Vocab, folder: Path, device: torch.device) -> Scorers:
-    """What the search adds to CTC log-probabilities. `folder` is the run's checkpoint."""
-    tokens = [vocab.token(i) for i in range(len(vocab))]
-    scorers: list[tuple[Scorer, float]] = []
-    if config.lm:
-        path = folder / OWN_LM if config.lm == "own" else find_run(config.lm)
-        if not path.exists():
-            raise InputError(f"`lm` must be own, null, or a language model's run or file, got {config.lm!r}")
-        if config.lm_weight:
-            scorers.append((load_scorer(path, tokens, device), config.lm_weight))
-    if config.length_bonus:
-        scorers.append((LengthBonus(), config.length_bonus))
-    if config.grammar:
-        scorers.append((read_grammar(config.grammar, vocab, device), 1.0))
-    return tuple(scorers)
-
-
-def read_grammar(path: Path, vocab: Vocab, device: torch.device) -> Grammar:
-    """The words of a file as a closed set: one line is a lexicon, several are the positions of a sentence.
-
-    Raises InputError for a file that is missing, empty or has a symbol outside the vocabulary.
-    """
-    if not path.is_file():
-        raise InputError(f"`grammar` must be a file of words, got {path}, which is none")
-    lines = [line.split() for _, line in read_lines(path) if line.strip()]
-    sets = [[vocab.encode(word) for word in line] for line in lines]
-    for line, words in zip(lines, sets, strict=True):
-        for word, ids in zip(line, words, strict=True):
-            if UNK in ids:
-                raise InputError(f"{path}: must hold words in the symbols of training, got {word!r}")
-    if not sets:
-        raise InputError(f"{path}: must hold at least one word, got none")
-    if len(sets) == 1:
-        return lexicon(sets[0], len(vocab), word_separator(vocab), device)
-    return slots(sets, len(vocab), word_separator(vocab), device)
 
 
 def warn_unknown(vocab: Vocab, items: Sequence[Item]) -> None:

@@ -12,7 +12,7 @@ from seqkit.decode.ctc import SPECIAL_TOKENS
 from seqkit.export.attention import attention_graphs
 from seqkit.export.graph import Export, Graph, Input
 from seqkit.export.plain import plain_copy
-from seqkit.export.search import search_facts
+from seqkit.export.search import ALONE, search_facts
 from seqkit.nn.encoders import Encoded
 from seqkit.nn.memory import Memory
 from seqkit.recipes.lipreading.attention_model import LONGER, SpeechPredictor
@@ -25,7 +25,6 @@ NORMALIZED = {
     "corpus": "each feature less its `mean`, divided by its `std` in `inputs.json`",
     None: "not normalized",
 }
-ALONE = "`model.search` ranks by the decoder alone: it has no language model, and no CTC scores in its beam."
 
 
 class PlainStreamEncoder(StreamEncoder):
@@ -85,7 +84,7 @@ def wlas(predictor: SpeechPredictor, config: Any) -> Export:
         attention_graphs(plain_streams(predictor.models[0]), inputs, encode),
         {"target": predictor.vocab},
         search_facts(search.decoding, (*Search.suppress_tokens, UNK)),
-        [ALONE] if search.ctc_weight or search.lm else [],
+        [ALONE] if search.ctc_weight or predictor.scorers else [],
         lambda folder: reader.save(folder, predictor.vocab),
     )
 

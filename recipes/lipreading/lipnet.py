@@ -30,12 +30,13 @@ from seqkit.decode import train_ngram, write_ngram
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.held_out import Validated, validated
-from seqkit.nn import ctc_loss, frames_needed
+from seqkit.nn import ctc_loss
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
+from seqkit.recipes.common.scorers import make_scorers
 from seqkit.recipes.common.search_options import check_vocabulary
 from seqkit.recipes.lipreading.augmentation import frames_outside_words, trim_silence
-from seqkit.recipes.lipreading.ctc_model import OWN_LM, CtcModel, CtcPredictor, SearchConfig, make_scorers, warn_unknown
+from seqkit.recipes.lipreading.ctc_model import OWN_LM, CtcModel, CtcPredictor, SearchConfig, warn_unknown
 from seqkit.recipes.lipreading.data import Split, StreamReader, count_frames, make_reader, read_split, segment
 from seqkit.recipes.lipreading.encoders import VideoEncoderConfig, make_video_encoder
 from seqkit.recipes.lipreading.evaluation import PHONEMES, lateness, phoneme_confusions, visemes
@@ -43,6 +44,7 @@ from seqkit.recipes.lipreading.input_config import FeatureConfig, VideoConfig
 from seqkit.recipes.lipreading.item_times import CUTS, duration
 from seqkit.recipes.lipreading.mouth_clips import remark_whole_faces
 from seqkit.recipes.lipreading.subtitles import PredictionOptions, write_all_subtitles
+from seqkit.recipes.lipreading.word_times import min_frames
 from seqkit.score.prediction import Prediction
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
@@ -190,11 +192,6 @@ def make_examples(config: Config, reader: StreamReader, vocab: Vocab, split: Spl
     return dataclasses.replace(made, sentences=sentences, words_N=words_N)
 
 
-def min_frames(ids: Sequence[int]) -> int:
-    """Fewest frames that can say a text."""
-    return int(frames_needed(torch.tensor([[*ids]], dtype=torch.int64), torch.tensor([len(ids)])))
-
-
 def make_model(config: Config, reader: StreamReader, vocab: Vocab) -> CtcModel:
     encoder = make_video_encoder(config.video_encoder, config.video.frame_size, reader.statistics["video"])
     return CtcModel(encoder, len(vocab))
@@ -252,7 +249,7 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> CtcPredictor:
         readers.append(make_reader(config.video, config.feature, streams=("video",), assets=[run.checkpoint]))
         models.append(make_model(config, readers[-1], vocab).to(device).eval())
         checkpoint.load_weights(models[-1], run.checkpoint)
-    scorers = make_scorers(first.config.search, vocab, first.checkpoint, device)
+    scorers = make_scorers(first.config.search.scorers, vocab, device, first.checkpoint / OWN_LM)
     return CtcPredictor(tuple(models), tuple(readers), vocab, first.config.search, scorers)
 
 

@@ -26,6 +26,7 @@ class Panel(NamedTuple):
     stream: NDArray[Any]  # frames (T, H, W, 3) or features (T, F)
     weights_TS: NDArray[np.float32]  # a row a token
     seconds: float
+    ctc_logits_TV: Tensor | None = None  # of the stream's CTC head, where there is one
 
 
 def stream_image(stream: Tensor) -> NDArray[Any]:
@@ -36,7 +37,7 @@ def stream_image(stream: Tensor) -> NDArray[Any]:
 
 def plot_attention(panels: Sequence[Panel], tokens: Sequence[str], path: Path, title: str) -> None:
     """Attention over every stream, on one axis of seconds."""
-    double_attention(panels, tokens, path, title=title)
+    double_attention([panel[:4] for panel in panels], tokens, path, title=title)
 
 
 def plot_posteriors(

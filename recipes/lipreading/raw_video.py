@@ -16,7 +16,7 @@ from seqkit.data.manifest import Item
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound, write_wav
 from seqkit.data.video_file import read_clip, read_note
 from seqkit.errors import InputError
-from seqkit.score.prediction import Word
+from seqkit.score.prediction import Prediction, Word
 
 LONGEST = 60.0  # seconds that are read at once
 
@@ -117,6 +117,12 @@ def file_offset(path: Path) -> float:
 
 def _decoded_offset(path: Path) -> float:
     return start_offset(path) if is_video(path) and not read_note(path) else 0.0
+
+
+def shifted(found: Prediction, seconds: float) -> Prediction:
+    """A prediction whose times are all so much later."""
+    end = None if found.seconds is None else found.seconds + seconds
+    return found._replace(words=shift_words(found.words, seconds), seconds=end)
 
 
 def shift_words(words: Sequence[Word], seconds: float) -> tuple[Word, ...]:

@@ -1,4 +1,4 @@
-"""Transcriptions to subtitles: .srt and .vtt files, and videos with the words written into the picture."""
+"""Transcriptions to subtitles: .srt, .vtt and .TextGrid files, and videos with the words written into the picture."""
 
 import functools
 import re
@@ -17,6 +17,7 @@ from seqkit.data.sound_track import SAMPLE_RATE, read_sound
 from seqkit.described import described
 from seqkit.draw import find_font
 from seqkit.recipes.lipreading.raw_video import file_offset, shift_words
+from seqkit.recipes.lipreading.text_grid import text_grid
 from seqkit.score.prediction import Prediction, Word
 from seqkit.train.distributed import print0
 
@@ -31,7 +32,7 @@ class PredictionOptions:
     """What `predict` writes beside the text."""
 
     subtitles: Path | None = None
-    """folder for an .srt and a .vtt file of every input; null: none"""
+    """folder for an .srt, a .vtt and a Praat .TextGrid file of every input; null: none"""
 
 
 def write_all_subtitles(
@@ -41,7 +42,7 @@ def write_all_subtitles(
     if options.subtitles:
         names = unique_names([Path(given).stem for given in inputs])
         for name, (best, *_) in zip(names, predictions, strict=True):
-            write_subtitles(options.subtitles / name, best.words)
+            write_subtitles(options.subtitles / name, best.words, best.seconds or 0.0)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
@@ -56,8 +57,8 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return found
 
 
-def write_subtitles(path: Path, words: Sequence[Word]) -> None:
-    """Writes `path`.srt and `path`.vtt, one word a subtitle."""
+def write_subtitles(path: Path, words: Sequence[Word], seconds: float = 0.0) -> None:
+    """Writes `path`.srt and `path`.vtt, one word a subtitle, and `path`.TextGrid of a recording of so many seconds."""
     for ending, head, point in ((".srt", "", ","), (".vtt", "WEBVTT\n\n", ".")):
         lines = []
         for number, word in enumerate(words, 1):
@@ -66,6 +67,8 @@ def write_subtitles(path: Path, words: Sequence[Word]) -> None:
             lines.append(f"{number}\n{times}\n{escape(word.text, ending)}\n")
         with atomic_write(path.with_name(path.name + ending)) as file:
             file.write((head + "\n".join(lines)).encode())
+    with atomic_write(path.with_name(f"{path.name}.TextGrid")) as file:
+        file.write(text_grid(words, seconds).encode())
 
 
 def escape(text: str, ending: str) -> str:

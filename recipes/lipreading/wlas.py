@@ -26,7 +26,6 @@ from seqkit.data.manifest import Item
 from seqkit.data.manifest_keys import Reads
 from seqkit.data.vocab import Vocab, load_vocab, train_vocab
 from seqkit.data_prep.synthetic import corpora
-from seqkit.decode.search import Scorers
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.held_out import Validated, validated
@@ -34,8 +33,8 @@ from seqkit.nn import cross_entropy, ctc_loss, frames_needed
 from seqkit.nn.losses import real_tokens
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
+from seqkit.recipes.common.scorers import make_scorers
 from seqkit.recipes.common.search_options import check_vocabulary
-from seqkit.recipes.language_model.scorer import load_scorer
 from seqkit.recipes.lipreading.attention_model import AudioVisualModel, Network, Outputs, SearchConfig, SpeechPredictor
 from seqkit.recipes.lipreading.augmentation import ModalityDropout, TrainingExamples
 from seqkit.recipes.lipreading.curriculum import Curriculum
@@ -228,10 +227,7 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> SpeechPredictor:
         readers.append(make_reader(*inputs, streams=STREAMS[modality], assets=[run.checkpoint]))
         models.append(make_model(config, readers[-1], vocab).to(device).eval())
         checkpoint.load_weights(models[-1], run.checkpoint)
-    scorers: Scorers = ()
-    if search.lm and search.lm_weight:
-        tokens = [vocab.token(number) for number in range(len(vocab))]
-        scorers = ((load_scorer(search.lm, tokens, device), search.lm_weight),)
+    scorers = make_scorers(search.decoding.scorers, vocab, device)
     return SpeechPredictor(tuple(models), tuple(readers), vocab, modality, search, scorers)
 
 

@@ -10,7 +10,7 @@ from seqkit.decode import Search
 from seqkit.export.attention import attention_graphs
 from seqkit.export.graph import Export, Input
 from seqkit.export.plain import plain_copy
-from seqkit.export.search import search_facts
+from seqkit.export.search import ALONE, search_facts
 from seqkit.nn.memory import Memory
 from seqkit.recipes.translation.model import TranslationPredictor
 
@@ -33,4 +33,5 @@ def translation(predictor: TranslationPredictor, config: Any) -> Export:
         attention_graphs(plain_copy(predictor.models[0]), INPUTS, encode),
         {"source": predictor.vocabs.source, "target": predictor.vocabs.target},
         search_facts(predictor.search, Search.suppress_tokens),
+        [ALONE] if predictor.scorers else [],
     )

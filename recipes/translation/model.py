@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.data.batch import BucketBatchSampler, Example, PaddedSequence, collate, pad
-from seqkit.data.vocab import UNK
-from seqkit.decode import Ensemble, Hypothesis, beam, map_batches, score_targets
+from seqkit.data.vocab import UNK, UNKNOWN
+from seqkit.decode import Ensemble, Hypothesis, beam, map_batches, score_targets, token_logprobs
+from seqkit.decode.search import Scorers
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.attention import AttentionKind
@@ -27,9 +28,11 @@ from seqkit.nn.readout import ReadoutKind
 from seqkit.nn.recurrent import CellKind
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import SavedRun
+from seqkit.recipes.common.scorers import make_scorers
 from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
 from seqkit.recipes.translation.data import Vocabs, load_vocabs
 from seqkit.score.prediction import Prediction, distinct
+from seqkit.score.words import words_of
 from seqkit.train import checkpoint
 
 
@@ -150,6 +153,7 @@ class TranslationPredictor(NamedTuple):
     models: tuple[Translator, ...]
     vocabs: Vocabs
     search: SearchOptions
+    scorers: Scorers = ()
 
     @property
     def device(self) -> torch.device:
@@ -159,10 +163,11 @@ class TranslationPredictor(NamedTuple):
         """Each word of the command line is a source."""
         return list(words)
 
-    def predict(self, inputs: Sequence[str], nbest: int = 1) -> list[list[Prediction]]:
+    def predict(self, inputs: Sequence[str], nbest: int = 1, *, words: bool = True) -> list[list[Prediction]]:
         """The `nbest` translations of every source, best first; sources of like length are decoded together.
 
         A source without a token is not put to the model, which would make something up: its translation is empty.
+        `words`: with each word's probability, for which the translations are read once more.
         """
         ids = [self.vocabs.source.encode(source) for source in inputs]
         order = sorted((number for number in range(len(ids)) if ids[number]), key=lambda number: -len(ids[number]))
@@ -173,43 +178,50 @@ class TranslationPredictor(NamedTuple):
 
         def decode(batch: Sequence[int]) -> Iterable[tuple[int, list[Prediction]]]:
             numbers = [order[place] for place in batch]
-            return zip(
-                numbers, self.decode([ids[n] for n in numbers], [inputs[n] for n in numbers], nbest), strict=True
-            )
+            sources = [inputs[n] for n in numbers]
+            return zip(numbers, self.decode([ids[n] for n in numbers], sources, nbest, words=words), strict=True)
 
         for translations in map_batches(decode, batches, self.device):
             found |= translations
         return [found[number] for number in range(len(ids))]
 
     @torch.no_grad()
-    def decode(self, ids: Sequence[Sequence[int]], sources: Sequence[str], nbest: int) -> list[list[Prediction]]:
+    def decode(
+        self, ids: Sequence[Sequence[int]], sources: Sequence[str], nbest: int, *, words: bool = True
+    ) -> list[list[Prediction]]:
         """One batch of `predict`."""
         source = PaddedSequence(*(t.to(self.device) for t in pad(ids)))
         search = self.search.search(2 * source.lengths_B + 10, nbest)
         memories = tuple(model.make_memory(source) for model in self.models)
-        found = beam(Ensemble([model.decoder for model in self.models]), memories, search)
+        decoder = Ensemble([model.decoder for model in self.models])
+        found = beam(decoder, memories, search, scorers=self.scorers)
+        logprobs = token_logprobs(decoder, memories, found) if words else [[[]] * len(some) for some in found]
         longest_B = torch.as_tensor(search.max_len).expand(len(ids)).tolist()
+        rows = zip(found, logprobs, sources, longest_B, strict=True)
+        return [
+            distinct((self.prediction(h, p, text, most) for h, p in zip(some, known, strict=True)), nbest)
+            for some, known, text, most in rows
+        ]
 
-        def predictions(hypotheses: Sequence[Hypothesis], source: str, longest: int) -> Iterable[Prediction]:
-            for h in hypotheses:
-                text, cut = self.text(h.tokens, source), len(h.tokens) >= longest
-                yield Prediction(text, h.logprob, h.score, tokens=(*h.tokens,), cut=cut)
+    def prediction(self, found: Hypothesis, logprobs: Sequence[float], source: str, longest: int) -> Prediction:
+        """A hypothesis as text, with words where their tokens' log-probabilities are given."""
+        tokens, join = self.tokens(found.tokens, source), self.vocabs.target.join
+        words = words_of(tokens, join, logprobs) if logprobs else ()
+        text, cut = join(tokens), len(found.tokens) >= longest
+        return Prediction(text, found.logprob, found.score, words, tokens=(*found.tokens,), cut=cut)
 
-        return [distinct(predictions(*own), nbest) for own in zip(found, sources, longest_B, strict=True)]
-
-    def text(self, tokens: Sequence[int], source: str) -> str:
-        """Tokens as text; an unknown word becomes the source word that it attends to most (Luong et al. 2015,
+    def tokens(self, ids: Sequence[int], source: str) -> list[str]:
+        """Tokens of a translation; an unknown word becomes the source word that it attends to most (Luong et al. 2015,
         arXiv:1410.8206, section 4.3, with attention in the place of alignment).
         """
-        target = self.vocabs.target
-        if UNK not in tokens:
-            return target.decode(tokens)
-        weights_TS, words = self.attention(tokens, source)
+        found = [UNKNOWN if i == UNK else self.vocabs.target.token(i) for i in ids]
+        if UNK not in ids:
+            return found
+        weights_TS, words = self.attention(ids, source)
         if not words:
-            return target.decode(tokens)
-        best_T = weights_TS.argmax(-1).tolist()
-        pairs = zip(tokens, best_T, strict=False)  # the weights have a last row for the end
-        return target.join(words[s] if i == UNK else target.token(i) for i, s in pairs)
+            return found
+        best_T = weights_TS.argmax(-1).tolist()  # with a last row for the end
+        return [words[s] if i == UNK else token for i, token, s in zip(ids, found, best_T, strict=False)]
 
     @torch.no_grad()
     def attention(self, tokens: Sequence[int], source: str) -> tuple[Tensor, list[str]]:
@@ -246,4 +258,5 @@ def load(runs: Sequence[SavedRun], device: torch.device) -> TranslationPredictor
             check_vocabulary(vocabs.target, own.target, run.folder)
         models.append(make_model(run.config.network, own).to(device).eval())
         checkpoint.load_weights(models[-1], run.checkpoint)
-    return TranslationPredictor(tuple(models), vocabs, runs[0].config.search)
+    search = runs[0].config.search
+    return TranslationPredictor(tuple(models), vocabs, search, make_scorers(search.scorers, vocabs.target, device))

@@ -111,7 +111,9 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
     greedy = TranslationPredictor((model,), vocabs, dataclasses.replace(config.search, beam=1))
 
     def validate() -> Validated:
-        return validated(held_out, [best.text for best, *_ in greedy.predict(sources_of(held_out))], ("bleu", "chrf"))
+        return validated(
+            held_out, [best.text for best, *_ in greedy.predict(sources_of(held_out), words=False)], ("bleu", "chrf")
+        )
 
     return Job(
         model,

@@ -7,11 +7,12 @@ from seqkit.decode.arpa import load_arpa, write_arpa
 from seqkit.decode.beam_search import beam
 from seqkit.decode.ctc import TimedHypothesis, align, greedy_ctc, token_spans
 from seqkit.decode.ctc_beam import prefix_beam
-from seqkit.decode.ctc_prefix import CtcPrefixScorer
+from seqkit.decode.ctc_prefix import CtcPrefixScorer, ctc_token_logprobs
 from seqkit.decode.ensemble import Ensemble
-from seqkit.decode.forced_scoring import ForcedScores, score_targets
+from seqkit.decode.forced_scoring import ForcedScores, score_targets, token_logprobs
 from seqkit.decode.grammar import Grammar, lexicon, slots
 from seqkit.decode.greedy_search import greedy
+from seqkit.decode.hotwords import HotWords
 from seqkit.decode.lm import MappedScorer, NgramScorer, WordScorer, match_symbols
 from seqkit.decode.ngram import Ngram
 from seqkit.decode.ngram_file import is_ngram, load_ngram, write_ngram
@@ -27,6 +28,7 @@ __all__ = [
     "Ensemble",
     "ForcedScores",
     "Grammar",
+    "HotWords",
     "Hypothesis",
     "LanguageModel",
     "LengthBonus",
@@ -43,6 +45,7 @@ __all__ = [
     "WordScorer",
     "align",
     "beam",
+    "ctc_token_logprobs",
     "greedy",
     "greedy_ctc",
     "is_ngram",
@@ -56,6 +59,7 @@ __all__ = [
     "sample_with_gradient",
     "score_targets",
     "slots",
+    "token_logprobs",
     "token_spans",
     "train_ngram",
     "write_arpa",

@@ -1,19 +1,20 @@
-"""Joint CTC/attention decoding: CTC prefix probabilities as a scorer of the attention decoder's search.
+"""CTC prefix probabilities: as a scorer of the attention decoder's search (joint decoding), and of a text's tokens.
 
 Watanabe et al. 2017, "Hybrid CTC/attention architecture for end-to-end speech recognition", section IV, algorithm 2.
 The bonus of a token is the change of log p(the text begins with the prefix), that of EOS the change to log p(the text
 is the prefix): the bonuses of a hypothesis sum to log p(text | frames).
 
-B items, T frames, V vocabulary, N rows of the search.
+B items, T frames, V vocabulary, N rows of the search, L tokens of a text, S = 2L + 1 states with a blank around each.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from seqkit.decode.ctc import BLANK
-from seqkit.decode.search import log_softmax
+from seqkit.decode.search import NEG_INF, log_softmax
 
 NEVER = -1e30  # finite, so that differences of impossible prefixes are numbers
 
@@ -96,3 +97,39 @@ class CtcPrefixScorer:
 def own(logprob_NTV: Tensor, token_N: Tensor) -> Tensor:
     """log p (N, T) of one token a row."""
     return logprob_NTV.gather(2, token_N[:, None, None].expand(-1, logprob_NTV.shape[1], 1))[..., 0]
+
+
+@torch.inference_mode()
+def ctc_token_logprobs(logits_BTV: Tensor, lengths_B: Tensor, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The log-probability of each token of one text an item given those before it, and last that of the end.
+
+    That of token k is log p(the text begins with k tokens) - log p(it begins with k - 1), each summed over all paths
+    (Graves 2008, "Supervised sequence labelling with recurrent neural networks", section 7.5.1): what the bonuses of
+    `CtcPrefixScorer` are. They sum to log p(text | frames). Minus infinity where no path has the text.
+    """
+    width = max(map(len, texts), default=0)
+    padded = [[*text, *[BLANK] * (width - len(text))] for text in texts]
+    text_BL = torch.tensor(padded, dtype=torch.int64, device=logits_BTV.device).view(len(texts), width)
+    label_BS = text_BL.new_full((len(texts), 2 * width + 1), BLANK)
+    label_BS[:, 1::2] = text_BL
+    logprob_BTV = log_softmax(logits_BTV.double())
+    emission_BTS = logprob_BTV.gather(2, label_BS[:, None].expand(-1, logprob_BTV.shape[1], -1))
+    again_BS = label_BS == torch.nn.functional.pad(label_BS, (2, 0))[:, :-2]  # a repeat needs the blank between
+    total_BS = emission_BTS.new_full(label_BS.shape, NEG_INF)
+    total_BS[:, 0] = 0.0  # before the first frame: no token yet
+    begins_BS = torch.full_like(total_BS, NEG_INF)
+    for t, emission_BS in enumerate(emission_BTS.unbind(1)):
+        one_BS = torch.nn.functional.pad(total_BS, (1, 0), value=NEG_INF)[:, :-1]
+        two_BS = torch.nn.functional.pad(total_BS, (2, 0), value=NEG_INF)[:, :-2].masked_fill(again_BS, NEG_INF)
+        enters_BS, real_B1 = torch.logaddexp(one_BS, two_BS), (t < lengths_B)[:, None]
+        begins_BS = torch.logaddexp(begins_BS, enters_BS + emission_BS).where(real_B1, begins_BS)
+        total_BS = (torch.logaddexp(total_BS, enters_BS) + emission_BS).where(real_B1, total_BS)
+    rows = []
+    for text, begins, total in zip(texts, begins_BS[:, 1::2].tolist(), total_BS.tolist(), strict=True):
+        last, size = 2 * len(text), len(text)
+        ends = [total[last], total[last - 1] if size else NEG_INF]  # in the blank, or in the last token
+        whole = float(torch.tensor(ends, dtype=torch.float64).logsumexp(0))
+        known = [0.0, *begins[:size], whole]
+        pairs = zip(known, known[1:], strict=False)
+        rows.append([after - before if after > NEG_INF else NEG_INF for before, after in pairs])
+    return rows

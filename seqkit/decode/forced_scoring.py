@@ -1,14 +1,16 @@
 """Forced scoring: the log-probabilities of given targets.
 
-B sentences, T target steps, S source positions, V vocabulary.
+B sentences, T target steps, S source positions, V vocabulary, N hypotheses.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from seqkit.decode.search import Model, log_softmax
+from seqkit.decode.search import Hypothesis, Model, log_softmax, tensors
+from seqkit.nn.memory import select
 
 
 class ForcedScores(NamedTuple):
@@ -37,3 +39,26 @@ def score_targets(
     logprob_BT = torch.cat(columns, 1).where(real_BT, 0.0)
     weights_of = tuple(torch.stack(w, 1) for w in zip(*attentions, strict=True))
     return ForcedScores(logprob_BT, logprob_BT.double().sum(1), weights_of)
+
+
+@torch.inference_mode()
+def token_logprobs(
+    model: Model, memories: Any, found: Sequence[Sequence[Hypothesis]], *, bos: int = 1, eos: int = 2
+) -> list[list[list[float]]]:
+    """The log-probability of each token of a search's hypotheses given those before it, and last that of EOS.
+
+    `memories` are those of the search, one row for each list of `found`. By the model alone: without scorers, length
+    penalty or suppressed tokens. They sum to a hypothesis' `logprob`, without EOS where the maximum length cut it.
+    """
+    item_N = [item for item, hypotheses in enumerate(found) for _ in hypotheses]
+    rows = [hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]
+    if not rows:
+        return [[] for _ in found]
+    longest = max(map(len, rows))
+    targets_NT = torch.tensor([[*row, *[eos] * (longest + 1 - len(row))] for row in rows])
+    inputs_NT = torch.nn.functional.pad(targets_NT[:, :-1], (1, 0), value=bos)
+    device = next(tensors(memories)).device
+    index_N, lengths_N = torch.tensor(item_N, device=device), torch.tensor([len(row) + 1 for row in rows])
+    inputs_NT, targets_NT, lengths_N = (t.to(device) for t in (inputs_NT, targets_NT, lengths_N))
+    scored = iter(score_targets(model, select(memories, index_N), inputs_NT, targets_NT, lengths_N).logprob_BT.tolist())
+    return [[next(scored)[: len(h.tokens) + 1] for h in hypotheses] for hypotheses in found]

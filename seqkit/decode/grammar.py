@@ -65,17 +65,14 @@ class Grammar:
 def lexicon(
     words: Sequence[Word], vocab: int, separator: int | None, device: torch.device | str = "cpu", *, empty: bool = True
 ) -> Grammar:
-    """The grammar of any number of the words, a `separator` between two; `empty`: also of no word.
-
-    Without separator no word may be a prefix of another; raises ValueError where one is.
-    """
+    """The grammar of any number of the words, a `separator` between two; `empty`: also of no word."""
     return _grammar([words], vocab, separator, device, again=True, empty=empty)
 
 
 def slots(
     sets: Sequence[Sequence[Word]], vocab: int, separator: int | None, device: torch.device | str = "cpu"
 ) -> Grammar:
-    """The grammar of one word of each set in turn, a `separator` between two; conditions as in `lexicon`."""
+    """The grammar of one word of each set in turn, a `separator` between two."""
     return _grammar(sets, vocab, separator, device, again=False, empty=False)
 
 
@@ -88,40 +85,58 @@ def _grammar(
     again: bool,
     empty: bool,
 ) -> Grammar:
+    """The words of each place as a tree; what may be read at once in several of them is a set of their states, which is
+    one state of the grammar (subset construction: Rabin and Scott 1959)."""
     if not sets or not all(sets):
         raise ValueError("`words` must hold at least one word for each place, got none")
-    edges: list[dict[int, int]] = [{}]
-    root, ends = 0, []
+    trees, after = _trees(sets, separator, again=again)
+    start = frozenset([0])
+    numbers, queue, edges = {start: 1}, [start], list[dict[int, int]]([{}])
+    for states in queue:
+        following: dict[int, set[int]] = {}
+        for state in states:
+            moves = list(trees[state].items())
+            if state in after and separator is not None:
+                moves += [(separator, place) for place in after[state]]
+            elif state in after:
+                moves += [move for place in after[state] for move in trees[place].items()]
+            for token, target in moves:
+                following.setdefault(token, set()).add(target)
+        edge = {}
+        for token, targets in following.items():
+            found = frozenset(targets)
+            if found not in numbers:
+                numbers[found] = len(numbers) + 1
+                queue.append(found)
+            edge[token] = numbers[found]
+        edges.append(edge)
+    ends = {state for state, places in after.items() if again or not places}
+    final = [number for states, number in numbers.items() if ends & states]
+    edges[0] = edges[1]  # the beginning, where alone nothing may be said: not so after a separator
+    return Grammar(edges, [0, *final] if empty else final, vocab, device)
+
+
+def _trees(
+    sets: Sequence[Sequence[Word]], separator: int | None, *, again: bool
+) -> tuple[list[dict[int, int]], dict[int, list[int]]]:
+    """The steps of the trees, from state 0 on, and for each end of a word where the next begins."""
+    steps: list[dict[int, int]] = []
+    after: dict[int, list[int]] = {}
+    ends: list[int] = []
     for words in sets:
-        # Where the next word begins; words may follow it at once where they are the same, but nothing ends there.
-        following = len(edges)
-        edges.append(edges[root] if again else {})
-        ends = [_add(edges, root, word, separator, following) for word in words]
-        for end in ends:
-            if separator is not None:
-                edges[end][separator] = following
-        root = following
-    if separator is not None and not again:
-        for end in ends:  # nothing comes after the last word
-            edges[end].pop(separator, None)
-    return Grammar(edges, sorted({*ends, 0} if empty else {*ends}), vocab, device)
-
-
-def _add(edges: list[dict[int, int]], root: int, word: Word, separator: int | None, following: int) -> int:
-    """Add a word from state `root` on; returns the state at its end."""
-    if not len(word) or separator in word:
-        raise ValueError(f"`words` must be of tokens other than the separator, got {list(word)}")
-    state = root
-    for place, token in enumerate(word, 1):
-        after = edges[state].get(token)
-        if after is None:
-            after = len(edges)
-            if separator is None and place == len(word):
-                after = following
-            else:
-                edges.append({})
-            edges[state][token] = after
-        if separator is None and (after == following) != (place == len(word)):
-            raise ValueError(f"`words` must not begin one another without a separator, got {list(word)} among them")
-        state = after
-    return state
+        root = len(steps)
+        steps.append({})
+        after |= {end: [root] for end in ends}
+        ends = []
+        for word in words:
+            if not len(word) or separator in word:
+                raise ValueError(f"`words` must be of tokens other than the separator, got {list(word)}")
+            state = root
+            for token in word:
+                if token not in steps[state]:
+                    steps[state][token] = len(steps)
+                    steps.append({})
+                state = steps[state][token]
+            ends.append(state)
+    after |= {end: [0] if again else [] for end in ends}
+    return steps, after

@@ -5,6 +5,10 @@ from typing import Any, Protocol
 
 from seqkit.data.vocab import BOS, EOS
 
+ALONE = (
+    "`model.search` ranks by the decoder alone: without language model, hot words, grammar or CTC scores in its beam."
+)
+
 
 class Options(Protocol):
     """The search options of a recipe that writes text by attention."""

@@ -5,6 +5,7 @@ from html import escape
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from seqkit.score.calibration import reliability_plot
 from seqkit.score.error_rate import Pair, Unit, errors
 from seqkit.score.gallery import STYLE as GALLERY
 
@@ -46,6 +47,8 @@ def render(report: Mapping[str, Any], examples: str) -> str:
     parts += [f"<p>Remark: {escape(text)}</p>" for text in report["remarks"]]
     for name, groups in report["by"].items():
         parts += [f"<h2>By {escape(name)}</h2>", _breakdown(name, groups)]
+    if report["calibration"]:
+        parts += ["<h2>Calibration</h2>", reliability_plot(report["calibration"])]
     parts += ["<h2>Decoding</h2>", _facts(report["decode"])]
     parts.append(examples)
     origin = {key: report[key] for key in ("data_sha256", "commit", "command")} | report["versions"]

@@ -53,6 +53,11 @@ def options_for(references: References, options: TextOptions = AS_IT_IS) -> Text
     return options._replace(tokenizer=chosen)
 
 
+def unspaced(character: str) -> bool:
+    """Tells whether a character is a letter of a script that puts no spaces between words."""
+    return _CHARACTER.fullmatch(character) is not None
+
+
 def separate_characters(text: str) -> str:
     """Puts spaces around every letter of a script that has none between words."""
     return _CHARACTER.sub(r" \1 ", text)

@@ -34,6 +34,8 @@ class Prediction(NamedTuple):
     """ids of the text, without BOS and EOS"""
     cut: bool = False
     """whether the maximum length ended the text"""
+    seconds: float | None = None
+    """where an input with a time axis ends, on the clock of its words' times"""
 
 
 def distinct(predictions: Iterable[Prediction], most: int) -> list[Prediction]:

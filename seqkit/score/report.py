@@ -22,13 +22,14 @@ from seqkit import __version__
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
 from seqkit.data.text import printable
+from seqkit.score.calibration import expected_error, format_calibration, right_words
 from seqkit.score.error_rate import Unit, align
 from seqkit.score.evaluate import Statistics, item_values, scores_with_intervals, statistics, worst_first
 from seqkit.score.gallery import GalleryItem, choose, gallery
 from seqkit.score.html_report import AlignedItem, format_fact, render, worst_items
 from seqkit.score.language import options_for
 from seqkit.score.metric import AS_IT_IS, Score, TextOptions, normalize
-from seqkit.score.prediction import Prediction
+from seqkit.score.prediction import Prediction, Word
 from seqkit.score.remarks import remarks
 from seqkit.score.terminal import columns, grouped
 
@@ -48,6 +49,8 @@ class ScoredItem(NamedTuple):
     cut: bool = False  # ended by the maximum length and not by the model
     image: Path | None = None  # where all items have one, the page shows images in place of alignments
     prompt: str | None = None  # the question or phrase
+    words: Sequence[Word] = ()  # with probabilities
+    probability: float | None = None  # of an answer that is one choice
 
 
 class Provenance(NamedTuple):
@@ -94,6 +97,7 @@ def write_report(
         "remarks": [] if isinstance(metrics, Mapping) else remarks(tallies, *texts, options),
         "by": {name: {group: _plain(found) for group, found in groups.items()} for name, groups in breakdowns.items()},
         "decode": _decode_facts(items, about.decode),
+        "calibration": _calibration(items, tallies[names[0]], options),
         "data_sha256": hashlib.sha256(about.manifest.read_bytes()).hexdigest() if about.manifest else None,
         "commit": commit(Path(sys.argv[0])) or commit(Path(__file__)),
         "device": about.device,
@@ -128,6 +132,8 @@ def scored_items(items: Sequence[Item], predictions: Sequence[Prediction]) -> li
             found.cut,
             item.image,
             item.question or (item.source if item.image else None),
+            found.words,
+            found.probability,
         )
         for item, found in zip(items, predictions, strict=True)
     ]
@@ -149,6 +155,7 @@ def format_table(report: Mapping[str, Any]) -> str:
         parts += [grouped({group: _scores(found) for group, found in groups.items()}, name)] if groups else []
     parts.append("\n".join(score.signature for score in metrics.values()))
     parts += ["\n".join(f"remark: {printable(text)}" for text in report["remarks"])] if report["remarks"] else []
+    parts += [format_calibration(report["calibration"])] if report["calibration"] else []
     facts = "  ".join(f"{key} {format_fact(value)}" for key, value in decode.items())
     return "\n\n".join([*parts, facts])
 
@@ -204,6 +211,23 @@ def _decode_facts(items: Sequence[ScoredItem], decode: Mapping[str, Any]) -> dic
     facts["cut_at_maximum_length"] = sum(item.cut for item in items)
     facts["repetition_loops"] = sum(has_loop(item.hypothesis.split()) for item in items)
     return facts
+
+
+def _calibration(items: Sequence[ScoredItem], tallied: Statistics, options: TextOptions) -> dict[str, Any] | None:
+    """Of answers that are one choice, or of words; None where neither has a probability."""
+    whole = np.array([np.nan if item.probability is None else item.probability for item in items])
+    if not np.isnan(whole).any():
+        return expected_error(whole, item_values(tallied) / 100, of="answers")
+    pairs = [
+        (word.probability, right)
+        for item in items
+        for word, right in zip(item.words, right_words(item.words, item.references, options), strict=True)
+        if item.words and word.probability is not None
+    ]
+    if not pairs:
+        return None
+    probability_N, right_N = np.array(pairs, np.float64).T
+    return expected_error(probability_N, right_N, of="words")
 
 
 def _differences(

@@ -1,10 +1,11 @@
 """What a run of any recipe promises when others go on from it, join it, or are averaged with it."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -86,6 +87,68 @@ def test_what_is_new_is_added_as_new_rows_and_the_old_rows_keep_their_tokens(
     third = tmp_path / "third"  # rows by token: the vocabulary is the first run's, the weights are the second's too
     assert train(first.task, first.other, third, "--init", first.run, longer, **QUICK) == 0
     first.check_equal(third)
+
+
+def test_every_answer_says_how_sure_each_word_is(first: First, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the run itself and alike by an ensemble: a probability each, whose product with the end's is the text's."""
+    inputs = inputs_of(first.task, first.data)
+    capsys.readouterr()
+    runs = [["--run", str(first.run)], ["--run", str(first.run)] * 2]
+    for given, nbest in [(runs[0], 1), (runs[1], 1 if first.task == "language_model" else 2)]:
+        assert main([first.task, "predict", *given, "--json", "--nbest", str(nbest), *inputs]) == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        for found in (found for line in lines for found in line["predictions"]):
+            if first.task in ("vqa", "grounding"):
+                assert found["probability"] == CLOSE(math.exp(found["logprob"]))
+                continue
+            words = found.get("words", [])
+            assert " ".join(word["text"] for word in words) == " ".join(found["text"].split())
+            total = sum(math.log(word["probability"]) for word in words)
+            assert all(0 < word["probability"] <= 1 for word in words)
+            assert first.task == "lipnet" or total >= found["logprob"] - 1e-4  # whose beam does not sum all paths
+
+
+def test_language_model_hot_words_and_grammar_work_in_every_search_for_text(
+    first: First, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if first.task in ("vqa", "grounding", "language_model"):
+        return  # which choose or score, and search for no text
+    inputs = inputs_of(first.task, first.data)
+
+    def found(*flags: object) -> list[dict[str, Any]]:
+        capsys.readouterr()
+        command = [first.task, "predict", "--run", str(first.run), "--json", *map(str, flags), *inputs]
+        assert main(command) == 0
+        return [json.loads(line)["predictions"][0] for line in capsys.readouterr().out.splitlines()]
+
+    texts = [item.references[0] for item in read_manifest(first.data / "train.jsonl")]
+    word = max((word for word in texts[0].split() if word.isalnum()), key=len)
+    (tmp_path / "words").write_text(f"{word}\n")
+    units = {"translation": ("subwords", "--subword_run", first.run), "captioning": ("words",)}
+    own = [*units.get(first.task, ("characters",)), "--kind", "ngram", "--order", 2]
+    (tmp_path / "text").write_text("\n".join(texts))
+    model = ["language_model", "train", "--data", tmp_path / "text", "--out", tmp_path / "lm", "--units", *own]
+    assert main([str(part) for part in model]) == 0
+    plain = found("--beam", 4)
+    unused = found("--beam", 4, "--hotwords", tmp_path / "words", "--hotword_weight", 0, "--lm", tmp_path / "lm")
+    assert [own["text"] for own in found("--beam", 4, "--lm", tmp_path / "lm", "--lm_weight", 0)] == [
+        own["text"] for own in plain
+    ]
+    assert all(own["score"] != CLOSE(before["score"]) for own, before in zip(unused, plain, strict=True))
+    width = 20 if first.task == "lipnet" else 1  # an untrained model ends a wider beam before the word is whole
+    hot = found("--beam", width, "--hotwords", tmp_path / "words", "--hotword_weight", 200)
+    assert all(word in own["text"] for own in hot) and not all(word in own["text"] for own in plain)
+    assert all(own["logprob"] < 0 < own["score"] for own in hot)
+    bound = found("--beam", 20, "--grammar", tmp_path / "words")
+    assert all(set(own["text"].split()) <= {word} for own in bound)
+
+
+def inputs_of(task: str, data: Path) -> list[str]:
+    """A few inputs of `predict`, as the command line has them."""
+    items = read_manifest(data / "val.jsonl")[:3]
+    if task in ("vqa", "grounding"):
+        return [word for item in items for word in (str(item.image), item.question or item.source or "")]
+    return [str(item.video or item.image or item.source) for item in items]
 
 
 def test_an_ensemble_of_a_run_with_itself_is_the_run(first: First) -> None:

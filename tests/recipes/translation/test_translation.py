@@ -240,8 +240,8 @@ def test_an_unknown_word_becomes_the_source_word_attended_to_most():
     predictor = word_predictor()
     weights_TS, words = predictor.attention([4, UNK], "a quokka dog")
     assert weights_TS.shape == (3, 3)
-    assert predictor.text([4, UNK], "a quokka dog") == f"ein {words[int(weights_TS[1].argmax())]}"
-    assert predictor.text([4, UNK], "") == "ein ⁇"
+    assert predictor.tokens([4, UNK], "a quokka dog") == ["ein", words[int(weights_TS[1].argmax())]]
+    assert predictor.tokens([4, UNK], "") == ["ein", "⁇"]
 
 
 def test_a_translation_does_not_depend_on_its_neighbors():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from seqkit.decode import CtcPrefixScorer, Search, beam
+from seqkit.decode import CtcPrefixScorer, Search, beam, ctc_token_logprobs
 from tests.oracles import Table, source
 from tests.seqkit.decode.test_ctc import all_paths, emissions, log_sum
 
@@ -79,3 +79,34 @@ def test_the_joint_search_ranks_by_both() -> None:
                 assert own.score - own.logprob == pytest.approx(0.5 * log_sum(paths[tuple(own.tokens)]), abs=1e-5)
                 checked += 1
     assert checked > 6
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_token_log_probabilities_are_ratios_of_sums_over_all_paths(seed: int) -> None:
+    logits_BTV, lengths_B = emissions(3, 5, VOCAB, seed=seed)
+    for text in [(), (3,), (3, 3), (4, 3), (5, 4), (3, 3, 4), (3, 4, 3), (3, 3, 3)]:
+        found = ctc_token_logprobs(logits_BTV, lengths_B, [text, text, text[:1]])
+        for row, own in enumerate([text, text, text[:1]]):
+            paths = all_paths(logits_BTV[row, : lengths_B[row]])
+            whole = {other: math.exp(log_sum(some)) for other, some in paths.items()}
+            begins = [sum(p for other, p in whole.items() if other[:k] == own[:k]) for k in range(len(own) + 1)]
+            sums = [*begins, whole.get(own, 0.0)]
+            for value, before, after in zip(found[row], sums[:-1], sums[1:], strict=True):
+                expected = math.log(after / before) if after else -math.inf
+                assert value == pytest.approx(expected, abs=1e-9)
+
+
+def test_token_log_probabilities_are_the_prefix_scorers_bonuses() -> None:
+    logits_BTV, lengths_B = emissions(2, 30, VOCAB, seed=4)
+    text = (3, 4, 4, 5, 3)
+    bonuses = walk(CtcPrefixScorer(logits_BTV.double(), lengths_B), text, 2)
+    for row, own in enumerate(ctc_token_logprobs(logits_BTV, lengths_B, [text, text])):
+        expected = [float(bonus_NV[row, token]) for bonus_NV, token in zip(bonuses, (*text, EOS), strict=True)]
+        assert own == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_text_has_no_token_log_probabilities() -> None:
+    logits_BTV, lengths_B = emissions(2, 4, VOCAB, seed=3)
+    assert ctc_token_logprobs(logits_BTV[:0], lengths_B[:0], []) == []
+    [[end]] = ctc_token_logprobs(logits_BTV[:1, :0], torch.tensor([0]), [()])
+    assert end == 0.0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqkit.decode import Search, score_targets
+from seqkit.decode import Ensemble, Hypothesis, Search, beam, score_targets, token_logprobs
 from tests.oracles import Recurrent, Table, next_tokens, one, source
 
 TARGETS_BT = torch.tensor([[4, 5, 2, 0], [3, 3, 3, 2], [2, 0, 0, 0]])
@@ -57,3 +57,27 @@ def test_half_precision_is_summed_in_double() -> None:
     model.logits_RV = model.logits_RV.bfloat16()
     forced = score_targets(model, source(3, 4, seed=4), INPUTS_BT, TARGETS_BT, LENGTHS_B)
     assert (forced.logprob_BT.dtype, forced.total_B.dtype) == (torch.float32, torch.float64)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_token_log_probabilities_are_the_models_and_sum_to_what_a_search_reports(seed: int) -> None:
+    """Of an ensemble the averaged ones; scorers, penalties and suppressed tokens have no part in them."""
+    members, memories = [Recurrent(7, 4, seed=seed), Recurrent(7, 4, seed=seed + 9)], source(3, 4, seed=seed)
+    model, search = Ensemble(members), Search(beam=3, nbest=3, max_len=5, length_penalty="wu")
+    found = beam(model, (memories, memories), search)
+    for row, (some, logprobs) in enumerate(zip(found, token_logprobs(model, (memories, memories), found), strict=True)):
+        asks = [next_tokens(member, one(memories, row), Search()) for member in members]
+        for own, known in zip(some, logprobs, strict=True):
+            steps = [*own.tokens, search.eos]
+            expected = [
+                float(torch.stack([ask(steps[:t])[0][steps[t]] for ask in asks]).exp().mean().log())
+                for t in range(len(steps))
+            ]
+            assert known == pytest.approx(expected, abs=1e-9)
+            assert sum(known[: len(own.tokens) + (len(own.tokens) < 5)]) == pytest.approx(own.logprob, abs=1e-9)
+
+
+def test_no_hypothesis_has_no_log_probabilities() -> None:
+    model, memories = Table(7, seed=1), source(2, 4, seed=1)
+    assert token_logprobs(model, memories, [[], [Hypothesis([], 0.0, 0.0)]])[0] == []
+    assert token_logprobs(model, memories, [[], []]) == [[], []]

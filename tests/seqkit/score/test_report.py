@@ -40,6 +40,7 @@ def test_the_report_has_the_keys_of_the_contract_and_is_what_the_file_holds(tmp_
         "remarks",
         "by",
         "decode",
+        "calibration",
         "data_sha256",
         "commit",
         "device",
