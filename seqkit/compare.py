@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqkit.config import fields_by_name, yaml_text
-from seqkit.data.files import atomic_write
+from seqkit.data.files import atomic_write, read_lines
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 from seqkit.recipe import SEARCH, EvaluationReport, Recipe
@@ -124,10 +124,10 @@ def read_result(
 ) -> tuple[Result, Mapping[str, Statistics]]:
     """What a run that was just evaluated came to, and its statistics; `first` are those of the first variant."""
     report = json.loads((found.folder / "report.json").read_bytes())
-    lines = [json.loads(line) for line in (found.folder / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for _, line in read_lines(found.folder / "hypotheses.jsonl")]
     texts = [line["hypothesis"] for line in lines]
     counts = statistics(list(report["metrics"]), [line["references"] for line in lines], texts, found.options)
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    log = [json.loads(line) for _, line in read_lines(run / "log.jsonl")]
     last = next(entry for entry in reversed(log) if "seconds" in entry)
     scores = {metric: Score(**values) for metric, values in report["metrics"].items()}
     tested = paired_tests(first, counts) if first else {}

@@ -227,7 +227,7 @@ def stdin_batches(*, paired: bool = False) -> Iterator[list[str]]:
         for line in lines:
             number += 1
             try:
-                texts.append(line.decode().removesuffix("\r"))
+                texts.append(line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r"))
             except UnicodeDecodeError as error:
                 fault = f"standard input, line {number}: must be UTF-8, got {line[error.start]:#x}"
                 break

@@ -136,7 +136,8 @@ class Model:
             return " ".join(parts).replace(" ￭", "").replace("￭ ", "").replace("￭", "")
         joined = "".join(parts)
         subwords = self.vocab["kind"] == "subwords"
-        return joined.replace("▁", " ").removeprefix(" ").replace("\ufdd0", "▁") if subwords else joined
+        joined = " ".join((joined.replace("▁", " ") if subwords else joined).split())
+        return joined.replace("\ufdd0", "▁") if subwords else joined
 
 
 def forbid_repeats(logprob: Any, tokens: Any, order: int) -> None:

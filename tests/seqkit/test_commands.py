@@ -373,7 +373,12 @@ def test_an_option_that_no_input_can_be_used_with_is_one_line(run: Run, trained:
 
 @pytest.mark.parametrize(
     ("sent", "inputs"),
-    [("one\n\ntwo é\u2028\r\n".encode(), ["one", "", "two é\u2028"]), (b"one", ["one"]), (b"\n", [""])],
+    [
+        ("one\n\ntwo é\u2028\r\n".encode(), ["one", "", "two é\u2028"]),
+        (b"one", ["one"]),
+        (b"\n", [""]),
+        (b"\xef\xbb\xbfone\ntwo\n", ["one", "two"]),
+    ],
 )
 def test_predict_reads_lines_from_standard_input(
     run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes, inputs: list[str]

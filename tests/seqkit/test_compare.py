@@ -46,7 +46,7 @@ class Commands:
         folder = Path(argv[argv.index("--run") + 1]) / "evaluate" / name
         items = [
             ScoredItem(str(n), [ref], said)
-            for n, (ref, said) in enumerate(zip(["a b", "c d"], SAID[name], strict=True))
+            for n, (ref, said) in enumerate(zip(["a b", "c\u2028d"], SAID[name], strict=True))
         ]
         write_report(folder, items, ["wer"], Provenance("pretend", "val", None, "cpu", {"seconds": 1.0}))
         return EvaluationReport(folder, "", AS_IT_IS)
@@ -141,6 +141,14 @@ def test_what_cannot_be_compared(recipe: Recipe, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="`compare` must run as one process; train its variants one by one"):
         compare.run(recipe, ["--out", "o"], Commands().train, Commands().evaluate)
+
+
+def test_a_split_without_references_is_no_comparison(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "val.jsonl").write_text('{"id": "1", "source": "a"}\n')
+    commands = Commands()
+    with pytest.raises(InputError, match="`--split` must have references to compare by, got val, of which no item has"):
+        compare.run(recipe, ["--data", str(tmp_path), "--out", str(tmp_path)], commands.train, commands.evaluate)
+    assert not commands.trained
 
 
 def test_help_says_what_each_variant_changes(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:

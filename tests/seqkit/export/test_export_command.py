@@ -14,7 +14,7 @@ import torch
 import seqkit
 from seqkit.cli import main
 from seqkit.config import save_config
-from seqkit.data.vocab import SubwordVocab
+from seqkit.data.vocab import CharVocab, SubwordVocab
 from seqkit.export import beam, graph
 from seqkit.nn import frontends
 from seqkit.nn.frames import PixelNorm
@@ -151,9 +151,15 @@ def test_subwords_are_joined_without_sentencepiece(tmp_path: Path) -> None:
     assert SubwordVocab((tmp_path / "target.model").read_bytes()).encode(texts[0]) == vocab.encode(texts[0])
     model: Any = object.__new__(beam.Model)
     model.vocab = json.loads((tmp_path / "target.json").read_text(encoding="utf-8"))
+    space = vocab.encode("▁ a")[0]
     for text in texts:
-        ids = [*vocab.encode(text), 3, 2]
+        ids = [space, space, *vocab.encode(text), 3, space, 2]
         assert model.text(ids) == vocab.decode(ids)
+    chars = CharVocab.train(["a b"])
+    graph.write_vocab(chars, tmp_path, "letters")
+    model.vocab = json.loads((tmp_path / "letters.json").read_text(encoding="utf-8"))
+    ids = [chars.encode("a b")[n] for n in (1, 0, 1, 1, 2, 1)]
+    assert model.text(ids) == chars.decode(ids) == "a b"
 
 
 def test_words_are_joined_as_the_vocabulary_does(tmp_path: Path) -> None:
