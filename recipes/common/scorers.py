@@ -3,6 +3,7 @@
 The same options in every recipe that writes text, over characters, words or subwords. `logprob` stays the model's own.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.find_run import find_run
 from seqkit.ranges import Range, check_ranges
+from seqkit.recipes.common.letter_case import other_case
 from seqkit.recipes.language_model.scorer import load_scorer
 from seqkit.score.language import unspaced
 from seqkit.train.distributed import print0
@@ -92,6 +94,9 @@ def read_grammar(path: Path, vocab: Vocab, device: torch.device) -> Grammar:
                 raise InputError(f"{path}: must hold words in the symbols of training, got {word!r}")
     if not sets:
         raise InputError(f"{path}: must hold at least one word, got none")
+    letters = Counter(symbol for line in lines for word in line for symbol in vocab.tokens(word))
+    if found := other_case(letters, [vocab.token(number) for number in range(len(vocab))]):
+        print0(f"{path}: words are in another case than most of the training text, {found[1]!r} for {found[0]!r}")
     if len(sets) == 1:
         return lexicon(sets[0], len(vocab), word_separator(vocab), device)
     return slots(sets, len(vocab), word_separator(vocab), device)

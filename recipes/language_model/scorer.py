@@ -12,6 +12,7 @@ from seqkit.data.vocab import SPECIALS
 from seqkit.decode import LanguageModel, MappedScorer, NgramScorer, Scorer, WordScorer, load_ngram, match_symbols
 from seqkit.errors import InputError
 from seqkit.find_run import find_run
+from seqkit.recipes.common.letter_case import other_case, usual_case
 from seqkit.recipes.language_model.data import TextConfig
 from seqkit.recipes.language_model.model import Member
 from seqkit.recipes.language_model.recipe import RECIPE
@@ -71,22 +72,17 @@ def letter_weights(words: Mapping[str, float]) -> dict[str, float]:
 def check_units(path: Path, weights: Mapping[str, float], tokens: Sequence[str], *, characters: bool) -> None:
     """Raise InputError where a language model's letters or words are in another case than `tokens`, the most frequent
     first, or of `characters` nearly none is among them."""
-    usual: dict[str, str] = {}  # of tokens that differ in case alone the most frequent
-    for token in tokens:
-        usual.setdefault(token.lower(), token)
+    usual = usual_case(tokens)
     spelled = {unit: weight for unit, weight in weights.items() if any(map(str.isalpha, unit))}
-    total = sum(spelled.values())
-    shared = {unit: weight for unit, weight in spelled.items() if unit.lower() in usual}
-    other_case = {unit: weight for unit, weight in shared.items() if usual[unit.lower()] != unit}
-    if total and characters and sum(shared.values()) < FEW * total:
+    shared = sum(weight for unit, weight in spelled.items() if unit.lower() in usual)
+    if spelled and characters and shared < FEW * sum(spelled.values()):
         few = " ".join(sorted(spelled, key=lambda unit: -spelled[unit])[:5])
         raise InputError(
             f"{path}: must be a language model of the same symbols, got none of {' '.join(tokens[:5])} … but {few} …"
         )
-    if 2 * sum(other_case.values()) > sum(shared.values()) > 0:
-        first = max(other_case, key=lambda unit: other_case[unit])
+    if found := other_case(spelled, tokens):
         raise InputError(
-            f"{path}: must be a language model in the case of the run, {usual[first.lower()]!r}, got {first!r}; "
+            f"{path}: must be a language model in the case of the run, {found[0]!r}, got {found[1]!r}; "
             "make it of text in that case"
         )
 

@@ -303,6 +303,17 @@ def test_rows_are_normalised_masked_and_shaken():
     assert (changed == 0).any() and 0.05 < (changed - own)[changed != 0].std() < 0.2
 
 
+def test_a_grammar_in_another_case_is_told(tmp_path, capsys):
+    vocab, path = CharVocab(list("abcABC ")), tmp_path / "words"
+    path.write_text("ab Cab\n")
+    read_grammar(path, vocab, torch.device("cpu"))
+    assert capsys.readouterr().err == ""
+    path.write_text("AB CAB\n")
+    read_grammar(path, vocab, torch.device("cpu"))
+    said = capsys.readouterr().err
+    assert f"{path}: words are in another case than most of the training text, 'A' for 'a'" in said
+
+
 def test_a_grammar_file_is_a_lexicon_or_slots(tmp_path):
     vocab, path = CharVocab(list("abc ")), tmp_path / "words"
     path.write_text("ab c\n")
