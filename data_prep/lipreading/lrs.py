@@ -10,6 +10,7 @@ some IDs, which are broadcasts, as `val`; `pretrain` is a split of its own, with
 as published, in capitals; `speaker` is the ID. An ended run is resumed: its finished clips are kept.
 """
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -65,6 +66,8 @@ def read_text(path: Path) -> tuple[str, Words]:
         elif table and cells:
             try:
                 word, start, end = cells[0], float(cells[1]), float(cells[2])
+                if not (0 <= start < math.inf and 0 <= end < math.inf):
+                    raise ValueError(line)
             except (ValueError, IndexError):
                 raise InputError(f"{path}, line {number}: must be a word, start and end, got {line[:60]!r}") from None
             words.append((word, start, max(start, end)))

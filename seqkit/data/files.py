@@ -66,6 +66,10 @@ def read_bytes_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         with open_bytes(path) as file:
             for number, line in enumerate(file, 1):
                 line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                if number == 1 and not line.endswith(b"\n") and b"\r" in line.strip():
+                    raise InputError(
+                        f"{path}: lines must end in line feeds, got carriage returns alone; convert the file"
+                    )
                 yield number, line.removesuffix(b"\n").removesuffix(b"\r")
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error

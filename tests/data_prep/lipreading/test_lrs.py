@@ -122,9 +122,10 @@ def test_texts(tmp_path):
     path = tmp_path / "1.txt"
     path.write_text("Text:  SO  IT'S\nRef: x\nFRAME X Y W H\n000001 0.1 0.2 0.3 0.4\nWORD START END\nSO 0.5 0.4\n\n")
     assert read_text(path) == ("SO IT'S", (("SO", 0.5, 0.5),))
-    path.write_text("Text: A\nWORD START END\nA 1\n")
-    with pytest.raises(InputError, match=r"1.txt, line 3: must be a word, start and end, got 'A 1'"):
-        read_text(path)
+    for faulty in ("A 1", "A nan 1", "A 0 inf", "A -1 1", "A 1e999 2"):
+        path.write_text(f"Text: A\nWORD START END\n{faulty}\n")
+        with pytest.raises(InputError, match=rf"1.txt, line 3: must be a word, start and end, got '{faulty}'"):
+            read_text(path)
     path.write_text("Text:\n")
     with pytest.raises(InputError, match=r"1.txt: must have a line `Text: ...` with a sentence, got none"):
         read_text(path)

@@ -169,6 +169,16 @@ def test_only_a_line_feed_ends_a_line(tmp_path):
     assert list(read_lines(tmp_path / "t")) == [(1, "a\u2028b\x0bc\rd"), (2, ""), (3, "last")]
 
 
+def test_lines_that_end_in_carriage_returns_alone_are_named(tmp_path):
+    (tmp_path / "t").write_bytes(b"one\rtwo\r")
+    with pytest.raises(
+        InputError, match="t: lines must end in line feeds, got carriage returns alone; convert the file"
+    ):
+        list(read_lines(tmp_path / "t"))
+    (tmp_path / "t").write_bytes(b"one\r")
+    assert list(read_lines(tmp_path / "t")) == [(1, "one")]
+
+
 def test_a_broken_archive_is_named_and_text_under_its_name_is_text(tmp_path):
     (tmp_path / "t.gz").write_bytes(b"no gzip")
     assert list(read_lines(tmp_path / "t.gz")) == [(1, "no gzip")]
