@@ -51,8 +51,9 @@ def find_corpora(raw: Path, pattern: str, source: str, target: str) -> tuple[lis
     both = re.compile(rf"(?P<name>{pattern})(\.{re.escape(source)}-{re.escape(target)})?(\.(all|source))?\.xml(\.gz)?")
     corpora += _single_files(raw, both, {corpus.name: corpus for corpus in corpora}, (source, target))
     complete |= {corpus.name: {} for corpus in corpora}
-    alone = {name: {language: paths[0] for language, paths in found.items()} for name, found in files.items()}
-    return corpora, {name: found for name, found in alone.items() if name not in complete}
+    others = {name: found for name, found in files.items() if name not in complete}
+    alone = {name: {language: _only(paths) for language, paths in found.items()} for name, found in others.items()}
+    return corpora, alone
 
 
 def _single_files(
@@ -76,8 +77,16 @@ def _choose(name: str, sources: Sequence[Path], targets: Sequence[Path]) -> Corp
     together = {path for pair in both if pair[0].parent == pair[1].parent for path in pair} or {*sources, *targets}
     for path in copies:
         if path in together:
-            raise InputError(f"{path}: must be as {twin[path]}, its namesake, got other content; keep one of the two")
+            _only((twin[path], path))
     return Corpus(name, *chosen, copies)
+
+
+def _only(paths: Sequence[Path]) -> Path:
+    """The first of some files. Raises InputError where another differs."""
+    for path in paths[1:]:
+        if not _same_lines(paths[0], path):
+            raise InputError(f"{path}: must be as {paths[0]}, its namesake, got other content; keep one of the two")
+    return paths[0]
 
 
 def _same_lines(one: Path, other: Path) -> bool:

@@ -81,6 +81,10 @@ def test_a_test_set_of_one_language_is_a_manifest_without_references(tmp_path):
     prepare(tmp_path / "raw", tmp_path, "--test", "set")
     assert [item.source for item in read_manifest(tmp_path / "set.jsonl")] == ["one", "three"]
     assert stats(tmp_path)["set"]["named"] == {"empty_source": ["set.en, line 2"]}
+    write_lines(tmp_path / "raw/v2/set.en", "one", "", "four")
+    with pytest.raises(InputError, match=r"v2/set.en: must be as .*set.en, its namesake, got other content"):
+        prepare(tmp_path / "raw", tmp_path, "--test", "set")
+    (tmp_path / "raw/v2/set.en").unlink()
     for flag in ("--train", "--val"):
         with pytest.raises(
             InputError, match=r"must hold, at any depth, both files of each corpus.*missing: set.{en,de}"
