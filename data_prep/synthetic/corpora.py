@@ -17,7 +17,8 @@ too.
 grounding: scenes with a phrase for one of their things and candidate boxes. The `chance` in `stats.json` is the
 accuracy, in percent, of a model that sees only the question, or only the image.
 
-lipreading: drawn mouths that speak, and their sound, six words a sentence.
+lipreading: drawn mouths that speak, and their sound, six words a sentence. lipreading_short: small ones, and three
+words that lips tell apart (at most 800 items).
 """
 
 import hashlib
@@ -217,6 +218,12 @@ def lipreading(folder: Path, items: int, seed: int) -> None:
     speech.lipreading(folder, items, seed)
 
 
+def lipreading_short(folder: Path, items: int, seed: int) -> None:
+    from seqkit.data_prep.synthetic import speech
+
+    speech.lipreading(folder, items, seed, slots=speech.SHORT, size=48)
+
+
 def _sizes(items: int) -> dict[str, int]:
     return {"train": items, "val": max(20, items // 20), "test": max(20, items // 20)}
 
@@ -234,6 +241,7 @@ TASKS: dict[str, Callable[[Path, int, int], None]] = {
     "grounding": grounding,
     "vqa_free": partial(vqa, layout="free", kinds=tuple(scene_questions.DECKS)),
     "lipreading": lipreading,
+    "lipreading_short": lipreading_short,
 }
 SOURCES = [*sorted(Path(__file__).parent.glob("*.py")), Path(proposals.__file__)]
 

@@ -1,8 +1,9 @@
 """Synthetic audio-visual speech: sentences, the phonemes of their words, and one clock for lips and voice.
 
-    lipreading(folder, items, seed, words=6, size=100)
+    lipreading(folder, items, seed, size=100)
 
-A sentence has six slots, as in GRID: verb, color, place, letter, digit, time; `words=3` keeps the last three. Eight
+A sentence has six slots, as in GRID: verb, color, place, letter, digit, time; `words=3` keeps the last three, and
+`slots=SHORT` is place, digit and time, whose words lips tell apart. Eight
 talkers differ in pitch, length of the vocal tract, rate, skin, lips and size; light and position change from clip to
 clip. Video has 25 frames a second, sound 16,000 samples, 640 for each frame.
 
@@ -16,7 +17,7 @@ No text of `val` or `test` is in `train`.
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,9 @@ from seqkit.data_prep.synthetic.speech_audio import Voice, synthesize
 from seqkit.data_prep.synthetic.speech_video import RATE, VISEME_OF, VISEMES, Face, draw_mouth, mouth_shapes
 from seqkit.errors import InputError
 
-SLOTS: tuple[dict[str, str], ...] = (
+Slot = Mapping[str, str]  # words to their phonemes
+
+SLOTS: tuple[Slot, ...] = (
     {"mark": "m aa k", "park": "p aa k", "find": "f aa ih n d", "lift": "l ih f t"},
     {"red": "r eh d", "blue": "b l uw", "white": "w aa ih t", "gold": "g ao uh l d"},
     {"at": "ae t", "by": "b aa ih", "near": "n ih er", "on": "ao n"},
@@ -67,6 +70,9 @@ SLOTS: tuple[dict[str, str], ...] = (
     {"now": "n aa uh", "soon": "s uw n", "please": "p l iy z", "again": "ah g eh n"},
 )
 
+SHORT = (SLOTS[2], SLOTS[4], SLOTS[5])
+PHONEMES_OF = {word: phonemes for slot in SLOTS for word, phonemes in slot.items()}
+
 
 class Talker(NamedTuple):
     name: str
@@ -99,23 +105,23 @@ TALKERS = tuple(
 )
 
 
-def visemes_of(word: str, slot: int) -> tuple[str, ...]:
+def visemes_of(word: str) -> tuple[str, ...]:
     """The visemes of a word: what lips show of it."""
-    return tuple(VISEME_OF[phoneme] for phoneme in SLOTS[slot][word].split())
+    return tuple(VISEME_OF[phoneme] for phoneme in PHONEMES_OF[word].split())
 
 
 def speak(words: Sequence[str], talker: Talker, rng: random.Random) -> Speech:
-    """The times of every phoneme and word; `words` fill the last slots. The duration is a whole number of frames."""
+    """The times of every phoneme and word. The duration is a whole number of frames."""
     time = rng.uniform(0.16, 0.32)
     phones = [("sil", 0.0, time)]
     times: list[tuple[str, float, float]] = []
-    for slot, word in enumerate(words, len(SLOTS) - len(words)):
+    for word in words:
         if times and rng.random() < 0.3:
             pause = rng.uniform(0.02, 0.08)
             phones.append(("sil", time, time + pause))
             time += pause
         first = time
-        for phoneme in SLOTS[slot][word].split():
+        for phoneme in PHONEMES_OF[word].split():
             seconds = VISEMES[VISEME_OF[phoneme]].seconds * rng.uniform(0.85, 1.2) / talker.rate
             phones.append((phoneme, time, time + seconds))
             time += seconds
@@ -124,16 +130,20 @@ def speak(words: Sequence[str], talker: Talker, rng: random.Random) -> Speech:
     return Speech((*phones, ("sil", time, frames / RATE)), tuple(times), frames)
 
 
-def lipreading(folder: Path, items: int, seed: int, *, words: int = 6, size: int = 100) -> None:
+def lipreading(
+    folder: Path, items: int, seed: int, *, words: int | None = None, size: int = 100, slots: Sequence[Slot] = SLOTS
+) -> None:
     """Writes train of `items` clips, and val and test of a twentieth of that but at least 20, below `folder`.
 
-    `words` a sentence, `size` x `size` pixels a frame. The same arguments give the same bytes. Raises InputError for
-    more items than there are sentences to hold out, or for an odd number of words.
+    `words` a sentence, those of the last `slots`, or of all (None); `size` x `size` pixels a frame. The same arguments
+    give the same bytes. Raises InputError for more items than there are sentences to hold out, or for an odd number of
+    words.
     """
-    if not 1 <= words <= len(SLOTS):
-        raise InputError(f"`words` must be from 1 to {len(SLOTS)}, got {words}")
+    words = len(slots) if words is None else words
+    if not 1 <= words <= len(slots):
+        raise InputError(f"`words` must be from 1 to {len(slots)}, got {words}")
     rng, held = random.Random(seed), max(20, items // 20)
-    texts = list(itertools.product(*SLOTS[len(SLOTS) - words :]))
+    texts = list(itertools.product(*slots[-words:]))
     if 4 * held > len(texts):
         raise InputError(
             f"`items` must hold out at most half of {len(texts)} sentences, got {items} items, which hold "

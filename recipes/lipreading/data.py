@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqkit.data import audio, video
+from seqkit.data.clip_cache import ClipCache
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.noise import Babble, Noise, Recording, add_noise, white
@@ -80,6 +81,7 @@ class StreamReader(NamedTuple):
     audio: AudioConfig
     statistics: Mapping[str, InputStatistics]
     noise: Noise = white
+    clips: ClipCache | None = None  # None: clips are decoded each time
 
     def streams(
         self,
@@ -125,7 +127,7 @@ class StreamReader(NamedTuple):
         if inputs.kind == "pixels":
             if not item.video:
                 raise InputError(f'id "{item.id}": `video` must be given to a run that was trained on it, got none')
-            return read_frames(self.video, item, rng, keep_length=keep_length)
+            return read_frames(self.video, item, rng, keep_length=keep_length, clips=self.clips)
         values_TF = read_features(whole or item)
         kept = segment_slice(item, whole, len(values_TF))
         values_TF = normalize_and_augment(self.feature, inputs, values_TF, rng, keep=kept)
@@ -193,7 +195,8 @@ def make_reader(
         if name not in known and not any(has_stream(item, name) for item in items):
             raise InputError(f"training items must have `{name}` or `features`, got none that has")
     statistics = {n: known[n] if n in known else input_statistics(video, audio, items, n) for n in streams}
-    return StreamReader(video, feature, audio, statistics, make_noise(audio, items) if items else white)
+    noise, clips = make_noise(audio, items) if items else white, ClipCache(video.keep_decoded << 20, video.grayscale)
+    return StreamReader(video, feature, audio, statistics, noise, clips)
 
 
 def input_statistics(frames: VideoConfig, sound: AudioConfig, items: Sequence[Item], name: str) -> InputStatistics:
@@ -264,14 +267,20 @@ def segment_slice(item: Item, whole: Item | None, steps: int, rate: float | None
 
 
 def read_frames(
-    config: VideoConfig, item: Item, rng: np.random.Generator | None = None, *, keep_length: bool = False
+    config: VideoConfig,
+    item: Item,
+    rng: np.random.Generator | None = None,
+    *,
+    keep_length: bool = False,
+    clips: ClipCache | None = None,
 ) -> Tensor:
     """The item's video (T, C, H, W), uint8; with `rng` augmented, its length too unless `keep_length`.
 
     Raises InputError, naming the file, for one that cannot be read or is smaller than the crop.
     """
     assert item.video is not None
-    clip = video.to_clip(read_clip(item.video, start=item.start or 0.0, end=item.end, grayscale=config.grayscale))
+    clips = clips or ClipCache(0, config.grayscale)  # which keeps none
+    clip = video.to_clip(clips.read(item.video, start=item.start or 0.0, end=item.end))
     try:
         clip = video.crop(clip, *config.crop_size, jitter=config.crop_jitter, rng=rng)
     except ValueError as error:

@@ -34,6 +34,8 @@ class VideoConfig:
     """probability that a training frame is dropped, and that it is repeated; not beside audio (LipNet: 0.05)"""
     random_erasing: Annotated[float, Range(min=0, max=1)] = 0.0
     """probability that a box is erased in a span of a training clip (Zhong et al. 2020)"""
+    keep_decoded: Annotated[int, Range(min=0)] = 0
+    """most MiB of decoded clips that each process keeps in memory; 0: clips are decoded in every epoch"""
 
 
 @described

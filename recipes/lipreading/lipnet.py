@@ -302,9 +302,10 @@ LANDMARKS = dict(  # words from lip landmarks, or from other features, on two CP
     units="words", lm_order=3, word_prob=0.0, batch_budget=3000, time_mask=5, freq_mask=4, epochs=12,
     learning_rate=2e-3,
 )  # fmt: skip
-TINY = dict(  # synthetic mouths, on a CPU
-    batch_budget=600, workers=0, crop_size=(40, 60), frame_size=(20, 30), grayscale=True, channels=0.25,
-    frontend_dropout=0.0, video_dim=64, video_dropout=0.1, epochs=12, learning_rate=3e-3, ema_decay=0.98,
+TINY = dict(  # small synthetic mouths, on a CPU
+    word_prob=0.0, blank_outside_words=0.05, batch_budget=300, workers=0, crop_size=(32, 44), frame_size=(16, 24),
+    grayscale=True, frame_drop=0.0, keep_decoded=256, channels=0.25, frontend_dropout=0.0, video_dim=64,
+    video_dropout=0.1, epochs=10, learning_rate=5e-3, warmup=30, ema_decay=0.98,
 )  # fmt: skip
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -339,7 +340,7 @@ RECIPE = Recipe(
         "lm_weight",
     ),
     variants=VARIANTS,
-    synthetic=lambda: corpora.cached("lipreading"),
+    synthetic=lambda: corpora.cached("lipreading_short", items=600),
     inputs="a video file",
     prediction=PredictionOptions,
     after_prediction=write_all_subtitles,

@@ -292,11 +292,12 @@ BASE = dict(  # one GPU
     frontend="resnet", channels=1.0, temporal_kernel=5, audio_layers=3, decoder_dim=512, attention_dim=256,
     readout_dim=512, epochs=100, precision="bf16", ema_decay=0.999,
 )  # fmt: skip
-TINY = dict(  # synthetic mouths and their sound, on a CPU
-    workers=0, crop_size=(40, 60), frame_size=(20, 30), grayscale=True, time_mask=0, freq_mask=0, channels=0.25,
-    frontend_dropout=0.0, video_dim=64, video_dropout=0.1, audio_dim=64, audio_layers=1, audio_dropout=0.1,
-    decoder_dim=128, attention_dim=64, readout_dim=128, dropout=0.1, curriculum_words=(1, 2),
-    curriculum_epochs=(1, 1), noise_start_epoch=4, epochs=10, learning_rate=3e-3, warmup=50, ema_decay=0.98,
+TINY = dict(  # small synthetic mouths and their sound, on a CPU
+    batch_budget=300, workers=0, crop_size=(32, 44), frame_size=(16, 24), grayscale=True, frame_drop=0.0,
+    keep_decoded=256, time_mask=0, freq_mask=0, channels=0.25, frontend_dropout=0.0, video_dim=64, video_layers=1,
+    video_dropout=0.1, audio_strides=(2, 2), audio_channels=64, audio_dim=64, audio_layers=1, audio_dropout=0.1,
+    decoder_dim=128, attention_dim=64, readout_dim=128, dropout=0.1, curriculum_words=(), curriculum_epochs=(),
+    noise_start_epoch=3, epochs=5, learning_rate=6e-3, warmup=30, ema_decay=0.98,
 )  # fmt: skip
 
 WHOLE_SENTENCES: Mapping[str, Any] = {"curriculum_words": [], "curriculum_epochs": []}
@@ -334,7 +335,7 @@ RECIPE = Recipe(
         "learning_rate", "warmup", "precision", "seed", "beam",
     ),
     variants=VARIANTS,
-    synthetic=lambda: corpora.cached("lipreading"),
+    synthetic=lambda: corpora.cached("lipreading_short", items=600),
     inputs="a video file, or audio for a run that listens",
     evaluation=EvaluationOptions,
     prediction=PredictionOptions,

@@ -299,7 +299,7 @@ TINY = {  # drawn scenes on a CPU
     "attention_dim": 128,
     "fused_dropout": 0.0,
     "center": True,
-    "epochs": 10,
+    "epochs": 5,
     "learning_rate": 2e-3,
 }
 
