@@ -279,15 +279,14 @@ def read_frames(
     Raises InputError, naming the file, for one that cannot be read or is smaller than the crop.
     """
     assert item.video is not None
-    clips = clips or ClipCache(0, config.grayscale)  # which keeps none
-    clip = video.to_clip(clips.read(item.video, start=item.start or 0.0, end=item.end))
+    kept, begin = clips or ClipCache(0, config.grayscale), item.start or 0.0
+    clip = video.to_clip(kept.read(item.video, start=begin, end=item.end))
     try:
         clip = video.crop(clip, *config.crop_size, jitter=config.crop_jitter, rng=rng)
     except ValueError as error:
         raise InputError(f"{item.video}: {error}; prepare it again, or set `crop_size`") from None
     if rng is not None:
-        if rng.random() < config.horizontal_flip:
-            clip = video.mirror(clip)
+        clip = video.mirror(clip) if rng.random() < config.horizontal_flip else clip
         if not keep_length:
             clip = clip[drop_frames(len(clip), config.frame_drop, rng)]
         if rng.random() < config.random_erasing:

@@ -163,7 +163,6 @@ def make_model(config: Config, reader: StreamReader, vocab: Vocab) -> AudioVisua
 def training_job(config: Config, data: Path, start: Start) -> Job:
     modality = config.network.modality
     split, held_out = read_split(data, "train", modality), read_split(data, "val", modality)
-    remark_whole_faces(data / "train.jsonl", split.items if "video" in STREAMS[modality] else ())
     texts = [item.references[0] for item in split.items]
     vocab = start.vocab("target", "characters", lambda: train_vocab("characters", texts, 1 << 20), other_units=True)
     reader = make_reader(
@@ -174,6 +173,7 @@ def training_job(config: Config, data: Path, start: Start) -> Job:
         items=split.items,
         assets=start.checkpoints(),
     )
+    remark_whole_faces(data / "train.jsonl", split.items if "video" in STREAMS[modality] else ())
     print0(f"vocabulary of {len(vocab):,} characters, modality {modality}")
     torch.manual_seed(config.training.seed)
     model = make_model(config, reader, vocab).to(start.device)
