@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from seqkit import recipe as recipes
+from seqkit.data.subword_sampling import SPACE
 from seqkit.data.vocab import SPECIALS
 from seqkit.decode import LanguageModel, MappedScorer, NgramScorer, Scorer, WordScorer, load_ngram, match_symbols
 from seqkit.errors import InputError
@@ -18,7 +19,11 @@ from seqkit.recipes.language_model.model import Member
 from seqkit.recipes.language_model.recipe import RECIPE
 from seqkit.train.distributed import print0
 
-FEW = 0.1  # share of a model's letters; fewer that the search can write mean another script
+LEAST = {
+    "characters": 0.1,
+    "subwords": 0.5,
+    "words": 0.0,
+}  # share of a model's letters, pieces or words that must be tokens
 
 
 def load_scorer(path: Path, tokens: Sequence[str], device: torch.device) -> Scorer:
@@ -30,16 +35,19 @@ def load_scorer(path: Path, tokens: Sequence[str], device: torch.device) -> Scor
     model = load_model(path, device)
     plain = [token for token in tokens if token not in SPECIALS]
     symbols = [symbol for symbol in model.symbols if symbol not in SPECIALS]
-    characters = all(len(token) == 1 for token in plain)
-    if model.ngram and characters and " " in plain and any(len(symbol) > 1 for symbol in symbols):
-        check_units(path, letter_weights(symbol_weights(model)), plain, characters=True)
+    units = units_of(plain)
+    theirs = units_of(symbols)
+    if model.ngram and theirs == "words" and units == "characters" and " " in plain:
+        check_units(path, letter_weights(symbol_weights(model)), plain, units)
         unspelled = [word for word in symbols if not set(word) <= set(plain)]
         if unspelled:
             shown = ", ".join(map(repr, unspelled[:5])) + ", …" * (len(unspelled) > 5)
             print0(f"{path}: {len(unspelled):,} of {len(symbols):,} words have characters that the run lacks: {shown}")
         return WordScorer(model.ngram, tokens, device)
     symbol_V, lacking = match_symbols(tokens, model.symbols, model.unknown)
-    check_units(path, symbol_weights(model), plain, characters=characters)
+    if "characters" in (units, theirs) and units != theirs:
+        raise InputError(f"{path}: must be a language model of {units}, as the run, got one of {theirs}")
+    check_units(path, symbol_weights(model), plain, units)
     if len(lacking) >= len(plain):
         raise InputError(f"{path}: must be a language model of the same symbols, got none of {' '.join(plain[:5])} …")
     if lacking:
@@ -51,6 +59,13 @@ def load_scorer(path: Path, tokens: Sequence[str], device: torch.device) -> Scor
         assert model.decoder is not None
         scorer = LanguageModel(model.decoder)
     return MappedScorer(scorer, symbol_V.to(device))
+
+
+def units_of(tokens: Sequence[str]) -> str:
+    """What tokens most likely are: characters, subwords (some begin with sentencepiece's sign of a space) or words."""
+    if " " in tokens or all(len(token) == 1 for token in tokens):
+        return "characters"
+    return "subwords" if any(token.startswith(SPACE) for token in tokens) else "words"
 
 
 def symbol_weights(model: Member) -> dict[str, float]:
@@ -69,13 +84,13 @@ def letter_weights(words: Mapping[str, float]) -> dict[str, float]:
     return weights
 
 
-def check_units(path: Path, weights: Mapping[str, float], tokens: Sequence[str], *, characters: bool) -> None:
+def check_units(path: Path, weights: Mapping[str, float], tokens: Sequence[str], units: str) -> None:
     """Raise InputError where a language model's letters or words are in another case than `tokens`, the most frequent
-    first, or of `characters` nearly none is among them."""
+    first, or too few are among them."""
     usual = usual_case(tokens)
     spelled = {unit: weight for unit, weight in weights.items() if any(map(str.isalpha, unit))}
     shared = sum(weight for unit, weight in spelled.items() if unit.lower() in usual)
-    if spelled and characters and shared < FEW * sum(spelled.values()):
+    if shared < LEAST[units] * sum(spelled.values()):
         few = " ".join(sorted(spelled, key=lambda unit: -spelled[unit])[:5])
         raise InputError(
             f"{path}: must be a language model of the same symbols, got none of {' '.join(tokens[:5])} … but {few} …"

@@ -75,8 +75,25 @@ def test_a_model_in_another_script_is_refused(units: str, tmp_path: Path) -> Non
 
 def test_a_model_of_words_is_refused_by_a_run_of_subwords(tmp_path: Path) -> None:
     path = written(train_ngram(cut(TEXTS, "words"), 2), tmp_path)
-    vocab = SubwordVocab.train(["zxq qxz zzxx"] * 3, 12)
+    vocab = SubwordVocab.train(TEXTS, 60)
     with pytest.raises(InputError, match="must be a language model of the same symbols, got none of"):
+        load_scorer(path, tokens_of(vocab), CPU)
+    path = written(train_ngram([vocab.tokens(text) for text in TEXTS], 2), tmp_path)
+    load_scorer(path, tokens_of(vocab), CPU)
+
+
+def test_a_model_of_words_is_refused_by_a_run_of_characters_without_spaces(tmp_path: Path) -> None:
+    path = written(train_ngram([["私", "は", "学生"], ["私", "です"]], 2), tmp_path)
+    with pytest.raises(InputError, match="must be a language model of characters, as the run, got one of words"):
+        load_scorer(path, tokens_of(CharVocab.train(["私は学生です"])), CPU)
+
+
+@pytest.mark.parametrize("vocab", [SubwordVocab.train(TEXTS, 60), WordVocab.train([*TEXTS, *"abcdefghijklmnop"])])
+def test_a_model_of_characters_is_refused_by_other_runs(vocab: Vocab, tmp_path: Path) -> None:
+    path = written(train_ngram(cut(TEXTS, "characters"), 2), tmp_path)
+    with pytest.raises(
+        InputError, match="must be a language model of (subwords|words), as the run, got one of charact"
+    ):
         load_scorer(path, tokens_of(vocab), CPU)
 
 
