@@ -103,8 +103,11 @@ def _read_split(files: Files, sentences: Mapping[str, Path], numbers: Sequence[s
     read = Split.empty()
     for number in numbers:
         annotations = published_file(files, f"{number}.xml")
-        if number in sentences and annotations:
-            read.add(read_image_phrases(number, sentences[number], annotations))
-        else:
+        if number not in sentences or not annotations:
             read.dropped["no_annotations" if number in sentences else "no_sentences"].append(number)
+            continue
+        try:
+            read.add(read_image_phrases(number, sentences[number], annotations))
+        except InputError as error:
+            read.dropped["malformed"].append(str(error))
     return read
