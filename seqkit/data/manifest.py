@@ -41,6 +41,7 @@ class Item:
 
 
 MEDIA = ("image", "video", "audio", "features")
+LISTS = ("references", "answers")  # of which an empty one is as none
 KEYS = tuple(f.name for f in fields(Item) if f.name != "extra")
 
 
@@ -103,7 +104,7 @@ def parse_item(values: Any, folder: Path, place: str) -> Item:
         raise InputError(f"{place}: `id` must be a non-empty text, got {_shown(name)}")
     found: dict[str, Any] = {"id": name, "extra": {k: v for k, v in values.items() if k not in KEYS}}
     for key, value in values.items():
-        if key not in CHECKS or value is None:
+        if key not in CHECKS or value is None or (key in LISTS and value == []):
             continue
         wanted, valid, convert = CHECKS[key]
         if not valid(value):

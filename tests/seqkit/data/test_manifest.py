@@ -93,7 +93,7 @@ def test_blank_lines_byte_order_mark_and_carriage_returns_are_passed_over(tmp_pa
         ('{"id": "b", "source": ["x"]}', 'id "b": `source` must be a text, got'),
         ('{"id": "b", "source": "\\ud800"}', r'id "b": `source` must be a text, got "\\ud800"'),
         ('{"id": "b", "image": ""}', 'id "b": `image` must be a path, got ""'),
-        ('{"id": "b", "references": []}', r'id "b": `references` must be a list of at least one text, got \[\]'),
+        ('{"id": "b", "references": {}}', r'id "b": `references` must be a list of at least one text, got \{\}'),
         ('{"id": "b", "references": "x"}', 'id "b": `references` must be a list of at least one text, got "x"'),
         ('{"id": "b", "answers": [1]}', 'id "b": `answers` must be a list of at least one text'),
         ('{"id": "b", "start": -1}', 'id "b": `start` must be seconds, a finite number from 0 up, got -1'),
@@ -123,6 +123,13 @@ def test_a_bad_line_is_named(tmp_path, line, message):
     with pytest.raises(InputError, match=message) as error:
         read_manifest(path)
     assert str(error.value).startswith(f"{path}, line 2") and "\n" not in str(error.value)
+
+
+def test_an_empty_list_of_references_is_none(tmp_path):
+    (tmp_path / "m.jsonl").write_text('{"id": "a", "source": "x", "references": [], "answers": []}\n')
+    assert read_manifest(tmp_path / "m.jsonl") == [Item(id="a", source="x")]
+    with pytest.raises(InputError, match="`references` must be given, got none"):
+        read_manifest(tmp_path / "m.jsonl", needed=("references",))
 
 
 @pytest.mark.parametrize("key", ["image", "references"])
