@@ -19,7 +19,7 @@ TAGS = (
 )
 MARKUP = re.compile(rf"\s*</?(?P<tag>{TAGS})\b[^<>]*>", re.IGNORECASE)
 SETS = re.compile(r"\s*<(\?xml|!doctype|mteval|srcset|refset|tstset|dataset)\b", re.IGNORECASE)
-SEGMENT = re.compile(r"<(?P<tag>seg|doc)\b(?P<attributes>[^<>]*)>|(?P<end></seg\s*>)", re.IGNORECASE)
+SEGMENT = re.compile(r"<(?P<tag>seg|doc|refset|tstset)\b(?P<attributes>[^<>]*)>|(?P<end></seg\s*>)", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"""(?P<key>[\w:-]+)\s*=\s*("(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>]+))""")
 ENTITIES = {"lt": "<", "gt": ">", "quot": '"', "apos": "'", "amp": "&"}
 ENTITY = re.compile(
@@ -34,6 +34,7 @@ class Sentence(NamedTuple):
     text: str  # stripped
     key: str = ""  # document and number of a segment; empty for a line
     tag: str = ""  # of a line that is markup, and no sentence
+    again: bool = False  # whether another set of references, or another translator's, had the segment before
 
 
 def read_sentences(path: Path) -> Iterator[Sentence]:
@@ -53,8 +54,8 @@ def read_sentences(path: Path) -> Iterator[Sentence]:
 
 def _segments(path: Path) -> Iterator[Sentence]:
     """The segments of a file in which they may share a line or span several."""
-    places: dict[str, int] = {}
-    document, key, start, parts = "", "", 0, list[str]()
+    places: dict[str, dict[str, int]] = {}  # by document and number, then by who translated
+    sets, document, who, key, start, parts = 0, "", "", "", 0, list[str]()
     for line, text in read_lines(path):
         position = 0
         for match in SEGMENT.finditer(text):
@@ -62,24 +63,27 @@ def _segments(path: Path) -> Iterator[Sentence]:
                 parts.append(text[position : match.start()])
             position = match.end()
             if match["end"] and start:
-                yield Sentence(start, _unescape(" ".join(parts)), key)
+                yield Sentence(start, _unescape(" ".join(parts)), key, again=len(places[key]) > 1)
                 start, parts = 0, []
             elif match["tag"] and start:
                 raise InputError(f"{path}, line {line}: must close the <seg> of line {start} first; fetch it again")
             elif match["tag"]:
                 found = _attributes(match[0])
                 if match["tag"].lower() == "doc":
-                    document = found.get("docid") or found.get("id", "")
+                    document, who = found.get("docid") or found.get("id", ""), found.get("sysid", "")
+                if match["tag"].lower() != "seg":
+                    sets += match["tag"].lower() != "doc"
                     continue
                 key, start, parts = f"{document} {found.get('id', '')}", line, []
                 if not found.get("id"):
                     raise InputError(f'{path}, line {line}: must have <seg id="NUMBER">, got {match[0][:60]!r}')
-                if key in places:
+                own = places.setdefault(key, {})
+                if f"{sets} {who}" in own:
                     raise InputError(
                         f"{path}, line {line}: `id` of a <seg> must be unique in its document, got {found['id']!r}, "
-                        f"which line {places[key]} has; take out one of the two"
+                        f"which line {own[f'{sets} {who}']} has; take out one of the two"
                     )
-                places[key] = line
+                own[f"{sets} {who}"] = line
         if start:
             parts.append(text[position:])
     if start:

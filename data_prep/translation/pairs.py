@@ -118,9 +118,19 @@ def read_pairs(corpus: Corpus, note: Callable[[str], object] = len) -> Iterator[
             yield Pair(number, segment.source, segment.references, segment.place, segment.drop)
         return
 
+    others: dict[str, list[str]] = defaultdict(list)  # what further translators wrote, by segment
+    for sentence in read_sentences(corpus.target):
+        if sentence.again:
+            others[sentence.key].append(sentence.text)
+        elif not sentence.key:  # lines, not segments
+            break
+
     def sentences(path: Path) -> Iterator[Sentence]:
         for sentence in read_sentences(path):
-            if not sentence.tag:
+            if sentence.again and path == corpus.source:
+                place = f"{path}, line {sentence.line}"
+                raise InputError(f"{place}: the segment {sentence.key!r} must come once in a source, got it again")
+            if not sentence.tag and not sentence.again:
                 yield sentence
             elif path == corpus.source:
                 note(f"{path.name}, line {sentence.line}: <{sentence.tag}>")
@@ -138,7 +148,7 @@ def read_pairs(corpus: Corpus, note: Callable[[str], object] = len) -> Iterator[
                 f"{ours.line} of {corpus.source}, got {theirs.key!r}; take both from one publication"
             )
         place = f"{corpus.source.name}, line {ours.line}"
-        yield Pair(count + 1 if ours.key else ours.line, ours.text, (theirs.text,), place)
+        yield Pair(count + 1 if ours.key else ours.line, ours.text, (theirs.text, *others.get(ours.key, ())), place)
 
 
 def write_sources(path: Path, file: Path, name: str) -> dict[str, Any]:

@@ -90,6 +90,24 @@ def test_segments_may_share_a_line_and_span_several(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "more",
+    [
+        ['</refset><refset refid="b">', '<doc docid="7">', '<seg id="2">ZWEI</seg>', "</doc>"],
+        ['<doc docid="7" sysid="b">', '<seg id="2">ZWEI</seg></doc>'],
+    ],
+)
+def test_several_sets_of_references_are_several_references(tmp_path, more):
+    write_lines(tmp_path / "t-src.en.sgm", *segments("src", ("1", "one"), ("2", "two")))
+    write_lines(tmp_path / "t-ref.de.sgm", *segments("ref", ("1", "eins"), ("2", "zwei")), *more)
+    prepare(tmp_path, tmp_path / "out", "--test", "t")
+    found = [item.references for item in read_manifest(tmp_path / "out" / "t.jsonl")]
+    assert found == [("eins",), ("zwei", "ZWEI")]
+    write_lines(tmp_path / "t-src.en.sgm", *segments("src", ("1", "one"), ("2", "two")), *more)
+    with pytest.raises(InputError, match="t-src.en.sgm, line .: the segment '7 2' must come once in a source, got it"):
+        prepare(tmp_path, tmp_path / "out", "--test", "t")
+
+
+@pytest.mark.parametrize(
     ("lines", "message"),
     [
         (['<seg id="1">a</seg>', '<seg id="1">b</seg>'], "line 3: `id` of a <seg> must be unique .* '1', which line 2"),
