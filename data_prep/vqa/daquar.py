@@ -26,7 +26,7 @@ from seqkit.data.manifest import Item
 from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_out, holdout_size
 from seqkit.data_prep.common.image_check import add_arguments
 from seqkit.data_prep.common.image_items import Split, check_disjoint, keep_readable, merge
-from seqkit.data_prep.common.outputs import Stats, print_stats, write_splits
+from seqkit.data_prep.common.outputs import MAX_NAMED, PreparedSplit, Stats, print_stats, write_splits
 from seqkit.data_prep.common.raw_files import Files, find_files, published_file
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
@@ -78,8 +78,24 @@ def read_split(files: Files, path: Path, title: str) -> Split:
 
 def image_name(files: Files, number: str) -> Path:
     """The name of an image file, as published where there is none."""
-    names = [f"image{int(number)}{ending}" for ending in ENDINGS]
-    return Path(next((name for name in names if name in files), names[0]))
+    first = f"image{int(number)}{ENDINGS[0]}"
+    return Path(next(iter(image_names(files, first)), first))
+
+
+def with_twins(split: PreparedSplit, files: Files) -> PreparedSplit:
+    """With the images that are there in several formats, of which the first was taken, in its statistics."""
+    taken = sorted({item.image.name for item in split.items if item.image})
+    twins = [f"{name} was taken, not {other}" for name in taken for other in image_names(files, name) if other != name]
+    if not twins:
+        return split
+    counts = {**split.counts, "other_formats": len(twins)}
+    return PreparedSplit(split.items, {**counts, "named": {**counts["named"], "other_formats": twins[:MAX_NAMED]}})
+
+
+def image_names(files: Files, name: str) -> list[str]:
+    """The names under which an image is there, as one of them without its ending."""
+    stem = Path(name).stem
+    return [stem + ending for ending in ENDINGS if stem + ending in files]
 
 
 def choose_files(files: Files, classes: str | None, raw: Path) -> dict[str, Path]:
@@ -127,7 +143,10 @@ def prepare(
     elif "train" in splits:
         splits = hold_out(splits.pop("train"), share) | splits
     check_disjoint(splits)
-    prepared = ((name, keep_readable(files, one, workers=workers, title=name)) for name, one in splits.items())
+    prepared = (
+        (name, with_twins(keep_readable(files, one, workers=workers, title=name), files))
+        for name, one in splits.items()
+    )
     return write_splits(out, prepared, [path.name for path in paths.values()], {})
 
 

@@ -77,6 +77,16 @@ def test_a_question_that_is_its_image_alone_is_named(tmp_path):
     assert stats(tmp_path / "out")["train"]["named"] == {"empty_question": ["qa.894.raw.train.txt, line 5"]}
 
 
+def test_an_image_in_two_formats_is_named(tmp_path):
+    for name in ("image1.png", "image1.jpg", "image2.jpg"):
+        picture(tmp_path / "raw" / name)
+    write_lines(tmp_path / "raw/qa.894.raw.train.txt", "a lamp in image1 ?", "1", "a bed in image2 ?", "2")
+    run(daquar, tmp_path / "raw", tmp_path / "out", "--val_size", "0")
+    assert [item.image.name for item in read_manifest(tmp_path / "out/train.jsonl")] == ["image1.png", "image2.jpg"]
+    found = stats(tmp_path / "out")["train"]
+    assert found["other_formats"] == 1 and found["named"]["other_formats"] == ["image1.png was taken, not image1.jpg"]
+
+
 @pytest.mark.parametrize("split", ["", "../evil", "a/b", ".hidden"])
 def test_a_split_that_is_no_name_writes_nothing_elsewhere(tmp_path, split):
     picture(tmp_path / "raw/a.jpg")
