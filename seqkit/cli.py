@@ -19,6 +19,10 @@ COMMANDS = {
     "average": ("mean of runs' weights", "average RUN RUN OUT"),
     "demo": ("tasks on made-up data", "demo"),
 }
+PACKAGES = (  # dependencies that `score`, and `check` of texts, can do without
+    *("torch", "torchvision", "torchaudio", "safetensors", "jsonargparse", "yaml", "sentencepiece", "tensorboard"),
+    *("matplotlib", "PIL", "cv2", "av", "soundfile"),
+)
 
 
 def main(argv: Sequence[str] | None = None, *, only: Sequence[str] = ()) -> int:
@@ -53,7 +57,12 @@ def _run(only: Sequence[str], argv: list[str]) -> object:
             f"the first word must be a task or a command, got `{first}`{meant}. "
             f"To train: `seqkit {task} train --data DIR --out RUN`; `seqkit --help` lists all"
         )
-    return known[first](argv[1:])
+    try:
+        return known[first](argv[1:])
+    except ModuleNotFoundError as error:  # installed with --no-deps for `score` and `check` alone
+        if (error.name or "").split(".")[0] not in PACKAGES:
+            raise
+        raise InputError(f"`seqkit {first}` must find {error.name}, got no such package: pip install seqkit") from None
 
 
 def _help(known: Collection[str]) -> str:

@@ -20,7 +20,7 @@ from seqkit.errors import InputError
 from seqkit.flags import Parser
 from seqkit.recipe import SEARCH, EvaluationReport, Recipe
 from seqkit.score.confidence import Difference
-from seqkit.score.evaluate import METRICS, Statistics, paired_tests, statistics
+from seqkit.score.evaluate import METRICS, Statistics, paired_tests, statistics, with_holm
 from seqkit.score.metric import Score
 from seqkit.score.terminal import columns, figure, signed
 from seqkit.train.loop import Outcome
@@ -70,6 +70,8 @@ def run(
         result, counts = read_result(folder, name, found, first)
         results.append(result)
         first = first or counts
+    corrected = with_holm([own.differences for own in results[1:]])
+    results[1:] = [own._replace(differences=found) for own, found in zip(results[1:], corrected, strict=True)]
     write(results, args.out / f"compare_{args.split}.json")
     print(table(results))
 
@@ -146,14 +148,17 @@ def best_of_all(log: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """A line a variant and metric: value, interval, and the paired difference from the first variant."""
-    head = ["metric", "variant", "value", "difference", "steps", "seconds"]
-    tempting = any(result.best for result in results)
+    """A line a variant and metric: value, interval, and the paired difference from the first variant, of several with
+    its p-value corrected by Holm's method."""
+    several, tempting = len(results) > 2, any(result.best for result in results)
+    head = ["metric", "variant", "value", "difference", *(["p_holm"] if several else []), "steps", "seconds"]
     lines = [[*head, "best of all validations"] if tempting else head]
     for metric in results[0].scores:
         for own in results:
-            tested = signed(own.differences[metric]) if own.differences else ""
-            line = [metric, own.name, figure(own.scores[metric]), tested, f"{own.steps:,}", f"{own.seconds:,.0f}"]
+            found = own.differences.get(metric)
+            line = [metric, own.name, figure(own.scores[metric]), signed(found) if found else ""]
+            line += [f"{found.p_holm:.3f}" if found and found.p_holm is not None else ""] if several else []
+            line += [f"{own.steps:,}", f"{own.seconds:,.0f}"]
             if tempting:
                 line.append(f"{own.best[metric]:.2f}" if metric in own.best else "")
             lines.append(line)

@@ -1,8 +1,7 @@
 """Splits without references, such as published test sets: answered, and written as an evaluation server takes them."""
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from seqkit.data.files import atomic_write
 from seqkit.data.manifest import read_manifest
 from seqkit.score.report import ScoredItem, write_hypotheses
 
-COCO_IMAGE = re.compile(r"(COCO_\w+_)?(?P<number>\d{12})")  # the id of an image of COCO, by its file's name
 Entry = Callable[[str, str], Any]  # an item's id and its prediction's text, to an entry of the results
 
 
@@ -20,24 +18,9 @@ def is_unanswered(data: Path, split: str) -> bool:
     return path.is_file() and not any(item.references for item in read_manifest(path))
 
 
-def coco_result(name: str, text: str) -> Mapping[str, Any]:
-    """An entry of COCO's captioning results."""
-    match = COCO_IMAGE.fullmatch(name)
-    return {"image_id": int(match["number"]) if match else _number(name), "caption": text}
-
-
-def vqa_result(name: str, text: str) -> Mapping[str, Any]:
-    """An entry of the VQA challenge's results."""
-    return {"question_id": _number(name), "answer": text}
-
-
 def line_result(name: str, text: str) -> str:
     """A line of a text file, as WMT takes translations."""
     return " ".join(text.split())
-
-
-def _number(name: str) -> int | str:
-    return int(name) if re.fullmatch(r"[1-9]\d{0,17}|0", name) else name
 
 
 def write_answers(folder: Path, items: Sequence[ScoredItem], entry: Entry | None) -> str:

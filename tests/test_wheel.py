@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it works from an empty folder."""
+"""The wheel: what is in it, that it works from an empty folder, and that scoring needs few of its dependencies."""
 
 import os
 import shutil
@@ -81,3 +81,69 @@ def test_the_installed_command_works_from_any_folder(installed: Path, tmp_path: 
     assert predicted.returncode == 0 and predicted.stdout.count("\n") == 1, predicted.stderr
     for words in (("lipnet", "train", "--help"), ("demo", "--help"), ("score", "--help"), ("check", "--help")):
         assert run(installed, tmp_path, *words).returncode == 0, words
+
+
+FEW = ("numpy", "jiwer", "sacrebleu", "tqdm")  # what `score`, and `check` of texts, need
+BARE = f"""
+import sys
+theirs = "rapidfuzz", "click", "portalocker", "regex", "tabulate", "colorama", "lxml"
+known = {{"seqkit", *{FEW}, *theirs, *sys.stdlib_module_names}}
+class OnlyThese:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] not in known:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, OnlyThese())
+"""
+METRICS = "wer,cer,ser,bleu,chrf,chrf++,ter,bleu1,cider,rouge_l,accuracy,vqa_accuracy"
+
+
+def write_texts(folder: Path) -> None:
+    (folder / "data").mkdir()
+    item = '{"id": "%s", "source": "%s", "references": ["the cat sat on the mat"], "speaker": "s"}\n'
+    (folder / "data" / "train.jsonl").write_text(item % ("a", "x") + item % ("b", "y"))
+    (folder / "data" / "val.jsonl").write_text(item % ("c", "z"))
+    (folder / "hypotheses").write_text("a the cat sat\nb the cat sat on the mat\n")
+
+
+def check_score_and_check(python: list[str], folder: Path, env: dict[str, str]) -> None:
+    """Runs both commands, with every option that writes or needs a module of its own."""
+
+    def done(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*python, *words], cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+    options = ["--by", "length,speaker", "--confusions", "3", "--details", "2", "--html", "page.html"]
+    scored = done("score", "--metric", METRICS, *options, "data/train.jsonl", "hypotheses")
+    table = [line.split()[:3] for line in scored.stdout.splitlines()]
+    assert scored.returncode == 0 and ["wer", "hypotheses", "25.00"] in table, scored.stderr
+    assert "by length" in scored.stdout and (folder / "page.html").is_file()
+    checked = done("check", "data")
+    assert checked.returncode == 0 and "train.jsonl: 2 items" in checked.stdout, checked.stderr
+    picture = '{"id": "d", "image": "a.jpg", "references": ["x"]}\n'
+    (folder / "data" / "test.jsonl").write_text(picture)
+    (folder / "data" / "a.jpg").write_bytes(b"no picture")
+    checked = done("check", "data")
+    assert checked.returncode == 0 and "not all media were opened" in checked.stdout, checked.stderr
+    trained = done("translation", "train", "--preset", "tiny", "--out", "run")
+    assert trained.returncode == 2 and trained.stderr.count("\n") == 1, trained.stderr
+    assert "`seqkit translation` must find torch, got no such package: pip install seqkit" in trained.stderr
+
+
+def test_score_and_check_of_texts_need_few_dependencies(installed: Path, tmp_path: Path) -> None:
+    write_texts(tmp_path)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(BARE)  # which every process of the command imports
+    paths = os.pathsep.join([str(tmp_path / "site"), str(installed)])
+    env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    check_score_and_check([sys.executable, "-P", "-m", "seqkit"], tmp_path, env)
+
+
+@pytest.mark.slow  # makes an environment of its own from the package index
+def test_score_and_check_work_where_only_these_are_installed(installed: Path, tmp_path: Path) -> None:
+    write_texts(tmp_path)
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    (wheel,) = installed.parent.glob("*.whl")
+    subprocess.run([python, "-m", "pip", "install", "-q", *FEW], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    check_score_and_check([python, "-P", "-m", "seqkit"], tmp_path, env)

@@ -46,6 +46,7 @@ from seqkit.score.caption import by_character, caption_words, cider, diversity, 
 from seqkit.score.language import options_for
 from seqkit.score.metric import TextOptions
 from seqkit.score.prediction import Prediction
+from seqkit.score.result_files import coco_result
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0
@@ -53,7 +54,6 @@ from seqkit.train.optimizer import make_optimizer, parameter_groups
 from seqkit.train.schedule import linear_ramp
 from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
-from seqkit.unscored import coco_result
 
 COCO = TextOptions(lowercase=True, tokenizer="ptb")
 VALIDATED = ("cider", "bleu4")  # in validation

@@ -51,6 +51,7 @@ from seqkit.recipes.vqa.predictor import AnswerPredictor, Member
 from seqkit.recipes.vqa.word_vectors import read_vectors
 from seqkit.score.metric import TextOptions
 from seqkit.score.prediction import Prediction
+from seqkit.score.result_files import vqa_result
 from seqkit.start import Start, vocab_rows
 from seqkit.train import checkpoint
 from seqkit.train.checkpoint import Rows
@@ -58,7 +59,6 @@ from seqkit.train.distributed import print0
 from seqkit.train.optimizer import make_optimizer, parameter_groups
 from seqkit.train.step import Loss
 from seqkit.train.training_config import TrainingConfig
-from seqkit.unscored import vqa_result
 
 COMMON_TYPE = 0.01  # share of all questions from which a question type has a group of its own in a report
 

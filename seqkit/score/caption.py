@@ -30,7 +30,8 @@ from typing import NamedTuple
 import numpy as np
 
 from seqkit.score.bleu import COUNTS, MAX_ORDER
-from seqkit.score.language import HAN, SPACED, UNSPACED, separate_characters, tokenizer_for
+from seqkit.score.language import by_character, separate_characters, tokenizer_for
+from seqkit.score.language_names import SPACED
 from seqkit.score.metric import Array, Metric, References, TextOptions
 from seqkit.score.ptb import tokenize
 
@@ -120,11 +121,6 @@ def diversity(hypotheses: Sequence[str], training: Iterable[str]) -> Diversity:
     novel = sum(caption not in known for caption in captions)
     words = [word for caption in captions for word in caption]
     return Diversity(100 * novel / len(captions), len(set(words)), len(words) / len(captions))
-
-
-def by_character(options: TextOptions) -> bool:
-    """Tells whether the tokens of captions are characters, given options that `options_for` has settled."""
-    return options.tokenizer in (HAN, UNSPACED, "ptb+char")
 
 
 @lru_cache(maxsize=2**16)

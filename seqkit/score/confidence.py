@@ -1,19 +1,25 @@
-"""Bootstrap confidence intervals, and a paired significance test between two systems on the same items.
+"""Bootstrap confidence intervals, and paired significance tests between systems on the same items.
 
 Everything works on the items' counts, which add up over a corpus, and on a function from sums to values, so
 that a resample costs one row of a matrix product. Draws depend on the seed and the number of items alone: two
 systems resampled with one seed are resampled alike.
 
-Sources: Efron and Tibshirani 1993, chapter 13 (percentile interval); Koehn 2004 (bootstrap of test sets);
-Noreen 1989 and Riezler and Maxwell 2005 (approximate randomization).
+Items of one group, such as the utterances of a speaker, are not independent: resampled and exchanged as whole groups
+(`by_group`), they give the interval and the p-value of other speakers instead of other utterances of these.
+Several systems tested against one baseline are several chances of a small p-value; `holm` makes up for them.
 
-N items, K counts an item, R resamples, B resamples drawn at once.
+Sources: Efron and Tibshirani 1993, chapter 13 (percentile interval); Koehn 2004 (bootstrap of test sets);
+Noreen 1989 and Riezler and Maxwell 2005 (approximate randomization); Davison and Hinkley 1997, section 3.8 (bootstrap
+of clusters); Holm 1979 (step-down correction).
+
+G groups, N items, K counts an item, R resamples, B resamples drawn at once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqkit.score.metric import Array
 
@@ -31,6 +37,26 @@ class Difference(NamedTuple):
     low: float
     high: float
     p_value: float
+    p_holm: float | None = None  # corrected for the other systems tested by the same metric, where that was done
+
+
+def by_group(statistics_NK: Array, groups_N: NDArray[np.intp] | None) -> Array:
+    """Sums the counts of each group, numbered from 0: (G, K), or (N, K) as they are where every item is by itself."""
+    if groups_N is None:
+        return statistics_NK
+    order_N = np.argsort(groups_N, kind="stable")
+    firsts_G = np.flatnonzero(np.diff(groups_N[order_N], prepend=-1))
+    sums_GK: Array = np.add.reduceat(statistics_NK[order_N], firsts_G, axis=0)
+    return sums_GK
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Corrects the p-values of several tests so that one of them is at most p with probability at most p."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for place, test in enumerate(sorted(range(len(p_values)), key=lambda test: p_values[test])):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[test]))
+        adjusted[test] = largest
+    return adjusted
 
 
 def resampled_sums(statistics_NK: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
@@ -72,9 +98,15 @@ def bootstrap(statistics_NK: Array, value: Value, *, resamples: int = RESAMPLES,
 
 
 def paired_test(
-    first_NK: Array, second_NK: Array, value: Value, *, resamples: int = RESAMPLES, seed: int = 0
+    first_NK: Array,
+    second_NK: Array,
+    value: Value,
+    *,
+    groups_N: NDArray[np.intp] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Difference:
-    """Tests two systems on the same items, in the same order.
+    """Tests two systems on the same items, in the same order; whole groups are resampled and exchanged where given.
 
     The interval is that of a paired bootstrap. The p-value, of approximate randomization, is the share of random
     exchanges of the two systems' items that differ at least as much as the systems do (the systems themselves
@@ -85,8 +117,9 @@ def paired_test(
         raise ValueError(f"`second_NK` must be of shape {first_NK.shape} as `first_NK`, got {second_NK.shape}")
     pair_RK = value(np.stack([total(first_NK), total(second_NK)]))
     observed = float(pair_RK[1] - pair_RK[0])
-    resampled = [value(resampled_sums(counts, resamples=resamples, seed=seed)) for counts in (first_NK, second_NK)]
-    swapped = [value(sums) for sums in swapped_sums(first_NK, second_NK, resamples=resamples, seed=seed)]
+    pair = by_group(first_NK, groups_N), by_group(second_NK, groups_N)
+    resampled = [value(resampled_sums(counts, resamples=resamples, seed=seed)) for counts in pair]
+    swapped = [value(sums) for sums in swapped_sums(*pair, resamples=resamples, seed=seed)]
     rounding = 1e-9 * max(1.0, abs(observed))
     as_large = np.abs(swapped[1] - swapped[0]) >= abs(observed) - rounding
     p_value = (1 + int(as_large.sum())) / (1 + resamples)

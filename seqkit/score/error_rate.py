@@ -1,4 +1,7 @@
-"""Word and character error rates: edits over reference length, both summed over the corpus (not a mean of items).
+"""Word, character and sentence error rates.
+
+Word and character error rates are edits over reference length, both summed over the corpus (not a mean of items). The
+sentence error rate, `ser`, is the share of items whose words are those of no reference.
 
 Edits are those of jiwer's alignment: substitutions S, deletions D, insertions I, hits H. With its default
 transforms, outer white space is removed from every text; words are separated by spaces; characters are
@@ -51,10 +54,17 @@ def edit_counts(references: References, hypotheses: Sequence[str], unit: Unit) -
 
 def align(references: Sequence[str], hypothesis: str, unit: Unit = "word") -> list[Pair]:
     """Aligns the tokens of the closest reference of one item with those of its hypothesis."""
-    output = _PROCESS[unit](list(references), [hypothesis] * len(references))
+    return align_all([references], [hypothesis], unit)[0]
+
+
+def align_all(references: References, hypotheses: Sequence[str], unit: Unit = "word") -> list[list[Pair]]:
+    """Aligns every item's closest reference with its hypothesis."""
+    pairs_P = [(text, hypothesis) for texts, hypothesis in zip(references, hypotheses, strict=True) for text in texts]
+    output = _PROCESS[unit]([reference for reference, _ in pairs_P], [hypothesis for _, hypothesis in pairs_P])
     aligned = zip(output.references, output.hypotheses, output.alignments, strict=True)
-    candidates = [_pairs(reference, words, chunks) for reference, words, chunks in aligned]
-    return min(candidates, key=lambda pairs: (errors(pairs), -sum(word is not None for word, _ in pairs)))
+    candidates = iter([_pairs(reference, words, chunks) for reference, words, chunks in aligned])
+    several = [[next(candidates) for _ in texts] for texts in references]
+    return [min(own, key=lambda pairs: (errors(pairs), -sum(word is not None for word, _ in pairs))) for own in several]
 
 
 def errors(pairs: Sequence[Pair]) -> int:
@@ -90,4 +100,27 @@ def _error_rate(unit: Unit) -> Metric:
     return Metric(partial(_statistics, unit=unit), _rate, partial(_settings, unit=unit), _COUNTS, lower_is_better=True)
 
 
-ERROR_RATES: dict[str, Metric] = {"wer": _error_rate("word"), "cer": _error_rate("character")}
+def _sentence_statistics(references: References, hypotheses: Sequence[str], _: TextOptions) -> Array:
+    """Counts (N, 2): whether the words, as jiwer splits a text, are those of no reference; and 1."""
+    split = jiwer.transformations.wer_default
+    words_N, words_P = split(list(hypotheses)), iter(split([text for texts in references for text in texts]))
+    right = [words in [next(words_P) for _ in texts] for words, texts in zip(words_N, references, strict=True)]
+    return np.stack([1.0 - np.array(right), np.ones(len(right))], 1)
+
+
+def _share(sums_R2: Array) -> Array:
+    share_R: Array = sums_R2[:, 0] / sums_R2[:, 1]
+    return 100 * share_R
+
+
+ERROR_RATES: dict[str, Metric] = {
+    "wer": _error_rate("word"),
+    "cer": _error_rate("character"),
+    "ser": Metric(
+        _sentence_statistics,
+        _share,
+        partial(_settings, unit="word"),
+        ("sentence_errors", "sentences"),
+        lower_is_better=True,
+    ),
+}

@@ -6,7 +6,7 @@ with a line that names what scores it.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from seqkit.errors import InputError
 
 _TRN = re.compile(r"(?:(.*?)\s*)\(([^\s()]+)\)\s*")
 _LIKELY_ID = re.compile(r"(?=.*[\d_-]).+")
-_CHOICE = re.compile(r"\{[^{}]*/[^{}]*\}")
+ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")
 _SECONDS = r"\d+(?:\.\d+)?"
 _TIMED = re.compile(rf"\S+\s+\S+\s+{_SECONDS}\s+{_SECONDS}\s+\S+(?:\s+[-\d.]+)?(?:\s+\S+)?\s*")
 _SEGMENT = re.compile(rf"\S+\s+\S+\s+\S+\s+{_SECONDS}\s+{_SECONDS}(?:\s.*)?")
@@ -27,11 +27,12 @@ SCORERS = {
 
 
 class JsonItem(NamedTuple):
-    """One entry of a JSON file: where it stands, its id and its text."""
+    """One entry of a file: where it stands, its id, its text, and what else is known of it."""
 
     place: str
     id: str
     text: str
+    keys: Mapping[str, Any] = {}
 
 
 def ending(path: Path) -> str:
@@ -68,7 +69,7 @@ def read_trn(path: Path, lines: Sequence[tuple[int, str]]) -> list[JsonItem]:
         match, place = _TRN.fullmatch(line), f"{path}, line {number}"
         if not match:
             raise InputError(f"{place}: must be `text (id)`, got {line[:60]!r}")
-        if _CHOICE.search(match[1] or ""):
+        if ALTERNATIVES.search(match[1] or ""):
             raise InputError(f"{place}: must hold no alternatives such as {{ a / b }}, which sclite alone scores")
         items.append(JsonItem(place, match[2], match[1] or ""))
     return items
@@ -116,4 +117,5 @@ def _json_items(place: str, entry: Any) -> list[JsonItem]:
     if not whole or not found or not all(isinstance(text, str) for text in found):
         wanted = "`image_id` and `caption`, or `question_id` and `answer` or `answers`"
         raise InputError(f"{place}: must have {wanted}, got {json.dumps(entry)[:60]}")
-    return [JsonItem(place, str(name), str(text)) for text in found]
+    keys = {other: values[other] for other in values if other not in (key, "id", "caption", "answer", "answers")}
+    return [JsonItem(place, str(name), str(text), keys) for text in found]

@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.data.image import read_image
-
 EACH = 12  # items of a kind
 SIDE = 240  # pixels of a thumbnail's longer side
 
@@ -50,6 +48,8 @@ def choose(worst_first_N: NDArray[np.intp], each: int = EACH) -> dict[str, list[
 def thumbnail(path: Path) -> str:
     """Makes a thumbnail as a data URL."""
     from PIL import Image
+
+    from seqkit.data.image import read_image
 
     image = Image.fromarray(read_image(path, at_least=SIDE))
     image.thumbnail((SIDE, SIDE))

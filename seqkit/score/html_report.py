@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 from seqkit.score.calibration import reliability_plot
-from seqkit.score.error_rate import Pair, Unit, errors
+from seqkit.score.error_rate import Pair, errors
 from seqkit.score.gallery import STYLE as GALLERY
+from seqkit.score.worst import AlignedItem
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --paper: #fbfbfa; --line: #dcdfe4; --faint: #667085; --bar: #4c7dc4;
@@ -30,35 +31,32 @@ del, ins { border-radius: 3px; padding: 0 .15em }
 """
 
 
-class AlignedItem(NamedTuple):
-    """One item as the page shows it: its own value by the first metric, and its alignment."""
-
-    id: str
-    value: float
-    pairs: Sequence[Pair]
-    unit: Unit
-
-
 def render(report: Mapping[str, Any], examples: str) -> str:
     """Renders the whole page; `report` is what `report.json` holds, `examples` the HTML of single items."""
     title = escape(f"{report['recipe']}, {report['split']}")
     parts = [f"<h1>{title}</h1>", f"<p>{report['items']} items, decoded on {escape(report['device'])}</p>"]
-    parts += ["<h2>Scores</h2>", _scores(report["metrics"])]
+    parts += ["<h2>Scores</h2>", scores_table(report["metrics"])]
     parts += [f"<p>Remark: {escape(text)}</p>" for text in report["remarks"]]
     for name, groups in report["by"].items():
-        parts += [f"<h2>By {escape(name)}</h2>", _breakdown(name, groups)]
+        parts += [f"<h2>By {escape(name)}</h2>", breakdown_table(name, groups)]
     if report["calibration"]:
         parts += ["<h2>Calibration</h2>", reliability_plot(report["calibration"])]
     parts += ["<h2>Decoding</h2>", _facts(report["decode"])]
     parts.append(examples)
     origin = {key: report[key] for key in ("data_sha256", "commit", "command")} | report["versions"]
     parts += ["<h2>Origin</h2>", _facts(origin)]
+    return whole_page(title, parts)
+
+
+def whole_page(title: str, parts: Sequence[str]) -> str:
+    """Puts head and style around the parts; `title` is escaped already."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
     start = f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}{GALLERY}</style></head>\n<body>'
     return "\n".join([start, *parts, "</body></html>\n"])
 
 
-def _scores(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+def scores_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Renders a row per metric: value, interval and a bar. Metrics are as in `report.json`."""
     rows = [
         f"<tr><td>{escape(name)}<br><small>{escape(metric['signature'])}</small></td>"
         f'<td class="number">{metric["value"]:.2f}</td>'
@@ -67,10 +65,11 @@ def _scores(metrics: Mapping[str, Mapping[str, Any]]) -> str:
         for name, metric in metrics.items()
     ]
     heading = '<th>metric</th><th class="number">value</th><th class="number">95 % interval</th><th>0 to 100</th>'
-    return _table(heading, rows)
+    return html_table(heading, rows)
 
 
-def _breakdown(name: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
+def breakdown_table(name: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """Renders a row per group and a column per metric; groups are as in `by` of `report.json`."""
     metrics = list(next(iter(groups.values()), {}))
     heading = "".join(f'<th class="number">{escape(metric)}</th>' for metric in ("items", *metrics))
     rows = []
@@ -82,10 +81,10 @@ def _breakdown(name: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
             for metric in metrics
         )
         rows.append(f'<tr><td>{escape(group)}</td><td class="number">{items}</td>{cells}</tr>')
-    return _table(f"<th>{escape(name)}</th>{heading}", rows)
+    return html_table(f"<th>{escape(name)}</th>{heading}", rows)
 
 
-def worst_items(worst: Sequence[AlignedItem], metric: str) -> str:
+def worst_table(worst: Sequence[AlignedItem], metric: str) -> str:
     """Renders the worst items, aligned with their references."""
     rows = [
         f'<tr><td><code>{escape(item.id)}</code></td><td class="number">{item.value:.2f}</td>'
@@ -94,7 +93,7 @@ def worst_items(worst: Sequence[AlignedItem], metric: str) -> str:
     ]
     legend = "<p><del>only in the reference</del> <ins>only in the hypothesis</ins></p>"
     heading = '<th>id</th><th class="number">value</th><th class="number">edits</th><th>reference and hypothesis</th>'
-    return f"<h2>The {len(worst)} worst items by {escape(metric)}</h2>\n{legend}{_table(heading, rows)}"
+    return f"<h2>The {len(worst)} worst items by {escape(metric)}</h2>\n{legend}{html_table(heading, rows)}"
 
 
 def _marked(item: AlignedItem) -> str:
@@ -120,7 +119,7 @@ def _facts(facts: Mapping[str, Any]) -> str:
         f"<tr><td>{escape(key.replace('_', ' '))}</td><td><code>{escape(format_fact(value))}</code></td></tr>"
         for key, value in facts.items()
     ]
-    return _table("", rows)
+    return html_table("", rows)
 
 
 def format_fact(value: Any) -> str:
@@ -128,6 +127,7 @@ def format_fact(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)
 
 
-def _table(heading: str, rows: Sequence[str]) -> str:
+def html_table(heading: str, rows: Sequence[str]) -> str:
+    """Renders a table of rows of HTML."""
     head = f"<thead><tr>{heading}</tr></thead>" if heading else ""
     return f'<div class="wide"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'

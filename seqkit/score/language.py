@@ -7,9 +7,10 @@ References whose words somebody has separated by spaces, as corpora of segmented
 import re
 from collections.abc import Sequence
 
+from seqkit.errors import InputError
+from seqkit.score.language_names import HAN, JAPANESE, KOREAN, SPACED, UNSPACED, tokenizer_of
 from seqkit.score.metric import AS_IT_IS, References, TextOptions
 
-SPACED, HAN, UNSPACED = "13a", "zh", "char"
 WORD = 6  # letters: with a space at least as often, words are separated
 FEW = 0.1  # share of kana and other letters up to which a text is Chinese
 
@@ -41,16 +42,38 @@ def tokenizer_for(texts: Sequence[str]) -> str:
 
 
 def options_for(references: References, options: TextOptions = AS_IT_IS) -> TextOptions:
-    """Settles the tokenizer of `options` by the references, where it is left open.
+    """Settles what `options` leaves open: the tokenizer by the language or else by the references, and its synonyms.
 
-    None becomes what `tokenizer_for` chooses; `ptb` becomes `ptb+char` for scripts without spaces.
+    The normalizers `lower` and `punctuation` become the fields of that meaning, which apply last. A tokenizer of None
+    becomes what `tokenizer_of` or `tokenizer_for` chooses; `ptb` becomes `ptb+char` for scripts without spaces.
+    Raises InputError for an unknown language, and for a language beside a tokenizer that leaves it nothing to choose.
     """
+    names = options.normalizers
+    if isinstance(names, str):
+        raise InputError(f"`normalizers` must be a tuple of names, got the text {names!r}")
+    options = options._replace(
+        lowercase=options.lowercase or "lower" in names,
+        punctuation=options.punctuation and "punctuation" not in names,
+        normalizers=tuple(name for name in names if name not in ("lower", "punctuation")),
+    )
     if options.tokenizer not in (None, "ptb"):
+        if options.language is not None:
+            raise InputError(
+                f"one of language and tokenizer must be given, got {options.language!r} and {options.tokenizer!r}"
+            )
         return options
-    chosen = tokenizer_for([text for texts in references for text in texts])
+    if options.language is not None:
+        chosen = tokenizer_of(options.language)
+    else:
+        chosen = tokenizer_for([text for texts in references for text in texts])
     if options.tokenizer == "ptb":
-        chosen = "ptb" if chosen == SPACED else "ptb+char"
-    return options._replace(tokenizer=chosen)
+        chosen = "ptb" if chosen in (SPACED, KOREAN) else "ptb+char"
+    return options._replace(tokenizer=chosen, language=None)
+
+
+def by_character(options: TextOptions) -> bool:
+    """Tells whether the tokens of captions are characters, given options that `options_for` has settled."""
+    return options.tokenizer in (HAN, JAPANESE, UNSPACED, "ptb+char")
 
 
 def unspaced(character: str) -> bool:

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from seqkit.errors import InputError
-from seqkit.score.caption import by_character, caption_tokens
+from seqkit.score.caption import caption_tokens
+from seqkit.score.language import by_character
 from seqkit.score.metric import Array, Metric, References, TextOptions
 
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75

@@ -4,7 +4,6 @@ Because the counts add up, a resampled corpus is scored by summing counts again,
 again. N items, K counts an item, R corpora scored at once (one, or one a resample).
 """
 
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from seqkit import __version__
 from seqkit.data.text import normalize_whitespace
+from seqkit.score.normalizer import normalized, tag, without_punctuation
 
 Array = NDArray[np.float64]
 References = Sequence[Sequence[str]]  # of every item its one or more references
@@ -28,6 +28,8 @@ class TextOptions(NamedTuple):
     vqa_script: str = "2021"  # of `vqa_accuracy` only; one of `seqkit.score.vqa.SCRIPTS`
     wordnet: Path | None = None  # of `wups_*` only; a folder with WordNet's index.noun, data.noun and noun.exc
     raw: bool = False  # compare texts as they are, not in NFC with single spaces as models learn them
+    normalizers: tuple[str, ...] = ()  # applied in this order first; names of `seqkit.score.normalizer`
+    language: str | None = None  # of the references, by any name; chooses the tokenizer where that is open
 
 
 AS_IT_IS = TextOptions()
@@ -56,14 +58,15 @@ class Score(NamedTuple):
 
 
 def normalize(text: str, options: TextOptions) -> str:
-    """Normalizes a text for comparison: NFC and single spaces, then case and punctuation as the options say."""
+    """Normalizes a text for comparison: NFC and single spaces, then as the options say."""
     if not options.raw:
         text = normalize_whitespace(text)
+    for name in options.normalizers:
+        text = normalized(text, name)
     if options.lowercase:
         text = text.lower()
     if not options.punctuation:
-        text = "".join(character for character in text if not unicodedata.category(character).startswith("P"))
-        text = " ".join(text.split())
+        text = without_punctuation(text)
     return text
 
 
@@ -73,6 +76,8 @@ def signature(name: str, metric: Metric, references: References, options: TextOp
     settings = metric.settings(str(*numbers) if len(numbers) == 1 else "var", options)
     if not options.punctuation:
         settings["punct"] = "no"
+    if options.normalizers:
+        settings["normalizer"] = "+".join(map(tag, options.normalizers))
     settings["text"] = "raw" if options.raw else "nfc+space"
     settings["seqkit"] = __version__
     return "|".join([name, *(f"{key}:{value}" for key, value in settings.items())])

@@ -7,7 +7,8 @@ files are is read off the first of them: Kaldi's when each of its lines begins w
 digit or `_` in it that is no number as people write them (`utt1`, `spk-03_b` and `007`, not `12`, `1.` or `[0,`), or
 when at least half begin with an id of another file given; else plain lines. Two files with ids are matched by id,
 others line by line. Annotated items for which there is no hypothesis are left out, as in the official evaluations of
-COCO, and remarked.
+COCO, and remarked. One of the files may be `-`, standard input. Beside the texts, the other keys of the references are
+kept: those of a manifest, and of the annotations of VQA such as `answer_type`.
 """
 
 import json
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from seqkit.data.files import parse_json, read_lines
+from seqkit.data.files import STDIN, parse_json, read_lines, read_stdin
 from seqkit.errors import InputError
 from seqkit.score.file_formats import JsonItem, is_json, is_json_lines, is_trn, read_json, read_trn, refuse_times
 
@@ -35,6 +36,7 @@ class Corpus(NamedTuple):
     systems: list[list[str]]  # of every file of hypotheses, one an item
     matched: str  # "by id" or "line by line"
     remarks: tuple[str, ...] = ()
+    keys: Sequence[Mapping[str, Any]] = ()  # of every item, those of the references beside their texts
 
 
 class _File(NamedTuple):
@@ -42,6 +44,7 @@ class _File(NamedTuple):
     ids: list[str] | None
     texts: list[list[str]]  # of every item its references, or its one hypothesis
     annotations: bool = False  # of a data set, of which systems may have written a part
+    keys: Mapping[str, Mapping[str, Any]] = {}  # of every id, where the format has any
 
 
 def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Format = "auto") -> Corpus:
@@ -51,7 +54,10 @@ def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Fo
     that have not the same ids or, where they have none, the same number of lines.
     """
     places = [(path, "references") for path in references] + [(path, "hypothesis") for path in hypotheses]
-    lines = {path: list(read_lines(path)) for path, _ in places}
+    if sum(path == STDIN for path, _ in places) > 1:
+        raise InputError("`-`, standard input, must be one file only, got it more than once")
+    lines = {_named(path): list(read_stdin() if path == STDIN else read_lines(path)) for path, _ in places}
+    places = [(_named(path), key) for path, key in places]
     for path in lines:
         if not lines[path]:
             raise InputError(f"{path}: must hold at least one line, got an empty file")
@@ -63,7 +69,12 @@ def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Fo
     systems = [[text for (text,) in texts] for texts in matched[len(references) :]]
     ids = files[0].ids or [str(number) for number in range(1, len(targets) + 1)]
     how = "by id" if all(file.ids for file in files) else "line by line"
-    return Corpus(ids, targets, systems, how, remarks)
+    keys = [{k: v for file in reversed(files[: len(references)]) for k, v in file.keys.get(i, {}).items()} for i in ids]
+    return Corpus(ids, targets, systems, how, remarks, keys if any(keys) else ())
+
+
+def _named(path: Path) -> Path:
+    return Path("standard input") if path == STDIN else path
 
 
 def _answered(files: list[_File], count: int) -> tuple[list[_File], tuple[str, ...]]:
@@ -128,6 +139,7 @@ def _parse_kaldi(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _Fil
 
 def _parse_json(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File:
     items: dict[str, list[str]] = {}
+    keys: dict[str, Mapping[str, Any]] = {}
     for number, line in lines:
         if not line.strip():
             continue
@@ -141,9 +153,12 @@ def _parse_json(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File
             wanted = "a list of at least one text" if key == "references" else "a text"
             raise InputError(f'{place}, id "{name}": `{key}` must be {wanted}, got {json.dumps(values.get(key))[:60]}')
         _add(items, name, texts, place)
+        keys[name] = {
+            other: value for other, value in values.items() if other not in ("id", "references", "hypothesis")
+        }
     if not items:
         raise InputError(f"{path}: must hold at least one item, got only empty lines")
-    return _File(path, list(items), list(items.values()))
+    return _File(path, list(items), list(items.values()), keys=keys)
 
 
 def _parse_trn(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File:
@@ -157,7 +172,7 @@ def _parse_annotations(path: Path, lines: Sequence[tuple[int, str]], key: str) -
 def _file(path: Path, entries: Sequence[JsonItem], several: bool = False) -> _File:
     """Gathers the texts of every id; one text an id unless `several`."""
     items: dict[str, list[str]] = {}
-    for place, name, text in entries:
+    for place, name, text, _ in entries:
         if not _is_text(text) or not _is_text(name):
             raise InputError(f"{place}: must be text, got half a character")
         if name not in items or not several:
@@ -166,7 +181,8 @@ def _file(path: Path, entries: Sequence[JsonItem], several: bool = False) -> _Fi
             items[name].append(text)
     if not items:
         raise InputError(f"{path}: must hold at least one item, got only empty lines")
-    return _File(path, list(items), list(items.values()), annotations=several)
+    keys = {entry.id: entry.keys for entry in reversed(entries)}
+    return _File(path, list(items), list(items.values()), annotations=several, keys=keys)
 
 
 PARSERS: dict[str, Callable[[Path, Sequence[tuple[int, str]], str], _File]] = {

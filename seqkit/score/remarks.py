@@ -11,11 +11,13 @@ import numpy as np
 from seqkit.data.text import normalize_whitespace
 from seqkit.score.bleu import MAX_ORDER
 from seqkit.score.boxes import ENOUGH, iou, read_box, read_numbers
-from seqkit.score.caption import by_character, caption_words, document_frequencies
+from seqkit.score.caption import caption_words, document_frequencies
 from seqkit.score.evaluate import Statistics, corpus_scores
-from seqkit.score.language import SPACED, options_for, tokenizer_for
-from seqkit.score.metric import AS_IT_IS, References, TextOptions
+from seqkit.score.language import by_character, options_for, tokenizer_for
+from seqkit.score.language_names import SPACED
+from seqkit.score.metric import AS_IT_IS, References, TextOptions, normalize
 
+CHANGED = 0.05  # of the words of the references, by which a normalizer changes what rates are of
 PEOPLE = 4  # whose equal answers reach 100 by `vqa_accuracy`
 Rule = Callable[[str, Statistics, References, Sequence[str], TextOptions], Iterator[str]]
 
@@ -27,6 +29,8 @@ def remarks(
     options = options_for(references, options)
     said = list(_form(references, hypotheses, options))
     for name, tallied in found.items():
+        if ":" in name:  # one of the user's own
+            continue
         for prefix, rule in RULES.items():
             if name.startswith(prefix):
                 said += [f"{name}: {text}" for text in rule(name, tallied, references, hypotheses, options)]
@@ -39,6 +43,13 @@ def _form(references: References, hypotheses: Sequence[str], options: TextOption
         how = "are not in NFC with single spaces"
         done = "compared as they are" if options.raw else "compared in that form, in which models learn them"
         yield f"references of {len(changed):,} of {len(references):,} items (first: {changed[0]}) {how}; {done}"
+    if options.normalizers:
+        texts = [text for several in references for text in several]
+        words = sum(len(text.split()) for text in texts)
+        kept = sum(len(normalize(text, options).split()) for text in texts)
+        if abs(kept - words) > CHANGED * words:
+            by = "+".join(options.normalizers)
+            yield f"references have {kept:,} words after the normalizer {by}, {words:,} before it: rates are of those"
     if not any(text.strip() for texts in references for text in texts):
         yield "all references are empty: no value says anything"
     if len(hypotheses) == 1:

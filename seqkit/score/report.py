@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -23,15 +22,22 @@ from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
 from seqkit.data.text import printable
 from seqkit.score.calibration import expected_error, format_calibration, right_words
-from seqkit.score.error_rate import Unit, align
-from seqkit.score.evaluate import Statistics, item_values, scores_with_intervals, statistics, worst_first
+from seqkit.score.evaluate import (
+    Statistics,
+    item_values,
+    scores_by_group,
+    scores_with_intervals,
+    statistics,
+    worst_first,
+)
 from seqkit.score.gallery import GalleryItem, choose, gallery
-from seqkit.score.html_report import AlignedItem, format_fact, render, worst_items
+from seqkit.score.html_report import format_fact, render, worst_table
 from seqkit.score.language import options_for
-from seqkit.score.metric import AS_IT_IS, Score, TextOptions, normalize
+from seqkit.score.metric import AS_IT_IS, Score, TextOptions
 from seqkit.score.prediction import Prediction, Word
 from seqkit.score.remarks import remarks
 from seqkit.score.terminal import columns, grouped
+from seqkit.score.worst import worst_items
 
 WORST = 100  # items shown on the page
 REPEATS = 3  # times in a row that make repeated words a loop
@@ -108,7 +114,8 @@ def write_report(
     if all(item.image for item in items):
         examples = _gallery(items, first, names[0])
     else:
-        examples = worst_items(_differences(items, first, names[0], options), names[0])
+        worst = worst_items([item.id for item in items], *texts, (names[0], first), options, WORST)
+        examples = worst_table(worst, names[0])
     page = render(report, examples)
     write_hypotheses(folder / "hypotheses.jsonl", items)
     for name, text in (
@@ -195,13 +202,7 @@ def _split(tallies: Mapping[str, Statistics], groups: Sequence[str | None], name
     items = len(next(iter(tallies.values())).statistics_NK)
     if len(groups) != items:
         raise ValueError(f"`by[{name!r}]` must hold the group of each of {items} items, got {len(groups)}")
-    present = sorted({group for group in groups if group is not None}, key=_natural)
-    return {group: scores_with_intervals(tallies, np.flatnonzero([g == group for g in groups])) for group in present}
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Natural sort key: 9 before 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+    return scores_by_group(tallies, groups)
 
 
 def _decode_facts(items: Sequence[ScoredItem], decode: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,20 +229,6 @@ def _calibration(items: Sequence[ScoredItem], tallied: Statistics, options: Text
         return None
     probability_N, right_N = np.array(pairs, np.float64).T
     return expected_error(probability_N, right_N, of="words")
-
-
-def _differences(
-    items: Sequence[ScoredItem], tallied: Statistics, name: str, options: TextOptions
-) -> list[AlignedItem]:
-    """Lists the worst items by one metric, aligned with their closest references."""
-    references = [[normalize(text, options) for text in item.references] for item in items]
-    hypotheses = [normalize(item.hypothesis, options) for item in items]
-    unit: Unit = "character" if name == "cer" else "word"
-    value_N = item_values(tallied)
-    return [
-        AlignedItem(items[n].id, float(value_N[n]), align(references[n], hypotheses[n], unit), unit)
-        for n in worst_first(tallied, references, hypotheses)[:WORST]
-    ]
 
 
 def _gallery(items: Sequence[ScoredItem], tallied: Statistics, name: str) -> str:

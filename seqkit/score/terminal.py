@@ -1,5 +1,6 @@
 """Scores and alignments in fixed-width columns, for a terminal."""
 
+import shutil
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -27,8 +28,7 @@ def figure(score: Score) -> str:
 
 def signed(difference: Difference) -> str:
     """Formats a paired difference."""
-    value, low, high, p_value = difference
-    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}] p {p_value:.3f}"
+    return f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] p {difference.p_value:.3f}"
 
 
 def grouped(groups: Mapping[str, Mapping[str, Score]], heading: str) -> str:
@@ -39,17 +39,41 @@ def grouped(groups: Mapping[str, Mapping[str, Score]], heading: str) -> str:
     return columns(rows)
 
 
-def side_by_side(pairs: Sequence[Pair]) -> str:
-    """Formats an alignment in three lines: reference, hypothesis, and S, D or I under each difference."""
-    lines: tuple[list[str], ...] = (["REF"], ["HYP"], ["   "])
-    for pair in pairs:
-        reference, hypothesis = (None if token is None else printable(token) for token in pair)
-        mark = "I" if reference is None else "D" if hypothesis is None else "" if reference == hypothesis else "S"
-        size = max(width(reference or ""), width(hypothesis or ""), 1)
-        cells = ("." * size if token is None else _padded(token, size) for token in (reference, hypothesis))
-        for line, cell in zip(lines, (*cells, _padded(mark, size)), strict=True):
-            line.append(cell)
-    return "\n".join(" ".join(line).rstrip() for line in lines)
+def terminal_width() -> int:
+    """The columns of the terminal, or of the variable COLUMNS; 0 where output goes to a file or a pipe."""
+    return shutil.get_terminal_size(fallback=(0, 0)).columns
+
+
+def side_by_side(pairs: Sequence[Pair], columns: int = 0) -> str:
+    """Formats an alignment in three lines: reference, hypothesis, and S, D or I under each difference.
+
+    The last is left out where all is equal. Folds it into blocks of at most `columns` terminal columns (0: one block);
+    a token wider than that stands alone.
+    """
+    cells = [_cell(pair) for pair in pairs]
+    blocks: list[list[tuple[str, str, str]]] = [[]]
+    used = 0
+    for cell in cells:
+        size = width(cell[0]) + 1  # with the space before it
+        if columns and blocks[-1] and len("REF") + used + size > columns:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(cell)
+        used += size
+    rows = [
+        zip(("REF", "HYP", "   "), zip(*block, strict=True) if block else [()] * 3, strict=True) for block in blocks
+    ]
+    lines = [[" ".join([head, *line]).rstrip() for head, line in row] for row in rows]
+    return "\n\n".join("\n".join(filter(None, block)) for block in lines)
+
+
+def _cell(pair: Pair) -> tuple[str, str, str]:
+    """Formats a pair of tokens and its mark in equal width."""
+    reference, hypothesis = (None if token is None else printable(token) for token in pair)
+    mark = "I" if reference is None else "D" if hypothesis is None else "" if reference == hypothesis else "S"
+    size = max(width(reference or ""), width(hypothesis or ""), 1)
+    first, second = ("." * size if token is None else _padded(token, size) for token in (reference, hypothesis))
+    return first, second, _padded(mark, size)
 
 
 def width(text: str) -> int:

@@ -10,6 +10,7 @@ import pytest
 from seqkit import compare
 from seqkit.errors import InputError
 from seqkit.recipe import EvaluationReport, Recipe
+from seqkit.score.confidence import holm
 from seqkit.score.metric import AS_IT_IS
 from seqkit.score.report import Provenance, ScoredItem, write_report
 from seqkit.train.loop import Outcome
@@ -109,7 +110,9 @@ def test_every_variant_is_tested_against_the_first(compared: Compared, capsys: p
     assert first == {} and wide["wer"]["value"] == -25 and greedy["wer"]["value"] == 50
     assert [(own["steps"], own["seconds"]) for own in written["variants"]] == [(30, 2.5)] * 3
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["metric", "variant", "value", "difference", "steps", "seconds"]
+    assert lines[0].split() == ["metric", "variant", "value", "difference", "p_holm", "steps", "seconds"]
+    p_values = [own["wer"]["p_value"] for own in (wide, greedy)]
+    assert [own["wer"]["p_holm"] for own in (wide, greedy)] == holm(p_values)
     assert [line.split()[:3] for line in lines[1:]] == [
         ["wer", "usual", "25.00"],
         ["wer", "wide", "0.00"],

@@ -8,7 +8,8 @@ import pytest
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.score.read_texts import read_corpus
 from seqkit.score.report import ScoredItem
-from seqkit.unscored import coco_result, is_unanswered, line_result, vqa_result, write_answers
+from seqkit.score.result_files import coco_result, vqa_result
+from seqkit.unscored import is_unanswered, line_result, write_answers
 
 
 @pytest.mark.parametrize(

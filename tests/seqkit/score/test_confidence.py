@@ -9,7 +9,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
 from seqkit.score import confidence
-from seqkit.score.confidence import Array, bootstrap, interval, paired_test, resampled_sums, swapped_sums
+from seqkit.score.confidence import Array, Difference, bootstrap, interval, paired_test, resampled_sums, swapped_sums
 from seqkit.score.evaluate import paired_tests, scores_with_intervals, statistics
 
 
@@ -75,7 +75,7 @@ def test_swaps_exchange_whole_items_and_reach_every_assignment() -> None:
 
 def test_a_system_against_itself_differs_by_nothing() -> None:
     statistics_NK = counts(np.random.default_rng(0).normal(size=50))
-    assert paired_test(statistics_NK, statistics_NK, mean) == (0.0, 0.0, 0.0, 1.0)
+    assert paired_test(statistics_NK, statistics_NK, mean) == Difference(0.0, 0.0, 0.0, 1.0)
 
 
 def test_p_value_is_the_enumerated_one() -> None:
@@ -92,8 +92,8 @@ def test_p_value_is_the_enumerated_one() -> None:
 def test_the_smallest_p_value_is_one_over_the_resamples_and_one() -> None:
     zeros_N, ones_N = np.zeros(40), np.ones(40)
     found = paired_test(counts(zeros_N), counts(ones_N), mean, resamples=199)
-    assert found == (1.0, 1.0, 1.0, 1 / 200)
-    assert paired_test(counts(ones_N), counts(zeros_N), mean, resamples=199) == (-1.0, -1.0, -1.0, 1 / 200)
+    assert found == Difference(1.0, 1.0, 1.0, 1 / 200)
+    assert paired_test(counts(ones_N), counts(zeros_N), mean, resamples=199) == Difference(-1.0, -1.0, -1.0, 1 / 200)
 
 
 def test_equal_systems_are_told_apart_as_seldom_as_the_p_value_says() -> None:

@@ -283,7 +283,7 @@ def test_details_list_the_worst_items_with_alignments(corpus: list[Path], capsys
 @pytest.mark.parametrize(
     ("flags", "match"),
     [
-        (["--metric", "wer,blue"], r"a metric must be one of wer cer bleu .*, got 'blue'"),
+        (["--metric", "wer,blue"], r"a metric must be one of wer cer ser bleu .*, got 'blue'; did you mean bleu\?"),
         (["--resamples", "0"], r"`--resamples` must be at least 1, got 0"),
         (["--seed", "-1"], r"`--seed` must be at least 0, got -1"),
         (["--details", "-1"], r"`--details` must be at least 0, got -1"),
