@@ -210,7 +210,7 @@ def prepare(raw: Path, out: Path, given: Columns, shares: Shares, header: Sequen
     items = merged(check_images(list(reader.items()), reader.dropped))
     units: dict[str, list[str | None]] = {
         "speaker": [item.speaker for item in items],
-        "picture": [item.image and item.image.name for item in items],
+        "picture": [item.image.name if item.image else None for item in items],
         "document": [item.extra.get(DOCUMENT) for item in items],
         "text": [text_of(item) for item in items],
     }
