@@ -60,6 +60,9 @@ class Unusable(InputError):
         super().__init__(text)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["Unusable"], tuple[str, str]]:
+        return Unusable, (self.reason, str(self))
+
 
 def crop(
     source: Path, video: Path, audio: Path, *, detector: str = "cascade", note: Mapping[str, Any] | None = None

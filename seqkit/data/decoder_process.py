@@ -177,7 +177,8 @@ def dump_error(error: Exception) -> bytes:
         pickle.loads(content)
         return content
     except Exception:
-        return pickle.dumps((False, RuntimeError(told)), protocol=5)
+        plain = InputError(str(error)) if isinstance(error, InputError) else RuntimeError(told)
+        return pickle.dumps((False, plain), protocol=5)
 
 
 def bound_memory() -> None:

@@ -15,6 +15,7 @@ from seqkit.data import check_files, decoder_process
 from seqkit.data.check import check
 from seqkit.data.decoder_process import DecoderEnded, DecoderProcess, apart, borrowed
 from seqkit.data.image import Square, read_image
+from seqkit.data_prep.lipreading.mouths import Unusable
 from seqkit.errors import InputError
 from seqkit.recipes.common.image_reader import PixelReader
 from tests.raw_files import write_lines
@@ -71,6 +72,19 @@ def odd_error() -> None:
     raise Local("cannot be sent")
 
 
+class OddFault(InputError):
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+
+
+def odd_fault() -> None:
+    raise OddFault("reason", "a.mp4: must be a clip")
+
+
+def no_face() -> None:
+    raise Unusable("no_face", "a.mp4: must show a face")
+
+
 def folder() -> str:
     return os.getcwd()
 
@@ -118,6 +132,15 @@ def test_errors_come_back_with_their_place() -> None:
     assert "in faulty" in raised.value.__notes__[0]
     with pytest.raises(RuntimeError, match="cannot be sent"):
         apart(PATH, odd_error)
+
+
+def test_a_callers_mistake_stays_one_whatever_its_class() -> None:
+    with pytest.raises(InputError, match="a.mp4: must be a clip") as raised:
+        apart(PATH, odd_fault)
+    assert type(raised.value) is InputError
+    with pytest.raises(Unusable, match="a.mp4: must show a face") as unusable:
+        apart(PATH, no_face)
+    assert unusable.value.reason == "no_face"
 
 
 def test_what_libraries_print_is_no_answer() -> None:
