@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from seqkit.errors import InputError
 from seqkit.field_flags import add_device, add_fields, add_options, given_fields, given_options
 from seqkit.flags import Parser, parse, pick_device, stdin_batches
 from seqkit.recipe import SEARCH, Recipe
-from seqkit.score.prediction import Prediction
+from seqkit.score.prediction import Interrupted, Prediction
 
 
 def predict(recipe: Recipe, argv: list[str]) -> int:
@@ -41,9 +41,13 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
         raise InputError(f"`--plots` must be a folder without pictures, got {args.plots}; name another")
     run = recipes.load(recipe, args.run, pick_device(args.device), given_fields(args, recipe.config))
     count, usable = 0, list[tuple[Any, list[Prediction]]]()
-    for words in [args.inputs] if args.inputs else stdin_batches(paired=recipe.paired):
+    interrupted = False
+    for words in _batches(recipe, args.inputs):
         inputs = run.predictor.parse(words)
-        found = run.predict_each(inputs, args.nbest) if inputs else []
+        try:
+            found = run.predict_each(inputs, args.nbest) if inputs else []
+        except Interrupted as interrupt:  # what was read until then is given like the rest
+            found, interrupted = [[interrupt.found]], True
         if found and not count and (refused := _refused_alike(found)):
             raise refused
         for number, (given, own) in enumerate(zip(inputs, found, strict=True), count + 1):
@@ -54,10 +58,22 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
             if args.plots:
                 run.predictor.plot(given, own, args.plots / f"{number:04}.png")
         count += len(inputs)
+        if interrupted:
+            break
     if recipe.after_prediction:
         options = given_options(args, recipe.prediction)
         recipe.after_prediction(options, [given for given, _ in usable], [own for _, own in usable])
+    if interrupted:
+        raise KeyboardInterrupt
     return 2 if len(usable) < count else 0
+
+
+def _batches(recipe: Recipe, inputs: Sequence[str]) -> Iterable[Sequence[str]]:
+    """The inputs that are answered together: all that were given, or one by one where each may take long; or what
+    comes on standard input."""
+    if not inputs:
+        return stdin_batches(paired=recipe.paired)
+    return [[word] for word in inputs] if recipe.one_by_one else [inputs]
 
 
 def _print(recipe: Recipe, given: Any, found: list[Prediction] | InputError, *, as_json: bool) -> None:

@@ -131,6 +131,8 @@ class Recipe(NamedTuple):
     """what one INPUT of `predict` is"""
     paired: bool = False
     """whether that is two words, a file and a text, which on standard input may stand on two lines"""
+    one_by_one: bool = False
+    """whether `predict` answers each input before it reads the next, as a recording may last hours"""
     evaluation: type[Any] | None = None
     """a frozen dataclass of options that `evaluate` alone takes"""
     prediction: type[Any] | None = None

@@ -4,7 +4,8 @@ OpenCV's frontal-face cascade (Viola and Jones 2001) says where faces are, give 
 the nose is tracked by normalized cross-correlation, to a fraction of a pixel, and a face's size and its position
 relative to the nose are medians over its detections: so the detector's jitter does not reach the crops.
 
-Of several faces the talker's is the one that is large, near the center, and there for long.
+Of several faces the talker's is the one that is large, near the center, and there for long, unless another is asked
+for.
 
 x to the right, y down, in pixels; a face is the cascade's box: center x, center y and width, which is its height too.
 T frames.
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
+CHOICES = ("largest", "left", "right")  # of several faces
 DETECT_EVERY = 10  # frames from one detection to the next, near where faces were
 SEARCH_EVERY = 75  # frames from one search of the whole frame to the next
 SEARCH_EVERY_LOST = 5  # the same while no face is known, doubled with each search that finds none
@@ -201,25 +203,46 @@ class Talker(NamedTuple):
     faces: Floats  # (T, 3)
     seen: float  # share of the frames in which it was found; between them it is interpolated
     others: int  # other faces of about its size
+    beside: tuple[FaceBox, ...] = ()  # where these are
 
 
-def select_talker(tracks: Sequence[Track], frames: int, width: int) -> Talker | None:
-    """The talker among the tracked faces of a video, `width` pixels wide; None where no face was found twice."""
+def select_talker(tracks: Sequence[Track], frames: int, width: int, choose: str = "largest") -> Talker | None:
+    """The talker among the tracked faces of a video, `width` pixels wide; None where no face was found twice.
+
+    `choose`, one of CHOICES: the largest near the center; or of all that are there for half as long, and half as large,
+    the leftmost or the rightmost in the picture.
+    """
     needed = 2 if frames > DETECT_EVERY else 1
     ranked = sorted((face for face in tracks if face.hits >= needed), key=lambda face: -_weight(face, width))
     if not ranked:
         return None
+    if choose != "largest":
+        alike = [face for face in ranked if _is_rival(face, ranked[0])]
+        chosen = (min if choose == "left" else max)(alike, key=_center)
+        ranked = [chosen, *(face for face in ranked if face is not chosen)]
     faces_T3 = np.full((frames, 3), np.nan)
-    first, others = ranked[0], 0
+    first = ranked[0]
+    beside: list[Track] = []
     for face in ranked:
         seen = [number for template in face.templates for number in template.frames]
         if not np.isnan(faces_T3[seen]).all():
-            others += face.hits >= 0.5 * first.hits and _width(face) > 0.5 * _width(first)
+            beside += [face] if _is_rival(face, first) else []
         elif 0.5 < _width(face) / _width(first) < 2:  # the first, and the same face found again
             for template in face.templates:
                 faces_T3[template.frames] = template.faces()
     known = ~np.isnan(faces_T3[:, 0])
-    return Talker(_smooth_track(faces_T3, known, _width(first)), float(known.mean()), others)
+    boxes = tuple(FaceBox(*np.median(np.concatenate([t.faces() for t in face.templates]), axis=0)) for face in beside)
+    return Talker(_smooth_track(faces_T3, known, _width(first)), float(known.mean()), len(beside), boxes)
+
+
+def _is_rival(face: Track, other: Track) -> bool:
+    """Whether a face might be taken in the place of another: there for half as long, and half as large."""
+    return face.hits >= 0.5 * other.hits and _width(face) > 0.5 * _width(other)
+
+
+def _center(face: Track) -> float:
+    """Where it is from left to right."""
+    return float(np.median(np.concatenate([template.faces()[:, 0] for template in face.templates])))
 
 
 def _width(face: Track) -> float:
@@ -227,8 +250,7 @@ def _width(face: Track) -> float:
 
 
 def _weight(face: Track, width: int) -> float:
-    x = float(np.median(np.concatenate([template.faces()[:, 0] for template in face.templates])))
-    return face.hits * _width(face) ** 2 * (1 - abs(x / width - 0.5))
+    return face.hits * _width(face) ** 2 * (1 - abs(_center(face) / width - 0.5))
 
 
 def _smooth_track(faces_T3: Floats, known: NDArray[np.bool_], width: float) -> Floats:

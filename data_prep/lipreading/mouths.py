@@ -15,6 +15,8 @@ T frames, H and W pixels.
 import functools
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,31 +76,44 @@ def crop(
     face (no_face) or breaks its decoder (undecodable), InputError for what is no video or a detector not installed.
     """
     remarks: list[str] = []
-    try:
+    with damage_told(source):
         frames, face = find_talker(source, detector, remarks.append)
         boxes_T4 = crop_boxes(check_usable(source, frames, face, remarks.append))
         sound = write_wav(audio, read_sound(source, note=remarks.append), frames)
-        still = bool((boxes_T4 == boxes_T4[0]).all())
-        told = {
-            **(note or {}),
-            "source": source.name,
-            "frames": frames,
-            "sound": sound,
-            "remarks": remarks,
-            "software": {"seqkit": __version__, "detector": detector, "opencv": cv2.__version__, "av": av.__version__},
-            "span": SPAN,
-            "boxes": np.round(boxes_T4[:1] if still else boxes_T4, 1).tolist(),
-        }
+        told = {**(note or {}), **clip_note(source, frames, sound, boxes_T4, remarks, detector)}
         write_clip(video, crops(source, boxes_T4), told)
+    return told
+
+
+def clip_note(
+    source: Path, frames: int, sound: bool, boxes_T4: Floats, remarks: Sequence[str], detector: str
+) -> dict[str, Any]:
+    """The note of a mouth clip."""
+    still = bool((boxes_T4 == boxes_T4[0]).all())
+    return {
+        "source": source.name,
+        "frames": frames,
+        "sound": sound,
+        "remarks": list(remarks),
+        "software": {"seqkit": __version__, "detector": detector, "opencv": cv2.__version__, "av": av.__version__},
+        "span": SPAN,
+        "boxes": np.round(boxes_T4[:1] if still else boxes_T4, 1).tolist(),
+    }
+
+
+@contextmanager
+def damage_told(source: Path) -> Iterator[None]:
+    """Errors of a decoder as Unusable (undecodable), with the name of the source."""
+    try:
+        yield
     except InputError:
         raise
     except (av.FFmpegError, cv2.error, ValueError, MemoryError, OverflowError) as error:
         fault = f"{source}: must be a video that can be decoded, got damage ({error}); fetch it again"
         raise Unusable("undecodable", fault) from None
-    return told
 
 
-def check_usable(source: Path, frames: int, face: Talker | None, note: Note) -> Talker:
+def check_usable(source: Path, frames: int, face: Talker | None, note: Note, choose: str = "largest") -> Talker:
     """The talker, where the video is long enough and shows the face in enough frames. Raises Unusable otherwise."""
     if frames < MIN_FRAMES:
         raise Unusable("short", f"{source}: must have at least {MIN_FRAMES} frames at 25 a second, got {frames}")
@@ -112,35 +127,55 @@ def check_usable(source: Path, frames: int, face: Talker | None, note: Note) -> 
     if face.seen < 0.9:
         note(f"a face in {face.seen:.0%} of the frames alone")
     if face.others:
-        note(f"{face.others + 1} faces, of which the largest near the center was taken")
+        taken = "largest near the center" if choose == "largest" else f"one on the {choose}"
+        note(f"{face.others + 1} faces, of which the {taken} was taken")
     return face
 
 
 def find_talker(source: Path, detector: str = "cascade", note: Note = ignore) -> tuple[int, Talker | None]:
     """The number of frames at 25 a second, and the talker's face in pixels of the source, if there is one."""
-    sides, width = (1, 1), 0
+    tracking = Tracking(source, detector, note)
+    return tracking.talker(tracking.frames(), note)
 
-    def size(rows: int, columns: int) -> tuple[int, int]:
-        nonlocal sides
-        sides = max(rows, columns), max(reduced(rows, columns))
+
+@dataclass
+class Tracking:
+    """How faces are found in a video: in reduced frames, by a detector."""
+
+    source: Path
+    detector: str = "cascade"
+    note: Note = ignore
+    choose: str = "largest"  # of several faces, one of `faces.CHOICES`
+    scale: float = 1.0  # pixels of the source a pixel of the frames, known from the first frame on
+
+    def _size(self, rows: int, columns: int) -> tuple[int, int]:
+        self.scale = max(rows, columns) / max(reduced(rows, columns))
         return reduced(rows, columns)
 
-    def noting_width(frames: Iterator[Pixels]) -> Iterator[Pixels]:
-        nonlocal width
-        for frame in frames:
-            width = frame.shape[1]
-            cuts.add(to_gray(frame))
-            yield frame
+    def frames(self) -> Iterator[Pixels]:
+        """The reduced frames, 25 a second, in the layout of the detector."""
+        return read_frames(self.source, layout=make_detector(self.detector)[0], size=self._size, note=self.note)
 
-    cuts = SceneCuts()
-    layout, to_gray, detect = make_detector(detector)
-    tracks, frames = track_faces(
-        noting_width(read_frames(source, layout=layout, size=size, note=note)), detect, to_gray
-    )
-    if scenes := [f"{number / FRAME_RATE:.2f}" for number in cuts.frames()]:
-        note(f"the scene changes at second {', '.join(scenes[:MOST_SCENES])}; cut the file there")
-    face = select_talker(tracks, frames, width)
-    return frames, face and face._replace(faces=face.faces * (sides[0] / sides[1]))
+    def talker(self, frames: Iterator[Pixels], note: Note) -> tuple[int, Talker | None]:
+        """The number of some of its frames, and the talker's face in them in pixels of the source, if there is one."""
+        width, cuts = 0, SceneCuts()
+        _, to_gray, detect = make_detector(self.detector)
+
+        def noting_width() -> Iterator[Pixels]:
+            nonlocal width
+            for frame in frames:
+                width = frame.shape[1]
+                cuts.add(to_gray(frame))
+                yield frame
+
+        tracks, number = track_faces(noting_width(), detect, to_gray)
+        if scenes := [f"{place / FRAME_RATE:.2f}" for place in cuts.frames()]:
+            note(f"the scene changes at second {', '.join(scenes[:MOST_SCENES])}; cut the file there")
+        face = select_talker(tracks, number, width, self.choose)
+        if face is None:
+            return number, None
+        beside = tuple(FaceBox(*(self.scale * value for value in box)) for box in face.beside)
+        return number, face._replace(faces=face.faces * self.scale, beside=beside)
 
 
 def reduced(rows: int, columns: int) -> tuple[int, int]:
@@ -162,11 +197,24 @@ def crop_boxes(face: Talker) -> Floats:
 
 def crops(source: Path, boxes_T4: Floats) -> Iterator[Pixels]:
     """The crop (H, W, 3) of every frame, in BGR; outside the frame its edge is repeated."""
-    shrink = max(1, int((boxes_T4[:, 2] - boxes_T4[:, 0]).min() / SPAN / ENOUGH_PIXELS))
+    shrink = shrinkage(boxes_T4)
+    return crop_frames(shrunk_frames(source, shrink), boxes_T4, shrink)
 
+
+def shrinkage(boxes_T4: Floats) -> int:
+    """By how much frames may be reduced before they are cropped."""
+    return max(1, int((boxes_T4[:, 2] - boxes_T4[:, 0]).min() / SPAN / ENOUGH_PIXELS))
+
+
+def shrunk_frames(source: Path, shrink: int) -> Iterator[Pixels]:
+    """The frames (H, W, 3) of a video, in BGR, reduced so many times."""
+    return read_frames(source, layout="bgr24", size=lambda rows, columns: (rows // shrink, columns // shrink))
+
+
+def crop_frames(frames: Iterator[Pixels], boxes_T4: Floats, shrink: int) -> Iterator[Pixels]:
+    """The crop (H, W, 3) of as many frames as there are boxes, in pixels of the source."""
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    frames = read_frames(source, layout="bgr24", size=lambda rows, columns: (rows // shrink, columns // shrink))
-    for pixels, (left, top, right, _) in zip(frames, boxes_T4 / shrink, strict=False):
+    for (left, top, right, _), pixels in zip(boxes_T4 / shrink, frames, strict=False):
         scale = (right - left) / CROP_SIZE
         corner = 0.5 * scale - 0.5  # of the first pixel's center from the crop's edge
         matrix = np.array([[scale, 0, left + corner], [0, scale, top + corner]])

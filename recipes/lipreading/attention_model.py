@@ -8,7 +8,7 @@ B batch, S positions of a memory, D width of a memory, V vocabulary, T target to
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypeVar
@@ -30,12 +30,15 @@ from seqkit.nn.initialize import xavier
 from seqkit.nn.memory import Memory
 from seqkit.nn.recurrent import CellKind
 from seqkit.ranges import Range
+from seqkit.recipes.common.scorers import word_separator
 from seqkit.recipes.common.search_options import SearchOptions
 from seqkit.recipes.lipreading.data import AudioCondition, StreamReader, count_frames, has_stream, make_noise
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, StreamEncoder, VideoEncoderConfig, make_encoders
 from seqkit.recipes.lipreading.input_config import STREAMS, InputStatistics, Modality
+from seqkit.recipes.lipreading.long_recording import later, read_parts, spoken_stretches
 from seqkit.recipes.lipreading.plots import Panel, plot_attention, stream_image
-from seqkit.recipes.lipreading.raw_video import file_offset, holds_video, raw_item, shifted
+from seqkit.recipes.lipreading.raw_video import LONGEST, file_offset, holds_video, is_long, raw_item, shifted
+from seqkit.recipes.lipreading.recording import Recording, open_recording
 from seqkit.recipes.lipreading.subtitles import write_subtitled_video
 from seqkit.recipes.lipreading.word_times import min_frames, words_by_attention, words_by_ctc
 from seqkit.score.prediction import Prediction, distinct
@@ -180,10 +183,36 @@ class SpeechPredictor:
         return [Path(word) for word in words]
 
     def predict(self, inputs: Sequence[str | Path], nbest: int = 1) -> list[list[Prediction]]:
-        """The `nbest` transcriptions of video or audio files, best first, with word times by attention."""
-        found = self.with_items(inputs, lambda items: self.predict_with_times(items, nbest))
-        offsets = [file_offset(Path(given)) for given in inputs]
-        return [[shifted(one, offset) for one in own] for own, offset in zip(found, offsets, strict=True)]
+        """The `nbest` transcriptions of video or audio files, best first, with word times; one of a recording of more
+        than a minute, which is read between its pauses.
+        """
+        paths = [Path(given) for given in inputs]
+        long = {number: self.predict_long(path, nbest) for number, path in enumerate(paths) if is_long(path)}
+        rest = [path for number, path in enumerate(paths) if number not in long]
+        found = self.with_items(rest, lambda items: self.predict_with_times(items, nbest)) if rest else []
+        short = iter([[shifted(one, file_offset(path)) for one in own] for path, own in zip(rest, found, strict=True)])
+        return [[long[number]] if number in long else next(short) for number in range(len(paths))]
+
+    def predict_long(self, path: Path, nbest: int) -> Prediction:
+        """A long recording's transcription: of one stretch between pauses after another."""
+        if nbest > 1:
+            raise InputError(f"`nbest` must be 1 for recordings of more than {LONGEST:g} seconds, got {nbest}: {path}")
+        with tempfile.TemporaryDirectory() as folder:
+            recording = open_recording(path, Path(folder), video=self.modality != "audio")
+            parts = self.read_stretches(recording)
+            found = read_parts(recording, parts, path.name, word_separator(self.vocab))
+        return shifted(found, file_offset(path))
+
+    def read_stretches(self, recording: Recording) -> Iterator[Prediction | None]:
+        """Yields what is said in one stretch after another, and None where a block has no end of one."""
+        for stretch in spoken_stretches(recording, self.readers[0]):
+            if stretch is None:
+                yield None
+                continue
+            item = recording.item(stretch.first, stretch.end)
+            if any(has_stream(item, name) for name in STREAMS[self.modality]):
+                [[best]] = self.predict_items([item])
+                yield later(self.timed(item, best), stretch.first / recording.rate)
 
     def predict_with_times(self, items: Sequence[Item], nbest: int) -> list[list[Prediction]]:
         """The same for items."""
@@ -209,6 +238,9 @@ class SpeechPredictor:
         """Both attentions over time; of a video also an .mp4 beside it, a copy with the words as they are said."""
         best = found[0]
         if not best.tokens:
+            return
+        if is_long(Path(given)):
+            print0(f"{given}: longer than {LONGEST:g} seconds, and is not drawn")
             return
         panels = self.with_items([given], lambda items: self.panels(items[0], best))
         plot_attention(panels, self.characters(best.tokens), path, best.text)

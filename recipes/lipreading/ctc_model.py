@@ -4,7 +4,7 @@ B batch, T frames, V vocabulary.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,11 +21,13 @@ from seqkit.decode.search import Scorers
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
-from seqkit.recipes.common.scorers import ScorerOptions
+from seqkit.recipes.common.scorers import ScorerOptions, word_separator
 from seqkit.recipes.lipreading.data import StreamReader, count_frames
 from seqkit.recipes.lipreading.encoders import StreamEncoder
+from seqkit.recipes.lipreading.long_recording import later, read_parts, spoken_stretches, with_margins
 from seqkit.recipes.lipreading.plots import plot_posteriors, plot_saliency
-from seqkit.recipes.lipreading.raw_video import file_offset, raw_item, shift_words, shifted
+from seqkit.recipes.lipreading.raw_video import LONGEST, file_offset, is_long, raw_item, shift_words, shifted
+from seqkit.recipes.lipreading.recording import Recording, open_recording
 from seqkit.recipes.lipreading.word_times import words_by_ctc
 from seqkit.score.prediction import Prediction, Word, distinct
 from seqkit.score.words import with_times, words_of
@@ -80,16 +82,65 @@ class CtcPredictor:
         return [Path(word) for word in words]
 
     def predict(self, inputs: Sequence[str | Path], nbest: int = 1) -> list[list[Prediction]]:
-        """The `nbest` transcriptions of video files, best first, with the times of their words."""
-        frames, logits = self.frames_and_logits(inputs)
-        offsets = [file_offset(Path(given)) for given in inputs]
-        return [
-            [shifted(self.timed(own, p, self.seconds(clip[0])), offset) for p in some]
-            for clip, own, some, offset in zip(frames, logits, self.decode(logits, nbest), offsets, strict=True)
-        ]
+        """The `nbest` transcriptions of video files, best first, with the times of their words; one of a recording of
+        more than a minute, which is read in windows.
+        """
+        paths = [Path(given) for given in inputs]
+        long = {number: self.predict_long(path, nbest) for number, path in enumerate(paths) if self.is_long(path)}
+        rest = [path for number, path in enumerate(paths) if number not in long]
+        frames, logits = self.frames_and_logits(rest)
+        found = iter(zip(rest, frames, logits, self.decode(logits, nbest), strict=True))
+
+        def short(path: Path, clip: tuple[Tensor, ...], own: Tensor, some: Sequence[Prediction]) -> list[Prediction]:
+            offset, seconds = file_offset(path), self.seconds(clip[0])
+            return [shifted(self.timed(own, one, seconds), offset) for one in some]
+
+        return [[long[number]] if number in long else short(*next(found)) for number in range(len(paths))]
+
+    def is_long(self, path: Path) -> bool:
+        """Whether a file is read in windows."""
+        if path.suffix != ".npy":
+            return is_long(path)
+        return path.is_file() and count_frames(Item(id=path.name, features=path)) > LONGEST * self.rate
+
+    @property
+    def rate(self) -> float:
+        """Frames, or rows of features, a second."""
+        return self.readers[0].rate("video")
+
+    def predict_long(self, path: Path, nbest: int) -> Prediction:
+        """A long recording's transcription: of one stretch between pauses after another."""
+        if nbest > 1:
+            raise InputError(f"`nbest` must be 1 for recordings of more than {LONGEST:g} seconds, got {nbest}: {path}")
+        with tempfile.TemporaryDirectory() as folder:
+            recording = open_recording(path, Path(folder), self.rate)
+            parts = self.read_stretches(recording)
+            found = read_parts(recording, parts, path.name, word_separator(self.vocab))
+        if not recording.faced:
+            raise InputError(f"{path}: must show a face from the front, got none in {found.seconds:.0f} seconds")
+        return shifted(found, file_offset(path))
+
+    def read_stretches(self, recording: Recording) -> Iterator[Prediction | None]:
+        """Yields what is said in one stretch after another, and None where a block has no end of one."""
+        for stretch in spoken_stretches(recording, self.readers[0]):
+            if stretch is None:
+                yield None
+                continue
+            first, end = with_margins(recording, stretch)
+            item = recording.item(first, end)
+            if item.video or item.features:
+                logits_TV = self.item_logits([item])[0]
+                share = len(logits_TV) / (end - first)
+                own_TV = logits_TV[round(share * (stretch.first - first)) : round(share * (stretch.end - first))]
+                [[best]] = self.decode([own_TV])
+                seconds = (stretch.end - stretch.first) / recording.rate
+                yield later(self.timed(own_TV, best, seconds), stretch.first / recording.rate)
 
     def plot(self, given: str | Path, found: Sequence[Prediction], path: Path) -> None:
         """Posteriors over time, and where frames are pixels a saliency map for every word in *_saliency.png."""
+        if self.is_long(Path(given)):
+            print0(f"{given}: longer than {LONGEST:g} seconds, and is not drawn")
+            return
         read, logits = self.frames_and_logits([given])
         frames, logits_TV = read[0][0], logits[0]
         tokens = ["blank" if i == 0 else self.vocab.token(i) for i in range(len(self.vocab))]

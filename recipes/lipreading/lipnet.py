@@ -342,6 +342,7 @@ RECIPE = Recipe(
     variants=VARIANTS,
     synthetic=lambda: corpora.cached("lipreading_short", items=600),
     inputs="a video file",
+    one_by_one=True,
     prediction=PredictionOptions,
     after_prediction=write_all_subtitles,
     shares=("wlas",),

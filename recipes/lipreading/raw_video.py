@@ -28,6 +28,39 @@ class Decoded(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
+class Length(NamedTuple):
+    """How long a raw file is."""
+
+    seconds: float
+    clip: Item | None = None
+    """the file itself, where it is a mouth clip of ours"""
+
+
+def measure(path: Path) -> Length:
+    """How long a file of video or sound is, by its time stamps. Raises InputError for one that is missing or none."""
+    if not path.is_file():
+        raise InputError(f"INPUT must be a file, got {path}, which is none")
+    found: Length = apart(path, _measured, path)
+    return found
+
+
+def _measured(path: Path) -> Length:
+    try:
+        clock = read_clock(path)
+    except InputError:
+        return Length(0.0)  # which is no video, or sound that another decoder reads
+    seconds = max(0.0, clock.end - clock.begin)
+    if not is_video(path) or not read_note(path):
+        return Length(seconds)
+    sound = path.with_suffix(".wav")
+    return Length(seconds, Item(id=path.name, video=path, audio=sound if sound.is_file() else None))
+
+
+def is_long(path: Path) -> bool:
+    """Whether a file of video or sound lasts longer than is read at once."""
+    return path.suffix != ".npy" and measure(path).seconds > LONGEST
+
+
 def raw_item(path: Path, folder: Path, *, video: bool = True) -> Item:
     """A file as an item: the mouth of its video is found, cropped and written to `folder`, with its audio; without
     `video` the audio alone. What a file is shows in it, not in its name. A mouth clip of data preparation and features

@@ -337,6 +337,7 @@ RECIPE = Recipe(
     variants=VARIANTS,
     synthetic=lambda: corpora.cached("lipreading_short", items=600),
     inputs="a video file, or audio for a run that listens",
+    one_by_one=True,
     evaluation=EvaluationOptions,
     prediction=PredictionOptions,
     after_prediction=write_all_subtitles,

@@ -44,3 +44,11 @@ def distinct(predictions: Iterable[Prediction], most: int) -> list[Prediction]:
     for prediction in predictions:
         found.setdefault(prediction.text, prediction)
     return list(found.values())[:most]
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interrupt while one input was read, with what was read of it so far."""
+
+    def __init__(self, found: Prediction) -> None:
+        super().__init__()
+        self.found = found
