@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.data.batch import Example, collate
+from seqkit.data.clock import FRAME_RATE
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import BOS, UNK, Vocab
 from seqkit.decode import Hypothesis, Search, ctc_token_logprobs, greedy_ctc, prefix_beam
@@ -106,7 +107,7 @@ class CtcPredictor:
     @property
     def rate(self) -> float:
         """Frames, or rows of features, a second."""
-        return self.readers[0].rate("video")
+        return self.readers[0].statistics["video"].rate or FRAME_RATE
 
     def predict_long(self, path: Path, nbest: int) -> Prediction:
         """A long recording's transcription: of one stretch between pauses after another."""

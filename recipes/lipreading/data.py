@@ -168,11 +168,7 @@ class StreamReader(NamedTuple):
 
     def seconds(self, name: str, stream: Tensor) -> float:
         """Duration of a stream in seconds."""
-        return len(stream) / self.rate(name)
-
-    def rate(self, name: str) -> float:
-        """Frames or features of a stream a second."""
-        return self.statistics[name].rate or (video.FRAME_RATE if name == "video" else AUDIO_RATE)
+        return len(stream) / (self.statistics[name].rate or (video.FRAME_RATE if name == "video" else AUDIO_RATE))
 
     def save(self, folder: Path, vocab: Vocab) -> None:
         """Writes input statistics and vocabulary to a checkpoint's folder."""

@@ -202,3 +202,9 @@ def lateness(read: Sequence[Sequence[Word]], items: Sequence[Item]) -> dict[str,
             found["other starts"] += [start - said for (start, _), (_, said, _) in pairs[1:]]
             found["other ends"] += [end - said for (_, end), (_, _, said) in pairs[:-1]]
     return {name: median(some) for name, some in found.items() if some}
+
+
+def lateness_line(late: Mapping[str, float]) -> str:
+    """The medians in a line for a terminal; empty without any."""
+    shown = ", ".join(f"{name} {value:+.2f}" for name, value in late.items())
+    return f"words are late by, in seconds: {shown}" if late else ""

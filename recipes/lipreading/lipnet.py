@@ -39,7 +39,7 @@ from seqkit.recipes.lipreading.augmentation import frames_outside_words, trim_si
 from seqkit.recipes.lipreading.ctc_model import OWN_LM, CtcModel, CtcPredictor, SearchConfig, warn_unknown
 from seqkit.recipes.lipreading.data import Split, StreamReader, count_frames, make_reader, read_split, segment
 from seqkit.recipes.lipreading.encoders import VideoEncoderConfig, make_video_encoder
-from seqkit.recipes.lipreading.evaluation import PHONEMES, lateness, phoneme_confusions, visemes
+from seqkit.recipes.lipreading.evaluation import PHONEMES, lateness, lateness_line, phoneme_confusions, visemes
 from seqkit.recipes.lipreading.input_config import FeatureConfig, VideoConfig
 from seqkit.recipes.lipreading.item_times import CUTS, duration
 from seqkit.recipes.lipreading.mouth_clips import remark_whole_faces
@@ -279,9 +279,7 @@ def evaluate(predictor: CtcPredictor, data: Path, split: str, options: None) -> 
 
             confusion(counts_PP, PHONEMES, visemes(), folder / "confusion.png", title=f"{split}: phonemes")
         words = [predictor.word_times(logits[n], best[n], duration(items[n])) for n in timed]
-        late = lateness(words, [items[n] for n in timed])
-        shown = ", ".join(f"{name} {value:+.2f}" for name, value in late.items())
-        return f"words are late by, in seconds: {shown}" if late else ""
+        return lateness_line(lateness(words, [items[n] for n in timed]))
 
     by = {"speaker": [item.speaker for item in items]}
     decode = {"beam": predictor.search.beam}

@@ -40,7 +40,7 @@ from seqkit.recipes.lipreading.augmentation import ModalityDropout, TrainingExam
 from seqkit.recipes.lipreading.curriculum import Curriculum
 from seqkit.recipes.lipreading.data import StreamReader, make_reader, read_split
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, VideoEncoderConfig
-from seqkit.recipes.lipreading.evaluation import conditions, disagreements, word_positions
+from seqkit.recipes.lipreading.evaluation import conditions, disagreements, lateness, lateness_line, word_positions
 from seqkit.recipes.lipreading.input_config import STREAMS, AudioConfig, FeatureConfig, Modality, VideoConfig
 from seqkit.recipes.lipreading.item_times import CUTS
 from seqkit.recipes.lipreading.mouth_clips import remark_whole_faces
@@ -238,7 +238,7 @@ def answer(predictor: SpeechPredictor, data: Path, split: str) -> tuple[Sequence
 
 def evaluate(predictor: SpeechPredictor, data: Path, split: str, options: EvaluationOptions) -> Evaluation:
     """Every modality and signal-to-noise ratio, by speaker, length and word position."""
-    own, items = predictor.modality, read_split(data, split, predictor.modality).items
+    own, (items, _, timed) = predictor.modality, read_split(data, split, predictor.modality)
     predictor = predictor.with_noise(items)
     found: dict[tuple[Modality, str], list[Prediction]] = {}
     for modality, ratio in conditions(own, options.snr, items):
@@ -251,12 +251,14 @@ def evaluate(predictor: SpeechPredictor, data: Path, split: str, options: Evalua
     def finish(folder: Path, report: Mapping[str, Any]) -> str:
         for (modality, ratio), some in found.items():
             write_hypotheses(folder / f"hypotheses.{modality}.{ratio}.jsonl", scored_items(items, some))
+        words = [predictor.timed(items[n], clean[own][n]).words for n in timed]
+        late = lateness_line(lateness(words, [items[n] for n in timed]))
         if len(clean) == 1:
-            return ""
+            return late
         text = disagreements(items, clean)
         with atomic_write(folder / "disagreements.txt") as file:
             file.write(text.encode() + b"\n")
-        return text
+        return "\n\n".join(filter(None, (text, late)))
 
     return Evaluation(
         items,

@@ -23,7 +23,7 @@ from seqkit.recipes.lipreading.augmentation import ModalityDropout, TrainingExam
 from seqkit.recipes.lipreading.curriculum import Curriculum, Segment
 from seqkit.recipes.lipreading.data import AudioCondition, make_noise, make_reader, read_split
 from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, VideoEncoderConfig, make_encoders
-from seqkit.recipes.lipreading.evaluation import word_positions
+from seqkit.recipes.lipreading.evaluation import lateness_line, word_positions
 from seqkit.recipes.lipreading.input_config import AudioConfig, FeatureConfig, InputStatistics, VideoConfig
 from seqkit.recipes.lipreading.word_times import words_by_attention
 from seqkit.score.prediction import Prediction
@@ -323,6 +323,12 @@ def test_babble_and_recordings_are_noise(talking_mouths, tmp_path):
         make_noise(AudioConfig(noise="babble"), items[:6])
     recording = make_noise(AudioConfig(noise=str(items[0].audio)), items)
     assert len(recording(1000, "x")) == 1000 and np.isfinite(recording(1000, "x")).all()
+
+
+def test_lateness_is_a_line():
+    late = {"first start": 0.04, "last end": -0.5}
+    assert lateness_line(late) == "words are late by, in seconds: first start +0.04, last end -0.50"
+    assert lateness_line({}) == ""
 
 
 def test_words_are_where_their_characters_are_attended_to():
