@@ -13,7 +13,8 @@ from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.score.caption import caption_tokens
-from seqkit.score.language import SPACED, tokenizer_for
+from seqkit.score.language import tokenizer_for
+from seqkit.score.language_names import SPACED
 from seqkit.train.distributed import print0
 
 

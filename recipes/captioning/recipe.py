@@ -42,8 +42,8 @@ from seqkit.recipes.common.image_reader import ImageFeatures
 from seqkit.recipes.common.scorers import make_scorers
 from seqkit.recipes.common.search_options import SearchOptions, check_vocabulary
 from seqkit.score import meteor
-from seqkit.score.caption import by_character, caption_words, cider, diversity, document_frequencies, weigh
-from seqkit.score.language import options_for
+from seqkit.score.caption import caption_words, cider, diversity, document_frequencies, weigh
+from seqkit.score.language import by_character, options_for
 from seqkit.score.metric import TextOptions
 from seqkit.score.prediction import Prediction
 from seqkit.score.result_files import coco_result
