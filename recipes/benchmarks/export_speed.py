@@ -1,10 +1,10 @@
-"""Exported models beside torch: largest difference, equal texts, items a second as a ratio, and size.
+"""Exported models beside torch: largest difference, equal texts, quality, items a second as a ratio, and size.
 
-    python recipes/benchmarks/export_speed.py --data DIR [--split test] [--items 200] [--beam 5] [--threads 2] RUN …
+    python recipes/benchmarks/export_speed.py --data DIR [--split test] [--items 200] [--beam 5] [--threads 1] RUN …
 
-A line for each run, of any task but n-grams, and one for its 8-bit export. Both sides read the same items of DIR within
-the time that is measured, as many together as the run's own batches; the difference is that of log-probabilities of
-texts both write alike. lipnet is compared on its likeliest path.
+Rows of a table, one for each run, of any task but n-grams, and one for its 8-bit export. Both sides read the same items
+of DIR within the processor seconds that are measured; the difference is that of log-probabilities of texts both write
+alike. lipnet is compared on its likeliest path.
 """
 
 import sys
@@ -30,8 +30,13 @@ from seqkit.flags import Parser, parse, run_cli
 from seqkit.recipes.common.image_text import normalize_text
 from seqkit.recipes.grounding.data import phrase_of
 from seqkit.recipes.vqa.data import question_ids
+from seqkit.score.evaluate import corpus_scores, statistics
+from seqkit.score.language import options_for
+from seqkit.score.metric import TextOptions
 
 Answer = tuple[str, float]  # a text, or the number of a choice, and its log-probability
+NATS = "nats a text"
+HEAD = "| run | largest difference | equal texts | metric | torch | exported | speed | size |"
 
 
 @described
@@ -42,6 +47,8 @@ class Side(NamedTuple):
     """items to the arrays of the graphs"""
     torch: Callable[[Any, Sequence[Item]], Sequence[Any]]
     """items to predictions"""
+    metric: str
+    """what is reported of the texts"""
 
 
 def padded(name: str, rows: Sequence[Any]) -> dict[str, Any]:
@@ -92,13 +99,14 @@ SIDES = {
     "translation": Side(
         lambda p, items: padded("source", [p.vocabs.source.encode(i.source or "") for i in items]),
         lambda p, items: best_of(p.predict([i.source or "" for i in items])),
+        "bleu",
     ),
-    "captioning": Side(pixels, lambda p, items: p.predict_items(items)),
-    "vqa": Side(question, lambda p, items: p.predict_items(items)),
-    "grounding": Side(phrase, lambda p, items: p.predict_items(items)),
-    "lipnet": Side(streams, lambda p, items: p.predict_items(items)),
-    "wlas": Side(streams, lambda p, items: best_of(p.predict_items(items))),
-    "language_model": Side(tokens, lambda p, items: best_of(p.predict([i.references[0] for i in items]))),
+    "captioning": Side(pixels, lambda p, items: p.predict_items(items), "bleu4"),
+    "vqa": Side(question, lambda p, items: p.predict_items(items), "accuracy"),
+    "grounding": Side(phrase, lambda p, items: p.predict_items(items), "iou_0.5"),
+    "lipnet": Side(streams, lambda p, items: p.predict_items(items), "wer"),
+    "wlas": Side(streams, lambda p, items: best_of(p.predict_items(items)), "wer"),
+    "language_model": Side(tokens, lambda p, items: best_of(p.predict([i.references[0] for i in items])), NATS),
 }
 
 
@@ -129,16 +137,26 @@ def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield items[first : first + size]
 
 
+def quality(metric: str, items: Sequence[Item], found: Sequence[Answer]) -> float:
+    """The metric of what a side wrote; of a language model, which writes nothing, the mean negative log-probability."""
+    if metric == NATS:
+        return -sum(logprob for _, logprob in found) / len(found)
+    texts, options = [text for text, _ in found], TextOptions(lowercase=metric in ("accuracy", "bleu4"))
+    references = [item.references for item in items]
+    return corpus_scores(statistics([metric], references, texts, options_for(references, options)))[metric]
+
+
 def compare(run: Path, items: Sequence[Item], beam: int, threads: int) -> None:
-    """Print the lines of one run."""
+    """Print the rows of one run."""
     task = str(read_values(config_of(run)).get("recipe"))
     search: dict[str, Any] = {"beam": beam} if task in ("translation", "captioning", "wlas") else {}
     search |= {"beam": 1, "lm": None} if task == "lipnet" else {}
     predictor, side = seqkit.load(run, device="cpu", **search).predictor, SIDES[task]
     side.torch(predictor, items[:8])
-    began = time.perf_counter()
-    expected = side.torch(predictor, items)
-    seconds = time.perf_counter() - began
+    began = time.process_time()
+    expected = [(one.text, one.logprob) for one in side.torch(predictor, items)]
+    seconds = time.process_time() - began
+    own = quality(side.metric, items, expected)
     weights = next(run.glob("best/model.*")).stat().st_size
     for int8 in (False, True):
         with tempfile.TemporaryDirectory() as folder:
@@ -147,17 +165,17 @@ def compare(run: Path, items: Sequence[Item], beam: int, threads: int) -> None:
             size = sum(path.stat().st_size for path in (Path(folder) / "out").glob("*.onnx"))
             model.facts.get("search", {})["beam"] = beam
             answers(task, model, side.inputs(predictor, items[:8]), predictor, items[:8])
-            began = time.perf_counter()
+            began = time.process_time()
             found: list[Answer] = []
             for some in batches(items, 32):
                 found += answers(task, model, side.inputs(predictor, some), predictor, some)
-            ratio = seconds / (time.perf_counter() - began)
-        pairs = [(mine, theirs) for mine, theirs in zip(found, expected, strict=True) if mine[0] == theirs.text]
-        largest = max((abs(mine[1] - theirs.logprob) for mine, theirs in pairs), default=float("nan"))
-        name = f"{task}{' 8-bit' if int8 else ''}"
+            ratio = seconds / (time.process_time() - began)
+        pairs = [(mine, theirs) for mine, theirs in zip(found, expected, strict=True) if mine[0] == theirs[0]]
+        largest = max((abs(mine[1] - theirs[1]) for mine, theirs in pairs), default=float("nan"))
+        figures = f"{side.metric} | {own:.2f} | {quality(side.metric, items, found):.2f}"
         print(
-            f"{name:<22} largest difference {largest:.1e}, {len(pairs)} of {len(items)} texts equal, "
-            f"{ratio:.2f} times torch's items a second, {size / weights:.2f} times the checkpoint's size",
+            f"| {task}{', 8 bits' if int8 else ''} | {largest:.1e} | {len(pairs)} of {len(items)} | {figures} "
+            f"| {ratio:.2f} | {size / weights:.2f} |",
             flush=True,
         )
 
@@ -169,12 +187,13 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--beam", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     args = parse(parser, argv)
     torch.set_num_threads(args.threads)
     items = read_manifest(args.data / f"{args.split}.jsonl")[: args.items]
     if not items:
         raise InputError(f"{args.data} must have items in {args.split}.jsonl, got none")
+    print(HEAD, "|---" * HEAD.count(" |") + "|", sep="\n")
     for run in args.runs:
         compare(run, items, args.beam, args.threads)
 

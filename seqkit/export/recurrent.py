@@ -1,6 +1,7 @@
 """Recurrent layers as the operators of ONNX, which take lengths, so that no exporter unrolls or freezes their time.
 
-The weights are kept in ONNX's order of gates. A sequence of length 0 gives zeros and keeps its initial state.
+The weights are kept in ONNX's order of gates. A sequence of length 0 gives zeros and keeps its initial state,
+of which onnxruntime would make zeros.
 
 T time, B batch, I input width, H hidden width, G directions, N gates.
 """
@@ -76,6 +77,7 @@ class OnnxRecurrent(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """Outputs (B, T, G H), zero at padding, and the last states (G, B, H); `first` states are zeros by default."""
         batch, time = x_BTI.shape[:2]
+        all_real = lengths_B is None
         if lengths_B is None:
             lengths_B = torch.full((batch,), time)
         zeros_GBH = x_BTI.new_zeros(self.directions, batch, self.hidden)
@@ -83,4 +85,8 @@ class OnnxRecurrent(nn.Module):
         made = torch.ops.seqkit.onnx_recurrent(
             x_BTI.transpose(0, 1), [self.w, self.r, self.b], lengths_B.to(torch.int32), states, self.kind, self.hidden
         )
-        return made[0].permute(2, 0, 1, 3).flatten(2), made[1:]
+        last = made[1:]
+        if first and not all_real:
+            empty_1B1 = (lengths_B == 0)[None, :, None]
+            last = [torch.where(empty_1B1, before, after) for before, after in zip(states, last, strict=True)]
+        return made[0].permute(2, 0, 1, 3).flatten(2), last

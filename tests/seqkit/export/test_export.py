@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 pytest.importorskip("onnx", reason="needs seqkit[export]")
 pytest.importorskip("onnxscript", reason="needs seqkit[export]")
-pytest.importorskip("onnxruntime", reason="needs seqkit[export]")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs seqkit[export]")
 
 from seqkit.data.batch import PaddedSequence  # noqa: E402
 from seqkit.decode import Hypothesis, Search, beam, greedy_ctc  # noqa: E402
+from seqkit.export import graph  # noqa: E402
 from seqkit.export.beam import Model  # noqa: E402
+from seqkit.export.graph import Input  # noqa: E402
+from seqkit.export.recurrent import OnnxRecurrent  # noqa: E402
 from seqkit.recipes.lipreading.attention_model import LONGER  # noqa: E402
 from tests.exported_models import CHARS, WORDS, exported  # noqa: E402
 
@@ -62,23 +65,33 @@ def close(made: Any, expected: Tensor) -> None:
     np.testing.assert_allclose(made, expected.numpy(), atol=1e-4 * max(1.0, largest))
 
 
-@torch.no_grad()
-def same_steps(model: Model, torch_model: Any, memories: Any, inputs: dict[str, Any]) -> None:
-    """Logits and attention of three steps, fed with tokens by rule, are the same to 1e-4."""
+def steps(model: Model, inputs: dict[str, Any], row: int | None = None) -> list[dict[str, Any]]:
+    """What the exported decoder makes in three steps, fed with tokens by rule: of all items, or of item `row` alone."""
     memory = model.run("encoder", inputs)
     memory.pop("max_len")
     names = [name for name in memory if name.split("_")[0] in ("h", "c", "context", "attention")]
-    state, own = {name: memory.pop(name) for name in names}, torch_model.decoder.initial_state(memories)
-    batch = len(state["h"])
-    for step in range(3):
-        token_B = (torch.arange(batch) + 3 * step) % 4 + 4
-        made = model.run("step", {"token": token_B[:, None].numpy(), **memory, **state})
-        logits_BV, weights, own = torch_model.decoder.step(token_B, memories, own)
+    state, found = {name: memory.pop(name) for name in names}, []
+    for number in range(3):
+        token_B = tokens(len(state["h"]), number) if row is None else tokens(row + 1, number)[row:]
+        found.append(model.run("step", {"token": token_B[:, None].numpy(), **memory, **state}))
+        state = {name: found[-1][f"next_{name}"] for name in state}
+    return found
+
+
+def tokens(batch: int, step: int) -> Tensor:
+    return (torch.arange(batch) + 3 * step) % 4 + 4
+
+
+@torch.no_grad()
+def same_steps(found: list[dict[str, Any]], torch_model: Any, memories: Any) -> None:
+    """Logits and attention of the steps are torch's to 1e-4."""
+    state = torch_model.decoder.initial_state(memories)
+    for number, made in enumerate(found):
+        logits_BV, weights, state = torch_model.decoder.step(tokens(len(made["logits"]), number), memories, state)
         np.testing.assert_allclose(made["logits"][:, 0], logits_BV.numpy(), atol=1e-4)
-        for number, weights_BS in enumerate(weights, 1):
-            shown = made.get(f"attention_{number}", made.get(f"next_attention_{number}"))
+        for stream, weights_BS in enumerate(weights, 1):
+            shown = made.get(f"attention_{stream}", made.get(f"next_attention_{stream}"))
             np.testing.assert_allclose(shown[:, 0], weights_BS.numpy(), atol=1e-4)
-        state = {name: made[f"next_{name}"] for name in state}
 
 
 def check_attention(
@@ -86,17 +99,26 @@ def check_attention(
 ) -> None:
     """Steps, and searches with beams of 1, 5 and 12, padded and each item alone."""
     given = arrays(**inputs)
-    same_steps(model, torch_model, memories, given)
+    together = steps(model, given)
+    same_steps(together, torch_model, memories)
     for size in (1, 5, 12):
         own = dataclasses.replace(search, beam=size, nbest=min(3, size), max_len=limit_B)
         expected = beam(torch_model.decoder, memories, own)
         same(model.search(beam=size, nbest=min(3, size), **given), expected)
-        if size == 5:
-            for row in range(len(limit_B)):
-                alone = {name: value[row : row + 1] for name, value in given.items()}
-                for name in [name for name in alone if f"{name}_lengths" in alone]:
-                    alone[name] = alone[name][:, : max(1, int(alone[f"{name}_lengths"][0]))]
-                same(model.search(beam=size, nbest=3, **alone), expected[row : row + 1])
+        for row in range(len(limit_B)):
+            found = model.search(beam=size, nbest=min(3, size), **alone(given, row))
+            same(found, expected[row : row + 1])
+    for row in range(len(limit_B)):
+        for mine, others in zip(steps(model, alone(given, row), row), together, strict=True):
+            np.testing.assert_allclose(mine["logits"][0], others["logits"][row], atol=1e-4)
+
+
+def alone(given: dict[str, Any], row: int) -> dict[str, Any]:
+    """The inputs of one item, without padding."""
+    own = {name: value[row : row + 1] for name, value in given.items()}
+    for name in [name for name in own if f"{name}_lengths" in own]:
+        own[name] = own[name][:, : max(1, int(own[f"{name}_lengths"][0]))]
+    return own
 
 
 TRANSLATION = [
@@ -127,8 +149,8 @@ def test_translation(fields: dict[str, Any], tmp_path: Path) -> None:
         search = predictor.search.search(1, 1)
         limit_B = 2 * lengths_B + 10
         check_attention(model, torch_model, memories, limit_B, search, source=source, source_lengths=lengths_B)
-    tokens = [4, 5, 14, 15, 3, 8]
-    assert model.text(tokens) == WORDS.decode(tokens)
+    words = [4, 5, 14, 15, 3, 8]
+    assert model.text(words) == WORDS.decode(words)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +258,49 @@ def test_answers(fields: dict[str, Any], tmp_path: Path) -> None:
         if "attention" in made:
             np.testing.assert_allclose(made["attention"], weights_BGS.numpy(), atol=1e-4)
     assert tuple(json.loads((tmp_path / "answers.json").read_text())["texts"]) == predictor.answers.texts
+
+
+class Layer(nn.Module):
+    """One recurrent layer as an operator, with its first states as inputs."""
+
+    def __init__(self, layer: nn.RNNBase) -> None:
+        super().__init__()
+        self.layer = OnnxRecurrent(layer)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Values, lengths and first states: outputs and last states, batch first."""
+        x_BTI, lengths_B, *first = inputs
+        y_BTD, last = self.layer(x_BTI, lengths_B, [state_BGH.transpose(0, 1) for state_BGH in first])
+        return y_BTD, *(state_GBH.transpose(0, 1) for state_GBH in last)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", pytest.param("GRU", marks=slow), pytest.param("RNN", marks=slow)])
+@torch.no_grad()
+def test_a_row_of_length_0_keeps_its_state_and_padding_changes_none(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    layer = getattr(nn, kind)(3, 5, bidirectional=True, batch_first=True)
+    states = ["h", "c"] if kind == "LSTM" else ["h"]
+    inputs = [Input("x", ("batch", "time", 3), torch.float32, ""), Input("x_lengths", ("batch",), torch.int64, "")]
+    inputs += [Input(name, ("batch", 2, 5), torch.float32, "") for name in states]
+    graph.write_graph(
+        graph.Graph("layer", Layer(layer), inputs, ["y", *(f"last_{n}" for n in states)]), tmp_path / "l.onnx"
+    )
+    session = onnxruntime.InferenceSession(str(tmp_path / "l.onnx"))
+    for lengths in ([0, 4, 2], [3, 0], [1], [0]):
+        x_BTI, first = torch.randn(len(lengths), max([1, *lengths]), 3), torch.randn(len(states), len(lengths), 2, 5)
+        noise = torch.arange(x_BTI.shape[1])[None, :, None] >= torch.tensor(lengths)[:, None, None]
+        given = {"x": x_BTI + 1e3 * noise, "x_lengths": torch.tensor(lengths), **dict(zip(states, first, strict=True))}
+        y_BTD, *last = session.run(None, arrays(**given))
+        for row, length in enumerate(lengths):
+            own = [state_BGH[row][:, None].contiguous() for state_BGH in first]
+            expected, after = torch.zeros(0, 10), own
+            if length:
+                made, after = layer(x_BTI[row : row + 1, :length], tuple(own) if kind == "LSTM" else own[0])
+                expected, after = made[0], list(after) if kind == "LSTM" else [after]
+            np.testing.assert_allclose(y_BTD[row, :length], expected.numpy(), atol=1e-5)
+            assert not y_BTD[row, length:].any()
+            for mine, theirs in zip(last, after, strict=True):
+                np.testing.assert_allclose(mine[row], theirs[:, 0].numpy(), atol=1e-5)
 
 
 @slow
