@@ -101,5 +101,5 @@ def test_paths_stay_at_home() -> None:
     )
     values, lacking = portable(captioning)
     assert (values["weights"], values["cache"], lacking) == ("net.safetensors", None, [])
-    untouched, lacking = portable(preset(find_recipe("lipnet"), "tiny"))
-    assert (untouched["lm"], untouched["frame_size"], lacking) == ("own", [20, 30], [])
+    untouched, lacking = portable(config := preset(find_recipe("lipnet"), "tiny"))
+    assert (untouched["lm"], untouched["frame_size"], lacking) == ("own", list(config.video.frame_size), [])
