@@ -73,6 +73,8 @@ CORPORA = {
     "grid_landmarks": Entry("lipreading.grid_landmarks", "lip points of all of GRID"),
     "lrs": Entry("lipreading.lrs", "LRS2 and LRS3"),
     "an4": Entry("lipreading.an4", "AN4: spelled letters and digits"),
+    "videos": Entry("own.videos", "own videos of faces, with texts beside them"),
+    "sounds": Entry("own.sounds", "own sound with texts, or a Kaldi folder"),
     "pictures": Entry("own.pictures", "own pictures with captions"),
     "pairs": Entry("own.pairs", "own texts: two files that are translations of each other"),
     "table": Entry("own.table", "own tables of any task: CSV, JSON, Parquet, Hugging Face"),

@@ -23,6 +23,7 @@ FORMATS = (
     "caf,amr,ac3,eac3,m4v,h264,hevc,mjpeg,dv,mxf,nut,ivf,gif"
 )  # that hold their media themselves: no play list, nothing that names another file
 
+PRIMING = 0.3  # seconds before zero at which sound may begin that no player plays: what its encoder puts before it
 ANY_CLOCK = 0x200  # AVFMT_TS_DISCONT, of containers whose time stamps begin anywhere
 
 
@@ -166,6 +167,6 @@ def start_offset(path: Path) -> float:
     alone. Of containers whose clock begins anywhere (.ts, .mpg), zero is the first of picture and sound."""
     clock = read_clock(path)
     with opened(path) as container:
-        free = bool(container.format.flags & ANY_CLOCK) or clock.begin > JUMP or clock.begin < 0
+        free = bool(container.format.flags & ANY_CLOCK) or clock.begin > JUMP or clock.begin < -PRIMING
     first = first_time(path, clock)
     return max(0.0, (clock.begin if first is None else first) - (clock.begin if free else 0.0))
