@@ -11,7 +11,7 @@ from seqkit.flags import Parser, parse, run_cli
 from seqkit.tasks import CORPORA, TASKS, find_corpus, find_recipe
 
 COMMANDS = {
-    "prepare": ("published corpora", "prepare multi30k --raw DIR --out DIR"),
+    "prepare": ("own files, corpora", "prepare videos --raw DIR --out DIR"),
     "check": ("own manifests, media", "check DIR"),
     "score": ("any system's output", "score --metric wer REFS.txt HYPS.txt"),
     "export": ("a run as ONNX", "export RUN OUT"),
@@ -93,9 +93,13 @@ def _task(name: str, argv: list[str]) -> object:
 def _prepare(argv: list[str]) -> object:
     first = argv[0] if argv else "--help"
     if first in ("-h", "--help"):
-        lines = (f"  {name:<16}{entry.about}" for name, entry in CORPORA.items())
-        print("usage: seqkit prepare CORPUS --raw DIR --out DIR\n", *lines, sep="\n")
-        print("\n`seqkit prepare CORPUS --help` says what it reads and writes.")
+        own, made = (
+            [f"  {name:<16}{entry.about}" for name, entry in CORPORA.items() if entry.module.startswith("own.") is mine]
+            for mine in (True, False)
+        )
+        print("usage: seqkit prepare NAME --raw DIR --out DIR", "\nYour own files:", *own, sep="\n")
+        print("\nPublished corpora, and those made by rule:", *made, sep="\n")
+        print("\n`seqkit prepare NAME --help` says what it reads and writes.")
         return 0
     if first not in CORPORA:
         raise InputError(f"the corpus must be one of {', '.join(CORPORA)}, got `{first}`{nearest(first, CORPORA)}")

@@ -292,6 +292,12 @@ def test_silence_by_accident_is_told(tmp_path):
     assert notes == ["the channels of the sound cancel each other out; keep one of them", "the sound is silent"]
 
 
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_what_an_encoder_of_sound_puts_before_zero_moves_no_times(rate, tmp_path):
+    path = write_video(tmp_path / "a.mp4", flashes(50), clicks(2, [0.5], rate), rate=rate)
+    assert read_clock(path).begin < 0 and start_offset(path) == 0.0
+
+
 def test_the_first_of_two_tracks_is_taken_and_told(tmp_path):
     notes: list[str] = []
     with av.open(str(tmp_path / "a.mkv"), "w") as file:
