@@ -23,7 +23,9 @@ from seqkit.recipe import SEARCH, EvaluationReport, Recipe, preset, read_recipe_
 from seqkit.same_data import check_same_data, data_digest
 from seqkit.train.allocator import keep_memory
 from seqkit.train.checkpoint import find_checkpoint
+from seqkit.train.distributed import print0
 from seqkit.train.loop import Outcome, RunFolder
+from seqkit.train.precision import best_precision
 from seqkit.train.training_config import RESUMABLE
 
 
@@ -87,6 +89,9 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
     if extend_vocab and not args.init:
         raise InputError("`--extend_vocab` must be given with `--init`, whose vocabulary it extends")
     device, digest = pick_device(args.device), data_digest(data)
+    if flatten(config).get("precision") == "auto":
+        config = replace(config, {"precision": best_precision(device)})
+        print0(f"precision: {best_precision(device)}")
     if args.resume and not args.changed_data:
         check_same_data(args.out, data, digest)
 
@@ -159,6 +164,9 @@ def _resolve(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Path]:
     config = replace(update(config, file, values), given_fields(args, recipe.config))
     if args.resume and begun and stored.exists():
         old, new = flatten(update(recipe.config(), stored, read_values(stored))), flatten(config)
+        if new.get("precision") == "auto":  # what was chosen then
+            config = replace(config, {"precision": old["precision"]})
+            new = flatten(config)
         for name in (name for name in new if name not in RESUMABLE and new[name] != old[name]):
             raise InputError(
                 f"`{name}` must stay {old[name]} to resume {args.out}, got {new[name]}: "

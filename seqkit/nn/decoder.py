@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from seqkit.nn.attention import AttentionKind, make_attention
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.initial_state import InitHidden, make_init_hidden
+from seqkit.nn.kernels import attention as fused
 from seqkit.nn.masks import mask_from_lengths
 from seqkit.nn.memory import Memory, State, repeat, rows
 from seqkit.nn.readout import Readout, ReadoutKind
@@ -215,6 +216,12 @@ class Decoder(nn.Module):
             shown = [embedded_BTE] if self.wiring == "bahdanau" else []
             features_BTF = torch.cat([top_BTH, *(context_BTD for context_BTD, _ in attended), *shown], -1)
             return features_BTF, tuple(weights_BTS for _, weights_BTS in attended)
+        if not sampling and fused.serves(self.cells, self.attentions, memories, embedded_BTE):
+            before = self.wiring == "bahdanau"
+            top_BTH, contexts_BTC, shown = fused.attention_steps(
+                self.cells, self.attentions, memories, state, embedded_BTE, before=before, dropout=self.dropout
+            )
+            return torch.cat([top_BTH, contexts_BTC, *([embedded_BTE] if before else [])], -1), shown
         columns: list[Tensor] = []
         weights: list[tuple[Tensor, ...]] = []
         for embedded_BE in embedded_BTE.unbind(1):

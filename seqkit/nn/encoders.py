@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqkit.nn.embedding import Embedding
+from seqkit.nn.kernels.lstm import run_lstm, usable
 from seqkit.nn.masks import mask_from_lengths, reverse
 from seqkit.nn.recurrent import CellKind, recurrent_layer
 
@@ -106,6 +107,8 @@ class RecurrentEncoder(nn.Module):
         """One layer: values (B, T, D) with zeros at padding, and its final states (B, D)."""
         if self.kind != "lstm" and x_BTI.device.type == "cpu":
             return run_padded(layer, x_BTI, lengths_B)
+        if isinstance(layer, nn.LSTM) and usable(x_BTI):
+            return run_lstm(layer, x_BTI, lengths_B)
         packed = pack_padded_sequence(x_BTI, lengths_B.cpu(), batch_first=True, enforce_sorted=False)
         y, state = layer(packed)
         values_BTD, _ = pad_packed_sequence(y, batch_first=True, total_length=x_BTI.shape[1])

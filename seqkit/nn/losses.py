@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seqkit.nn.kernels.cross_entropy import CrossEntropy
+from seqkit.nn.kernels.lstm import usable
 from seqkit.nn.masks import mask_from_lengths
 
 
@@ -26,6 +28,9 @@ def cross_entropy(
 
     `weight_N` weights each token.
     """
+    if weight_N is None and usable(logits_NV):
+        total: Tensor = CrossEntropy.apply(logits_NV, targets_N, smoothing)
+        return total
     logits_NV = logits_NV.float()
     if weight_N is None:
         return F.cross_entropy(logits_NV, targets_N, reduction="sum", label_smoothing=smoothing)

@@ -51,8 +51,9 @@ class TrainingConfig:
     """gradient clipping: largest L2 norm of the gradient; 0: none (Sutskever et al. 2014: 5; Bahdanau et al.: 1)"""
     grad_accumulation: Annotated[int, Range(min=1)] = 1
     """batches per step and process whose gradients are accumulated"""
-    precision: Literal["float32", "bf16"] = "float32"
-    """arithmetic of forward and backward; bf16 is autocast, weights and optimizer stay float32"""
+    precision: Literal["auto", "float32", "bf16"] = "float32"
+    """arithmetic of forward and backward; bf16 is autocast, weights and optimizer stay float32; auto: bf16 where the
+    device has instructions for it, stored as what was chosen"""
     schedule: Literal["constant", "step", "plateau", "inverse_sqrt", "cosine"] = "constant"
     """learning rate schedule: constant, times `gamma` at fixed epochs, times `gamma` when validation stalls,
     1/sqrt(step), or cosine to `min_lr_ratio` at the last step"""
