@@ -245,6 +245,10 @@ def _groups(
     if count < ROUGH:
         most = f"no p-value can be below {2 / 2**count:.2g}" if count < 10 else "they are rough"
         said.append(f"{count} groups of one `{arguments.group}` are few for intervals and tests: {most}")
+    largest = np.bincount(groups_N).max() / len(groups_N)
+    if largest > 0.5:
+        share = f"one `{arguments.group}` has {100 * largest:.0f} % of the items"
+        said.append(f"{share}, which decides intervals and tests of whole groups")
     for key, groups in breakdowns.items():
         inside = [len({int(n) for n, own in zip(groups_N, groups, strict=True) if own == g}) for g in in_order(groups)]
         if alone := inside.count(1):

@@ -27,7 +27,7 @@ Value = Callable[[Array], Array]  # sums (R, K) to values (R,)
 
 RESAMPLES = 1000
 LEVEL = 95.0  # percent
-_ENTRIES = 2**21  # of the random matrix (B, N) held at once
+_ENTRIES = 2**18  # of the random matrix (B, N) held at once: few megabytes, which stay in the cache
 
 
 class Difference(NamedTuple):

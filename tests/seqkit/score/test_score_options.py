@@ -84,6 +84,14 @@ def test_groups_are_resampled_whole(files: list[Path], capsys: pytest.CaptureFix
     assert "remark: by speaker: 4 of 4 lie in one `speaker` each; their intervals are of items" in shown
 
 
+def test_a_group_of_most_items_is_remarked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    items = [{"id": f"u{n}", "references": ["a b"], "speaker": "ann" if n < 9 else f"s{n}"} for n in range(12)]
+    paths = file(tmp_path, "t.jsonl", lines(*items)), file(tmp_path, "h", "".join(f"u{n} a\n" for n in range(12)))
+    score("--group", "speaker", "--metric", "wer", *paths)
+    expected = "remark: one `speaker` has 75 % of the items, which decides intervals and tests of whole groups"
+    assert expected in capsys.readouterr().out
+
+
 def test_keys_may_come_from_another_file(files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     references = file(tmp_path, "text", "".join(f"u{n} {text}\n" for n, text in enumerate(REFERENCES)))
     speakers = file(tmp_path, "utt2spk", "".join(f"u{n} s{n % 4}\n" for n in range(29, -1, -1)))
