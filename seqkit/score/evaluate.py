@@ -105,9 +105,10 @@ def metric_named(name: str) -> tuple[str, Metric]:
 
     Raises InputError for an unknown one.
     """
+    name = name.strip()
     if ":" in name:
         return name, own_metric(name)
-    plain = name.strip().lower().replace("-", "_")
+    plain = name.lower().replace("-", "_")
     if plain not in METRICS:
         close = difflib.get_close_matches(plain, METRICS, n=1)
         meant = f"; did you mean {close[0]}?" if close else ""

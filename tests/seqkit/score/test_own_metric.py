@@ -8,9 +8,10 @@ import pytest
 
 from seqkit.errors import InputError
 from seqkit.score import METRICS, compare, score
-from seqkit.score.evaluate import metric_named
+from seqkit.score.evaluate import metric_named, statistics
 from seqkit.score.import_object import import_object
 from seqkit.score.own_metric import own_metric
+from seqkit.score.remarks import remarks
 
 MODULE = """
 import math
@@ -46,7 +47,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_function_is_a_mean_over_items_with_interval_and_test(module: Path) -> None:
     references, hypotheses = [["a b", "c d"], ["x"], ["y"]], ["c", "x y", "z"]
-    found = score("bleu_like:first_word,wer", references, hypotheses)
+    found = score(" bleu_like:first_word, wer", references, hypotheses)
     own = found["bleu_like:first_word"]
     assert own.value == pytest.approx(200 / 3) and 0 <= own.low < own.value < own.high <= 100
     assert own.counts == {"items": 3, "sum": 200, "items_scored": 3}
@@ -56,6 +57,11 @@ def test_a_function_is_a_mean_over_items_with_interval_and_test(module: Path) ->
     (pair,) = compare("bleu_like:extra", ["a b"] * 4, [["a b"] * 4, ["a"] * 4])
     assert pair["bleu_like:extra"].value == -1
     assert own_metric("bleu_like:extra").lower_is_better and not own_metric("bleu_like:first_word").lower_is_better
+
+
+def test_remarks_on_known_metrics_are_not_made_on_ones_own() -> None:
+    tallies = statistics(["bleu_like:first_word"], [["a"], ["b"]], ["a", "c"])
+    assert remarks(tallies, [["a"], ["b"]], ["a", "c"]) == []
 
 
 def test_a_metric_is_taken_as_it_is() -> None:
