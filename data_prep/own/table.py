@@ -176,7 +176,7 @@ class Reader:
 
     def items(self) -> Iterator[Item]:
         """Every usable row of every table as an item, its split under `extra`."""
-        for table in find_tables(self.raw):
+        for table in find_tables(self.raw, self.out):
             within = table.path.relative_to(self.raw) if self.raw.is_dir() else Path(table.path.name)
             self.about["files"].append(str(within))
             rows = read_rows(table.path, self.header)

@@ -6,11 +6,10 @@ A row is a dict of plain values. Columns that the `datasets` library calls class
 
 import csv
 import importlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from seqkit.data.files import parse_json, read_lines
 from seqkit.errors import InputError
@@ -25,6 +24,7 @@ SPLITS = {
     "dev": "val",
     "test": "test",
 }
+QUOTING: tuple[Literal[0], Literal[3]] = (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)
 BATCH = 64  # rows of Parquet or Arrow that are held at once: they may hold pictures
 NO_ROWS = ("dataset_dict.json", "dataset_info.json", "state.json", "stats.json")
 
@@ -38,14 +38,15 @@ class Table(NamedTuple):
     split: str | None = None  # where its name or its data set says so
 
 
-def find_tables(raw: Path) -> list[Table]:
-    """The tables of a file or of a folder, at any depth. Raises InputError where there is none."""
+def find_tables(raw: Path, out: Path | None = None) -> list[Table]:
+    """The tables of a file or of a folder, at any depth but not in `out`. Raises InputError where there is none."""
     if raw.is_file():
         return [Table(raw)]
     if not raw.is_dir():
         raise InputError(f"{raw}: must be a table or a folder of tables, got neither")
     paths = sorted(path for path in raw.rglob("*") if path.suffix.lower() in ENDINGS and path.name not in NO_ROWS)
     paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(raw).parts)]
+    paths = [path for path in paths if out is None or out.resolve() not in path.resolve().parents]
     if not paths:
         raise InputError(f"{raw}: must hold a table ({', '.join(ENDINGS)}), got none in it or below")
     return [Table(path, split_of(path.relative_to(raw))) for path in paths]
@@ -105,48 +106,54 @@ def _read_json(path: Path) -> Iterator[tuple[str, Row]]:
         yield _object(row, f"{path.name}, entry {number}")
 
 
-def _decoded(path: Path) -> str:
-    content = path.read_bytes()
-    utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")  # as spreadsheets save "Unicode text"
-    try:
-        return content.decode("utf-16" if utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}, line {line}: byte {error.start} is not UTF-8; convert the file to UTF-8") from None
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text, as UTF-8, or UTF-16, in which spreadsheets save "Unicode text"."""
+    with open(path, "rb") as file:
+        utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    if utf16:
+        with open(path, encoding="utf-16", errors="replace", newline="") as text:
+            yield from text
+    else:
+        yield from (f"{line}\n" for _, line in read_lines(path))
 
 
 def _read_separated(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Row]]:
     """CSV or TSV. Quotes are those of a spreadsheet where all rows then have as many cells as the header has, else
-    letters like any other, as in many TSV files."""
-    text = _decoded(path)
-    first = text.partition("\n")[0]
+    letters like any other, as in many TSV files. Rows stream through, after a pass that finds out."""
+    first = next(_lines(path), "")
     separator = max(",;\t", key=first.count) if path.suffix.lower() == ".csv" else "\t"
+    csv.field_size_limit(1 << 30)
+
+    def cells_of(quoting: Literal[0, 3]) -> Iterator[tuple[int, list[str]]]:
+        reader = csv.reader(_lines(path), delimiter=separator, quoting=quoting, strict=True)
+        return ((reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
+
     faults = []
-    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting, strict=True)
-        rows: list[tuple[int, list[str]]] = []
-        try:
-            csv.field_size_limit(max(len(text), 1 << 17))
-            rows = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
-            names = [name.strip() for name in header or (rows.pop(0)[1] if rows else [])]
-            fault = _uneven(rows, names)
-        except csv.Error as error:
-            fault = f"line {reader.line_num}: {error}"
-        if not fault:
+    for quoting in QUOTING:
+        if not (fault := _uneven(cells_of(quoting), header)):
             break
         faults.append(fault)
     else:
         raise InputError(f"{path}, {faults[0]}; correct it, or save the table as JSON Lines")
+    rows = cells_of(quoting)
+    names = [name.strip() for name in header or next(rows, (0, []))[1]]
     if len(set(names)) < len(names) or not all(names):
         raise InputError(f"{path}: must have a name for each column, each once, got {', '.join(names)!r:.80}")
     for number, cells in rows:
         yield f"{path.name}, line {number}", dict(zip(names, cells, strict=True))
 
 
-def _uneven(rows: Sequence[tuple[int, list[str]]], names: Sequence[str]) -> str:
-    """What is wrong with the first row that has another number of cells than there are names."""
-    wrong = next(((number, cells) for number, cells in rows if len(cells) != len(names)), None)
-    return f"line {wrong[0]}: must have {len(names)} cells, as the header, got {len(wrong[1])}" if wrong else ""
+def _uneven(rows: Iterator[tuple[int, list[str]]], header: Sequence[str]) -> str:
+    """What is wrong with the first row that has another number of cells than the header, or cannot be parsed."""
+    wanted, number = len(header), 0
+    try:
+        for number, cells in rows:
+            wanted = wanted or len(cells)
+            if len(cells) != wanted:
+                return f"line {number}: must have {wanted} cells, as the header, got {len(cells)}"
+    except csv.Error as error:
+        return f"after line {number}: {error}"
+    return ""
 
 
 def _read_arrow(path: Path) -> Iterator[Row]:

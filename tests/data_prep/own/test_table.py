@@ -107,6 +107,12 @@ def test_flags_and_a_second_run(tmp_path, capsys):
     assert "columns of all.csv must be mapped to keys, such as --source COLUMN" in capsys.readouterr().err
 
 
+def test_manifests_of_an_earlier_run_are_no_tables(tmp_path):
+    write_table(tmp_path, "csv", rows())
+    for _ in range(2):
+        assert prepare(tmp_path, tmp_path / "out", PAIRS, Shares())["all"]["rows"] == 30
+
+
 def test_columns_named_as_keys_need_no_flags(tmp_path):
     write_lines(
         tmp_path / "a.jsonl", *(json.dumps({"source": f"a {n}", "references": [f"b {n}", "c"]}) for n in range(9))
@@ -291,7 +297,7 @@ def test_what_is_no_table_and_what_is_not_utf8_is_refused(tmp_path):
     with pytest.raises(InputError, match="must hold a table .* got none in it or below"):
         find_tables(tmp_path)
     (tmp_path / "a.csv").write_bytes("en,de\nä,b\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"a\.csv, line 2: byte 6 is not UTF-8; convert the file to UTF-8"):
+    with pytest.raises(InputError, match=r"a\.csv, line 2: byte 0 is not UTF-8; convert the file to UTF-8"):
         list(read_rows(tmp_path / "a.csv"))
 
 
