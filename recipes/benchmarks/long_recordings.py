@@ -6,7 +6,6 @@ Prints seconds of video, seconds of processors and of the clock for each, the pe
 is known (seconds of the recording that were read meanwhile), and the word error rate of the whole against the pieces.
 """
 
-import resource
 import statistics
 import sys
 import tempfile
@@ -76,6 +75,8 @@ def join_mouths(clips: Sequence[Path], path: Path) -> float:
 
 def processor_seconds() -> float:
     """Of this process and of its children that have ended."""
+    import resource  # POSIX alone
+
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
 
@@ -102,6 +103,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="a run of lipnet or wlas")
     parser.add_argument("clips", metavar="CLIP", type=Path, nargs="+", help="videos, one sentence each")
     args = parse(parser, argv)
+    import resource
+
     trained = seqkit.load(args.run)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.mp4"

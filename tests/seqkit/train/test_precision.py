@@ -9,9 +9,7 @@ CPU, ASKED = torch.device("cpu"), ("_is_avx512_bf16_supported", "_is_amx_tile_su
 
 
 @pytest.mark.parametrize(("avx", "amx", "chosen"), [(0, 0, "float32"), (1, 0, "bf16"), (0, 1, "bf16")])
-def test_a_cpu_is_asked_for_its_instructions(
-    avx: int, amx: int, chosen: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cpu_is_asked_for_its_instructions(avx: int, amx: int, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, there in zip(ASKED, (avx, amx), strict=True):
         monkeypatch.setattr(torch.cpu, name, lambda there=there: bool(there), raising=False)
     assert best_precision(CPU) == chosen
