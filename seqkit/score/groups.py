@@ -1,8 +1,8 @@
 """Groups of items by a key of the manifest: for tables `--by KEY`, and to resample whole groups by `--group KEY`.
 
-Texts and true or false are groups as they are. Numbers are too where few differ; else they are cut into bins of about
-equally many items, each named by its lowest and highest value. Beside the keys of the files there is always `length`:
-the number of words of an item's first reference, or of its letters where words are not separated.
+Texts and true or false are groups as they are. Numbers are too for `--group`, and where few differ; else they are cut
+into bins of about equally many items, each named by its lowest and highest value. Beside the keys of the files there is
+always `length`: the number of words of an item's first reference, or of its letters where words are not separated.
 
 N items.
 """
@@ -40,7 +40,7 @@ def lengths(references: References) -> list[int]:
 
 
 def groups_of(key: str, keys: Keys, references: References, flag: str = "--by") -> list[str | None]:
-    """Names the group of every item by the values of a key, which some items may lack.
+    """Names the group of every item by the values of a key, which some items may lack; for `--group` none is cut.
 
     Raises InputError for a key that no item has, for values that are no texts or numbers, and for one group an item.
     """
@@ -52,19 +52,24 @@ def groups_of(key: str, keys: Keys, references: References, flag: str = "--by") 
         what = f"one of {', '.join(known)}" if present else f"{LENGTH}, or a key of a file given by --manifest"
         raise InputError(f"`{flag}` must be {what}, got `{key}`{meant}")
     values = [item.get(key) for item in keys] if key in present else lengths(references)
-    found = group_names(values, f"{flag} {key}")
+    found = group_names(values, f"{flag} {key}", bins=BINS if flag == "--by" else None)
     if len(set(found)) == len(values) > FEW:
         raise InputError(f"`{flag} {key}` must be shared by some items, got another value in each of {len(values):,}")
     return found
 
 
-def group_names(values: Sequence[Any], name: str = "by") -> list[str | None]:
-    """Names the group of every item by its value. Raises InputError for values that are no texts or numbers."""
+def group_names(values: Sequence[Any], name: str = "by", bins: int | None = BINS) -> list[str | None]:
+    """Names the group of every item by its value; numbers are cut into bins unless that is None.
+
+    Raises InputError for values that are no texts or numbers.
+    """
     for item, value in enumerate(values, 1):
         known = value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
         if not known:
             raise InputError(f"`{name}` must be a text or a number, got {json.dumps(value)[:60]} in item {item}")
-    return binned(values) if all(map(_is_number, values)) else [_named(value) for value in values]
+    if bins and all(map(_is_number, values)):
+        return binned(values, bins)
+    return [_named(value) for value in values]
 
 
 def binned(values: Sequence[float | None], bins: int = BINS) -> list[str | None]:

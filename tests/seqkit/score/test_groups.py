@@ -63,6 +63,9 @@ def test_keys_become_groups() -> None:
     assert groups_of("length", keys, references) == ["1", "2", "2"]
     assert groups_of("length", [{"length": 7}] * 3, references) == ["7"] * 3
     assert lengths([["一只狗"], ["草 "]]) == [3, 1] and lengths([["a b", "c"]]) == [2]
+    films = [{"film": number // 2} for number in range(40)]
+    assert groups_of("film", films, [["x"]] * 40, "--group") == [str(number // 2) for number in range(40)]
+    assert len(set(groups_of("film", films, [["x"]] * 40))) == 5
     assert group_names(["a", 3, None]) == ["a", "3", None]
 
 
