@@ -27,7 +27,7 @@ from seqkit.recipes.demo_page import Shown, write_page
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import TextOptions
 from seqkit.score.terminal import columns
-from seqkit.tasks import find_recipe
+from seqkit.tasks import TASKS, find_recipe
 
 TRIED = 3  # test items that are put to `predict`
 CANDIDATES = 40  # texts of training among which the best constant answer is searched
@@ -61,17 +61,19 @@ def video_with_sound(item: Item, folder: Path) -> list[object]:
 
 def best_constant(metric: str, data: Path, folder: Path) -> float:
     """The test score of one training text for every item: of the commonest and the first, the best on `val`."""
-    texts = [item.references[0] for item in read_manifest(data / "train.jsonl")]
+    train, val, test = (
+        [item.references for item in read_manifest(data / f"{split}.jsonl")] for split in ("train", "val", "test")
+    )
+    texts = [references[0] for references in train]
     common = [text for text, _ in Counter(texts).most_common(CANDIDATES // 2)]
     candidates = dict.fromkeys([*common, *texts[: CANDIDATES // 2]])
-    values = {text: constant_score(metric, data / "val.jsonl", text) for text in candidates}
+    values = {text: constant_score(metric, val, text) for text in candidates}
     best = (min if lower_is_better(metric) else max)(values, key=lambda text: values[text])
-    return constant_score(metric, data / "test.jsonl", best)
+    return constant_score(metric, test, best)
 
 
-def constant_score(metric: str, manifest: Path, text: str) -> float:
-    """What one text scores that is given for every item of a manifest."""
-    references = [item.references for item in read_manifest(manifest)]
+def constant_score(metric: str, references: Sequence[Sequence[str]], text: str) -> float:
+    """What one text scores that is given for every item."""
     options = TextOptions(tokenizer="ptb") if metric == "cider" else TextOptions()
     return corpus_scores(statistics([metric], references, [text] * len(references), options))[metric]
 
@@ -169,7 +171,8 @@ def main(argv: Sequence[str]) -> None:
     out = (parse(parser, list(argv)).out or Path(tempfile.mkdtemp(prefix="seqkit-demo-"))).absolute()
     began = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        shown = list(pool.map(lambda task: demonstrate(task, out), PARTS))
+        found = dict(zip(PARTS, pool.map(lambda task: demonstrate(task, out), PARTS), strict=True))
+    shown = [found[task] for task in TASKS]
     page = write_page(out / "index.html", shown)
     rows = [[*own.row(), f"{own.seconds:.0f} s", str(own.run)] for own in shown]
     print("\n" + columns([["task", "metric", "test", "95 % interval", "chance", "took", "run"], *rows]))

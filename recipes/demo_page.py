@@ -25,7 +25,7 @@ ABOUT = {
 MORE = """
 figure { margin: 0 0 1.4rem } figure img { max-width: 100%; background: white; border-radius: 4px }
 figcaption { color: var(--faint) } .figures { display: flex; flex-wrap: wrap; gap: 1.2rem }
-.figures.small figure { flex: 1 1 16rem; max-width: 24rem }
+.figures figure { flex: 1 1 17rem; max-width: 30rem }
 """
 
 
@@ -83,15 +83,16 @@ def _section(own: Shown, folder: Path) -> str:
         pictures = sorted(own.plots.glob(f"{number:04}*.png"))
         images = "".join(f'<img alt="" src="{data_url(picture)}">' for picture in pictures)
         asked = "" if item.question is None and item.source is None else f"{item.question or item.source} "
-        words = "" if item.boxes else f"<br>right: {escape(item.references[0])}<br>model: {escape(said[item.id])}"
-        if own.task == "language_model":
-            asked, words = "", f"<br>{escape(item.references[0])}"
+        words = f"<br>right: {escape(item.references[0])}<br>model: {escape(said.get(item.id, ''))}"
+        if item.id not in said:  # of a language model
+            asked, words = item.references[0], ""
+        if item.boxes:
+            words = ""
         figures.append(f"<figure>{images}<figcaption>{escape(asked)}{words}</figcaption></figure>")
-    small = " small" if own.task == "grounding" else ""
     report = (own.run / "evaluate" / "test" / "report.html").relative_to(folder).as_posix()
     return (
         f"<h2>{escape(own.task)}: {escape(TASKS[own.task].about)}</h2>\n<p>{ABOUT[own.task]} "
-        f'<a href="{escape(report)}">Report</a></p>\n<div class="figures{small}">{"".join(figures)}</div>'
+        f'<a href="{escape(report)}">Report</a></p>\n<div class="figures">{"".join(figures)}</div>'
     )
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "push": ("a run to the Hub", "push RUN OWNER/NAME --license mit"),
     "average": ("mean of runs' weights", "average RUN RUN OUT"),
     "demo": ("tasks on made-up data", "demo"),
+    "page": ("runs in the browser", "page RUN"),
 }
 PACKAGES = (  # dependencies that `score`, and `check` of texts, can do without
     *("torch", "torchvision", "torchaudio", "safetensors", "jsonargparse", "yaml", "sentencepiece", "tensorboard"),
@@ -40,6 +41,7 @@ def _run(only: Sequence[str], argv: list[str]) -> object:
         "push": _push,
         "average": _average,
         "demo": _demo,
+        "page": _page,
     }
     known = {name: commands[name] for name in only or commands}
     first = argv[0] if argv else "--help"
@@ -157,3 +159,7 @@ def _check(argv: list[str]) -> None:
 
 def _demo(argv: list[str]) -> object:
     return importlib.import_module("seqkit.recipes.demo").main(argv)
+
+
+def _page(argv: list[str]) -> object:
+    return importlib.import_module("seqkit.recipes.page.app").main(argv)

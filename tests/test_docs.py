@@ -143,7 +143,7 @@ def commands(code: str) -> Iterator[list[str]]:
 def faults(words: list[str]) -> Iterator[str]:
     if not words:
         return
-    if words[0] not in (*TASKS, "prepare", "check", "score", "export", "push", "average", "demo", "--help"):
+    if words[0] not in (*TASKS, "prepare", "check", "score", "export", "push", "average", "demo", "page", "--help"):
         yield words[0]
         return
     called = 2 if words[0] in TASKS or words[0] == "prepare" else 1
