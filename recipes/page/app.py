@@ -8,6 +8,7 @@ to it and what it has drawn, all of which is in one temporary folder that is rem
 """
 
 import hashlib
+import importlib
 import os
 import sys
 import tempfile
@@ -209,17 +210,15 @@ def import_gradio(scratch: Path) -> Any:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["GRADIO_TEMP_DIR"] = str(scratch)
     try:
-        import gradio
+        return importlib.import_module("gradio")
     except ModuleNotFoundError:
         raise InputError(MISSING) from None
-    return gradio
 
 
 def launch(page: Any, *, host: str, port: int | None, max_megabytes: int, wait: bool = True) -> str:
     """Serves the page; returns its address. With `wait` until it is interrupted."""
-    import gradio
-
-    theme = gradio.themes.Default(
+    themes = importlib.import_module("gradio").themes
+    theme = themes.Default(
         primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     )
     _, address, _ = page.queue(max_size=20, api_open=False).launch(

@@ -89,11 +89,12 @@ def write_playable(clip: Path, path: Path) -> None:
             frame.pts = number
             container.mux(pictures.encode(frame))
         container.mux(pictures.encode(None))
+        if heard is None:
+            return
         place = 0
-        for samples in read_sound(sound) if heard else ():
+        for samples in read_sound(sound):
             block = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
             block.sample_rate, block.pts, block.time_base = SAMPLE_RATE, place, Fraction(1, SAMPLE_RATE)
             place += len(samples)
             container.mux(heard.encode(block))
-        if heard:
-            container.mux(heard.encode(None))
+        container.mux(heard.encode(None))
