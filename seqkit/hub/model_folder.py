@@ -13,7 +13,7 @@ from seqkit import __version__
 from seqkit import recipe as recipes
 from seqkit.config import fields_by_name, flatten, read_values
 from seqkit.errors import InputError
-from seqkit.find_run import CARD, FLAT, assets, config_of
+from seqkit.find_run import CARD, FLAT, assets, config_of, parse_address
 from seqkit.hub.card import CardOptions, model_card
 from seqkit.recipe import SEARCH, read_config
 from seqkit.tasks import find_recipe
@@ -66,7 +66,9 @@ def portable(config: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def is_local(value: Any, kind: Any) -> bool:
-    """Whether the value of a field is a path, or a text of any content that names one."""
+    """Whether the value of a field is a path, or a text of any content that names one; addresses of the Hub are not."""
+    if isinstance(value, str | Path) and parse_address(value):
+        return False
     if isinstance(value, Path):
         return True
     free = str in (kind, *get_args(kind))

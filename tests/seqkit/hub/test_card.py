@@ -96,6 +96,8 @@ def test_paths_stay_at_home() -> None:
     lipnet = replace(preset(find_recipe("lipnet"), "tiny"), {"lm": "runs/lm", "grammar": "words.txt"})
     values, lacking = portable(lipnet)
     assert (values["lm"], values["grammar"], lacking) == (None, None, ["lm", "grammar"])
+    values, lacking = portable(replace(lipnet, {"lm": "hf://me/lm", "grammar": None}))
+    assert (values["lm"], lacking) == ("hf://me/lm", [])
     captioning = replace(
         preset(find_recipe("captioning"), "tiny"), {"weights": "/home/me/net.safetensors", "cache": "/tmp/cache"}
     )
