@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "references",
         metavar="REFERENCES",
         type=Path,
-        help="plain lines, Kaldi's `id text`, sclite's .trn, .jsonl with `references`, or annotations of COCO or VQA",
+        help="plain lines, Kaldi's `id text`, sclite's .trn, .jsonl with `references`, or annotations of COCO or VQA; "
+        "one of all the files may be `-`, standard input",
     )
     add(
         "hypotheses",
@@ -165,6 +166,8 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(f"`--{name}` must be at least {least}, got {getattr(arguments, name)}")
     if arguments.write_as and not arguments.write:
         raise InputError("`--write_as` must be given with `--write FILE`")
+    if arguments.manifest and not (arguments.by or arguments.group):
+        raise InputError("`--manifest` must be given with `--by KEYS` or `--group KEY`")
     if arguments.write and len(arguments.hypotheses) > 1:
         raise InputError(f"`--write` must be given with one file of hypotheses, got {len(arguments.hypotheses)}")
     if arguments.manifest == STDIN in (arguments.references, *arguments.more, *arguments.hypotheses):

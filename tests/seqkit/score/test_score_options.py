@@ -102,6 +102,7 @@ def test_keys_may_come_from_another_file(files: list[Path], tmp_path: Path, caps
     refused(
         "--by", "speaker", references, files[1], match="`--by` must be length, or a key of a file given by --manifest"
     )
+    refused("--manifest", files[0], *files[:2], match="`--manifest` must be given with `--by KEYS` or `--group KEY`")
     refused("--group", "spekaer", *files[:2], match="`--group` must be one of speaker, snr, length, got .* you mean")
     refused("--group", "snr", *files[:2], match="`--group` must be given in every item, got none in item 5")
 
