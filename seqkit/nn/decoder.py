@@ -218,10 +218,10 @@ class Decoder(nn.Module):
             return features_BTF, tuple(weights_BTS for _, weights_BTS in attended)
         if not sampling and fused.serves(self.cells, self.attentions, memories, embedded_BTE):
             before = self.wiring == "bahdanau"
-            top_BTH, contexts_BTC, shown = fused.attention_steps(
+            top_BTH, contexts_BTC, attended_BTS = fused.attention_steps(
                 self.cells, self.attentions, memories, state, embedded_BTE, before=before, dropout=self.dropout
             )
-            return torch.cat([top_BTH, contexts_BTC, *([embedded_BTE] if before else [])], -1), shown
+            return torch.cat([top_BTH, contexts_BTC, *([embedded_BTE] if before else [])], -1), attended_BTS
         columns: list[Tensor] = []
         weights: list[tuple[Tensor, ...]] = []
         for embedded_BE in embedded_BTE.unbind(1):

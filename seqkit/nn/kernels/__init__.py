@@ -31,7 +31,7 @@ ARGUMENTS = {  # i: int, l: int64, f: float, p: pointer
     "attention_backward": "iiiipppp" + "pl" + "p" + "pl" + "p" + "pl" + "pppp",
     "cross_entropy": "iippfpp",
 }
-C_TYPES = {"i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float, "p": ctypes.c_void_p}
+C_TYPES: dict[str, Any] = {"i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float, "p": ctypes.c_void_p}
 
 Function = Callable[..., None]
 

@@ -23,7 +23,7 @@ from seqkit.nn.recurrent import RecurrentStack
 
 
 def serves(
-    cells: RecurrentStack, attentions: Sequence[nn.Module], memories: tuple[Memory, ...], embedded_BTE: Tensor
+    cells: RecurrentStack, attentions: nn.ModuleList, memories: tuple[Memory, ...], embedded_BTE: Tensor
 ) -> bool:
     """Whether `attention_steps` can do these modules' work."""
     within = [a.attention if isinstance(a, GatedAttention) else a for a in attentions]
@@ -34,7 +34,7 @@ def serves(
 
 def attention_steps(
     cells: RecurrentStack,
-    attentions: Sequence[nn.Module],
+    attentions: nn.ModuleList,
     memories: tuple[Memory, ...],
     state: State,
     embedded_BTE: Tensor,
@@ -47,21 +47,21 @@ def attention_steps(
     `before`: attention before the cell (Bahdanau), else after it, with its contexts fed to the next step. `dropout`: on
     the top layer.
     """
-    weight_GI, weight_GH, *biases = (
+    weight_GI, weight_GH, bias_G, other_G = (
         cells.layers[0].get_parameter(f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     steps, width = embedded_BTE.shape[1], embedded_BTE.shape[2]
-    weight_GE, weight_GC = weight_GI.split([width, weight_GI.shape[1] - width], 1)
-    gates_TBG = F.linear(embedded_BTE.transpose(0, 1), weight_GE, sum(biases))
+    weight_GE, weight_GC = torch.split(weight_GI, [width, weight_GI.shape[1] - width], 1)
+    gates_TBG = F.linear(embedded_BTE.transpose(0, 1), weight_GE, bias_G + other_G)
     queries, gate_biases, streams = [], [], []
     for attention, memory in zip(attentions, memories, strict=True):
+        gate = attention.gate if isinstance(attention, GatedAttention) else None
         inner = attention.attention if isinstance(attention, GatedAttention) else attention
-        queries.append(inner.query.weight)
-        if isinstance(attention, GatedAttention):
-            queries.append(attention.gate.weight)
-        gate_biases.append(attention.gate.bias if isinstance(attention, GatedAttention) else weight_GI.new_zeros(1))
-        lengths_B = memory.mask_BS.sum(1)
-        streams += [memory.keys_BSA + inner.query.bias, memory.values_BSD, lengths_B, inner.score.weight[0]]
+        assert isinstance(inner, AdditiveAttention)
+        queries += [inner.query.weight, *([] if gate is None else [gate.weight])]
+        gate_biases.append(weight_GI.new_zeros(1) if gate is None else gate.bias)
+        keys_BSA = memory.keys_BSA + inner.query.bias
+        streams += [keys_BSA, memory.values_BSD, memory.mask_BS.sum(1), inner.score.weight[0]]
     mask_TBH = None
     if dropout.training and dropout.p and not before:
         mask_TBH = dropout(torch.ones(steps, len(embedded_BTE), cells.hidden_dim))

@@ -43,8 +43,8 @@ def run_lstm(layer: nn.LSTM, x_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, 
     x_TBI = x_BTI.transpose(0, 1)
     for ending in ("", "_reverse")[: 2 if layer.bidirectional else 1]:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        weight_GI, weight_GH, *biases = (layer.get_parameter(f"{name}_l0{ending}") for name in names)
-        gates_TBG = F.linear(x_TBI, weight_GI, sum(biases))
+        weight_GI, weight_GH, bias_G, other_G = (layer.get_parameter(f"{name}_l0{ending}") for name in names)
+        gates_TBG = F.linear(x_TBI, weight_GI, bias_G + other_G)
         h_TBH, h_BH, c_BH = LSTMSteps.apply(gates_TBG, weight_GH, real_TB, bool(ending))
         values.append(h_TBH)
         states.append((h_BH, c_BH))
