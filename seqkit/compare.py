@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqkit.config import fields_by_name, yaml_text
-from seqkit.data.files import atomic_write, read_lines
+from seqkit.data.files import atomic_write, parse_json, read_json, read_lines
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 from seqkit.recipe import SEARCH, EvaluationReport, Recipe
@@ -124,16 +124,27 @@ def chosen(variants: Variants, names: str) -> list[str]:
 def read_result(
     run: Path, name: str, found: EvaluationReport, first: Mapping[str, Statistics]
 ) -> tuple[Result, Mapping[str, Statistics]]:
-    """What a run that was just evaluated came to, and its statistics; `first` are those of the first variant."""
-    report = json.loads((found.folder / "report.json").read_bytes())
-    lines = [json.loads(line) for _, line in read_lines(found.folder / "hypotheses.jsonl")]
-    texts = [line["hypothesis"] for line in lines]
-    counts = statistics(list(report["metrics"]), [line["references"] for line in lines], texts, found.options)
-    log = [json.loads(line) for _, line in read_lines(run / "log.jsonl")]
-    last = next(entry for entry in reversed(log) if "seconds" in entry)
-    scores = {metric: Score(**values) for metric, values in report["metrics"].items()}
-    tested = paired_tests(first, counts) if first else {}
-    return Result(name, scores, tested, last["seconds"], last["step"], best_of_all(log)), counts
+    """What a run that was just evaluated came to, and its statistics; `first` are those of the first variant. Raises
+    InputError for files that were damaged meanwhile."""
+    try:
+        report = read_json(found.folder / "report.json")
+        lines = _objects(found.folder / "hypotheses.jsonl")
+        texts = [line["hypothesis"] for line in lines]
+        counts = statistics(list(report["metrics"]), [line["references"] for line in lines], texts, found.options)
+        log = _objects(run / "log.jsonl")
+        last = next(entry for entry in reversed(log) if "seconds" in entry)
+        scores = {metric: Score(**values) for metric, values in report["metrics"].items()}
+        tested = paired_tests(first, counts) if first else {}
+        seconds, step = float(last["seconds"]), int(last["step"])
+        return Result(name, scores, tested, seconds, step, best_of_all(log)), counts
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
+        raise InputError(f"{run}, {found.folder}: must hold whole reports and a log, got damage ({error})") from None
+
+
+def _objects(path: Path) -> list[dict[str, Any]]:
+    return [parse_json(line, f"{path}, line {number}") for number, line in read_lines(path)]
 
 
 def best_of_all(log: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -141,7 +152,7 @@ def best_of_all(log: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, value in (pair for entry in log for pair in entry.get("validation", {}).items()):
         metric = name.removeprefix("extra_")
-        if metric != name:
+        if metric != name and metric in METRICS:
             better = min if METRICS[metric].lower_is_better else max
             found[metric] = better(found.get(metric, value), value)
     return found

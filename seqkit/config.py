@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import functools
 import os
+import reprlib
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -81,6 +82,8 @@ def typed_value(name: str, kind: Any, value: Any) -> Any:
 
     if value == "null" and type(None) in get_args(kind):
         return None
+    if value is None and type(None) not in get_args(kind):
+        raise InputError(f"`{name}` must be {notation(kind)}, got null")
     given = value
     if isinstance(value, str) and (element := element_type(kind)):
         value = value.strip(" []").replace(",", " ").split()  # spaces and commas alike
@@ -88,8 +91,8 @@ def typed_value(name: str, kind: Any, value: Any) -> Any:
             value = f"[{', '.join(value)}]"
     try:
         return _parser(kind).parse_object({"value": value}).value
-    except ArgumentError:
-        raise InputError(f"`{name}` must be {notation(kind)}, got {given!r}") from None
+    except (ArgumentError, ArithmeticError, RecursionError, ValueError):
+        raise InputError(f"`{name}` must be {notation(kind)}, got {reprlib.repr(given)}") from None
 
 
 def element_type(kind: Any) -> Any:
@@ -161,14 +164,14 @@ def read_values(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     try:
         values, root = yaml.safe_load(content) or {}, yaml.compose(content, yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: must be YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        raise InputError(f"{path}: must be YAML: {' '.join(str(error).split())[:300]}") from error
     lines: dict[str, int] = {}  # of two equal names YAML would take the last
     for name, _ in root.value if isinstance(root, yaml.MappingNode) else ():
         line = name.start_mark.line + 1
-        if name.value in lines:
+        if str(name.value) in lines:
             raise InputError(f"{path}, line {line}: `{name.value}` must be there once, line {lines[name.value]} has it")
-        lines[name.value] = line
+        lines[str(name.value)] = line
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InputError(f"{path}: must map names of fields to values, as `beam: 5`")
     return values

@@ -8,6 +8,7 @@ T target tokens, S source positions, H and W pixels, h and w cells of an attenti
 
 import itertools
 import json
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -68,11 +69,12 @@ def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str
 def read_log(log: Path) -> dict[str, list[tuple[float, float]]]:
     """Every number of a `log.jsonl` by name, each as (step, value). Raises InputError for a line that is no object."""
     series: dict[str, list[tuple[float, float]]] = {}
-    for number, line in enumerate(log.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(log.read_bytes().splitlines(), 1):
         try:
             record = dict(_numbers(json.loads(line)))
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"{log}, line {number}: must be a JSON object, got {line[:40]!r}") from error
+        except (ValueError, AttributeError, RecursionError, OverflowError) as error:
+            shown = line[:40].decode("utf-8", "replace")
+            raise InputError(f"{log}, line {number}: must be a JSON object, got {shown!r}") from error
         for name in record.keys() - {"step", "epoch", "seconds"} if "step" in record else ():
             series.setdefault(name, []).append((record["step"], record[name]))
     return series
@@ -199,7 +201,7 @@ def _numbers(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, flo
         if isinstance(value, dict):
             found += _numbers(value, f"{prefix}{name}/")
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            found.append((prefix + name, float(value)))
+            found += [(prefix + name, float(value))] * math.isfinite(value)
     return found
 
 

@@ -8,7 +8,7 @@ A field that holds a number, or several, has its range in its type; `check_range
 """
 
 import dataclasses
-import math
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -26,7 +26,7 @@ class Range(NamedTuple):
     def __contains__(self, value: object) -> bool:
         return (
             isinstance(value, int | float)
-            and math.isfinite(value)
+            and abs(value) <= sys.float_info.max
             and (self.min is None or value >= self.min)
             and (self.above is None or value > self.above)
             and (self.max is None or value <= self.max)
@@ -62,7 +62,11 @@ def check_ranges(config: Any) -> None:
         if dataclasses.is_dataclass(value):
             check_ranges(value)
         elif (limits := own.get(field.name)) and not all(number in limits for number in _numbers(value)):
-            finite = "" if all(map(math.isfinite, _numbers(value))) or str(limits) == "finite" else "finite and "
+            finite = (
+                ""
+                if all(abs(number) <= sys.float_info.max for number in _numbers(value)) or str(limits) == "finite"
+                else "finite and "
+            )
             raise InputError(f"`{field.name}` must be {finite}{limits}, got {value}")
 
 

@@ -249,7 +249,8 @@ def load(recipe: Recipe, runs: Sequence[Path], device: torch.device, search: Map
     for run in map(find_run, runs):
         config = read_config(recipe, config_of(run))
         saved.append(SavedRun(replace(config, search), run, checkpoint.best_checkpoint(run)))
-    return TrainedRun(recipe, recipe.load(saved, device), device)
+    with checkpoint.bounded_by([run.checkpoint for run in saved]):
+        return TrainedRun(recipe, recipe.load(saved, device), device)
 
 
 class EvaluationReport(NamedTuple):

@@ -38,7 +38,7 @@ def decoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
     from seqkit.data import decoder_process
 
     class Here:
-        def call(self, function: Callable[[], T], seconds: float = 0.0) -> T:
+        def call(self, function: Callable[[], T], size: int = 0) -> T:
             return function()
 
         def close(self) -> None:

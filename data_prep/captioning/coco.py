@@ -57,7 +57,7 @@ def read_coco(path: Path) -> list[CaptionedImage]:
         if image not in names:
             raise InputError(f"{place}: `image_id` must be the `id` of one of `images`, got {image}")
         if "id" in annotation:
-            annotations.add(annotation["id"], place)
+            annotations.add(value_of(annotation, "id", int, place), place)
         captions[image].append(value_of(annotation, "caption", str, place))
     return [CaptionedImage(name, tuple(captions[image]), place) for image, (name, place) in names.items()]
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from seqkit.data.decoder_process import SECONDS, DecoderEnded, borrowed, end_all
+from seqkit.data.decoder_process import DecoderEnded, borrowed, end_all
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -21,17 +21,17 @@ def map_jobs(
     title: str,
     unit: str,
     crash: Callable[[J], R],
-    seconds: Callable[[J], float] = lambda job: SECONDS,
+    size: Callable[[J], int] = lambda job: 0,
 ) -> Iterator[tuple[int, R]]:
     """(number, result) of every job as it is done, each in one of `workers` processes.
 
-    `crash` gives the result of one that ends its process, or takes more than `seconds` of the processor.
+    `crash` gives the result of one that ends its process, or takes more than a file of `size` bytes may.
     """
 
     def done_apart(job: J) -> R:
         try:
             with borrowed() as process:
-                return process.call(partial(function, job), seconds(job))
+                return process.call(partial(function, job), size(job))
         except DecoderEnded:
             return crash(job)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqkit.data.files import atomic_write
+from seqkit.data.files import atomic_write, strict_json
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.errors import InputError
 
@@ -46,9 +46,10 @@ def write_stats(folder: Path, stats: Mapping[str, object]) -> None:
     """`stats.json` by split; splits that an earlier run put in the same folder stay."""
     path = folder / "stats.json"
     try:
-        earlier = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        earlier = {}
+        earlier = strict_json(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        earlier = None
+    earlier = earlier if isinstance(earlier, dict) else {}
     with atomic_write(path) as file:
         file.write(json.dumps({**earlier, **stats}, indent=2).encode() + b"\n")
 

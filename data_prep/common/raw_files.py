@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from seqkit.data.files import open_bytes, unique_keys
+from seqkit.data.files import open_bytes, strict_json, unique_keys
 from seqkit.errors import InputError
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def read_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -
 
     try:
         with open_bytes(path) as file:
-            return json.loads(file.read(), object_pairs_hook=unique)
+            return strict_json(file.read(), unique)
     except InputError:
         raise
     except (ValueError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:

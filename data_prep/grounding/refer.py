@@ -5,9 +5,9 @@ it is in COCO's form, boxes as left, top, width and height. Pickles can run prog
 """
 
 import io
-import math
 import pickle
 import re
+import struct
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +19,8 @@ from seqkit.errors import InputError
 
 REFS = re.compile(r"refs\((?P<by>\w+)\)\.p")
 INSTANCES = "instances.json"
-SPLIT = re.compile(r"\w[\w-]*")  # it becomes a file's name
+SPLIT = re.compile(r"\w[\w-]{0,39}")  # it becomes a file's name
+LARGEST = 1e9  # pixels that are no mistake
 DAMAGE = (
     pickle.UnpicklingError,
     EOFError,
@@ -30,6 +31,7 @@ DAMAGE = (
     OverflowError,
     RecursionError,
     MemoryError,
+    struct.error,
 )
 
 
@@ -92,7 +94,7 @@ def read_instances(path: Path) -> dict[int, tuple[str, list[int], list[float]]]:
 
 def corners(box: list[Any], place: str) -> list[float]:
     """Left, top, right, bottom of COCO's left, top, width, height. Raises InputError, beginning with `place`."""
-    if len(box) != 4 or not all(isinstance(edge, int | float) and math.isfinite(edge) for edge in box):
+    if len(box) != 4 or not all(isinstance(edge, int | float) and abs(edge) < LARGEST for edge in box):
         raise InputError(f"{place}: `bbox` must be left, top, width and height, got {box!r:.60}")
     left, top, width, height = box
     return [left, top, left + width, top + height]
@@ -110,7 +112,7 @@ def read_refer(path: Path, split: str | None) -> dict[str, Split]:
         name, extent, box = instances[number]
         title = split or value_of(ref, "split", str, place)
         if not SPLIT.fullmatch(title):
-            raise InputError(f"{place}: `split` must be a name such as testA, got {title!r}")
+            raise InputError(f"{place}: `split` must be a name such as testA, got {title!r:.60}")
         chosen = splits[title]
         for where, sentence in entries_of(ref, "sentences", place):
             ids = value_of(ref, "ref_id", int, place), value_of(sentence, "sent_id", int, where)

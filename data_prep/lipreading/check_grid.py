@@ -22,7 +22,7 @@ from seqkit.data.sound_track import CANCELED, SAMPLES_PER_FRAME, SILENT, read_so
 from seqkit.data.video_file import read_frames
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import write_stats
-from seqkit.data_prep.lipreading.clips import Job, add_arguments, crash_result, make_clip, options, patience_of
+from seqkit.data_prep.lipreading.clips import Job, add_arguments, crash_result, job_size, make_clip, options
 from seqkit.data_prep.lipreading.grid import ALIGNMENT_TOLERANCE, corpus_names
 from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus
 from seqkit.data_prep.lipreading.grid_splits import sample
@@ -143,7 +143,7 @@ def check_corpus(raw: Path, out: Path | None, *, workers: int, detector: str) ->
     checks = {
         corpus.clips[number].id: check
         for number, check in map_jobs(
-            check_video, jobs, workers=workers, title="check", unit="clips", crash=crashed_check, seconds=patience_of
+            check_video, jobs, workers=workers, title="check", unit="clips", crash=crashed_check, size=job_size
         )
     }
     found = report(corpus, checks)

@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqkit.data.decoder_process import patience
+from seqkit.data.decoder_process import size_of
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 
@@ -80,9 +80,9 @@ def cached_note(job: Job, key: dict[str, Any]) -> dict[str, Any]:
     return note if whole else {}
 
 
-def patience_of(job: Job) -> float:
-    """Seconds of the processor that a job may take."""
-    return patience(job.source)
+def job_size(job: Job) -> int:
+    """Bytes of the video of a job."""
+    return size_of(job.source)
 
 
 def crash_result(job: Job) -> ClipResult:

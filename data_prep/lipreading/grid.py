@@ -19,15 +19,7 @@ from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import MAX_NAMED, print_stats, write_stats
 from seqkit.data_prep.lipreading import grid_splits
-from seqkit.data_prep.lipreading.clips import (
-    ClipResult,
-    Job,
-    add_arguments,
-    crash_result,
-    make_clip,
-    options,
-    patience_of,
-)
+from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, job_size, make_clip, options
 from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus, sentence_of
 from seqkit.data_prep.lipreading.grid_splits import PROTOCOLS, sample, split
 from seqkit.data_prep.lipreading.mouths import contact_sheet
@@ -55,7 +47,7 @@ def prepare(
     jobs = [job_of(clip, out, detector) for clip in corpus.clips]
     results: dict[str, ClipResult] = {}
     for number, result in map_jobs(
-        make_clip, jobs, workers=workers, title="mouths", unit="clips", crash=crash_result, seconds=patience_of
+        make_clip, jobs, workers=workers, title="mouths", unit="clips", crash=crash_result, size=job_size
     ):
         results[corpus.clips[number].id] = check_complete(corpus.clips[number], result)
     kept = [clip for clip in corpus.clips if results[clip.id].note]

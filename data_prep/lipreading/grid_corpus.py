@@ -39,6 +39,7 @@ NAME = re.compile("".join(f"[{''.join(slot)}]" for slot in SLOTS))
 SPEAKER = re.compile(r"(?i)(s\d{1,2})(?![a-z0-9])")  # as a folder begins: s1, s1.mpg_6000.part1, s1_processed
 VIDEOS = (".mpg", ".mpeg", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 UNITS_PER_SECOND = 25_000
+LONGEST = 86_400  # seconds that are no mistake
 SILENCE = ("sil", "sp")
 MIN_AGREEMENT = 0.5  # of a speaker's clips that a folder must agree with to be theirs
 
@@ -94,7 +95,7 @@ def read_alignment(path: Path, speaker: str = "") -> Alignment:
             if line.strip():
                 start, end, word = line.split()
                 ends = int(end) / UNITS_PER_SECOND
-                if not 0 <= int(start) <= int(end):
+                if not 0 <= int(start) <= int(end) < LONGEST * UNITS_PER_SECOND:
                     raise ValueError(line)
                 if word not in SILENCE:
                     words.append((word, int(start) / UNITS_PER_SECOND, ends))

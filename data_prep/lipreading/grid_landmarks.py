@@ -12,10 +12,7 @@ short pauses, seconds from the first frame at 25 a second), `speaker` and `secon
 frames, or whose words are not all that their clip's name spells, are left out.
 """
 
-import io
 import lzma
-import zipfile
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqkit.data.array_file import read_arrays as read_numpy
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
@@ -49,14 +47,18 @@ PAUSE = 3  # label of a short pause; the words come after it
 WORDS = [word for slot in (COMMANDS, COLORS, PREPOSITIONS, DIGITS, ADVERBS, LETTERS) for word in slot.values()]
 SUBPIXELS = 16  # units a pixel
 FRAME_RATE = 25  # a second
+MEMORY = 1 << 28  # bytes that unpacking may take beside what comes of it
 
 
 def prepare(raw: Path, out: Path, split: str | None = None) -> Stats:
     """Writes features and manifests; statistics by split. Raises InputError for a file that is missing or broken."""
     arrays = read_arrays(raw)
     lengths = utterance_lengths(arrays)
+    features_TF = features(arrays["delta16_T"], lengths)
+    if not np.isfinite(features_TF).all():
+        raise InputError(f"{raw}: `delta16_T` must be of points within the picture, got others; fetch it again")
     with atomic_write(out / "features.npy") as file:
-        np.save(file, features(arrays["delta16_T"], lengths))
+        np.save(file, features_TF)
     splits: dict[str, list[Item]] = defaultdict(list)
     dropped: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for item in items(arrays, out / "features.npy"):
@@ -93,8 +95,28 @@ def reject_reason(item: Item) -> str:
 
 
 def unpacked(path: Path) -> bytes:
-    with lzma.open(path) if path.suffix == ".xz" else open(path, "rb") as file:
-        return file.read()
+    content = path.read_bytes()
+    if path.suffix != ".xz":
+        return content
+    packed = lzma.LZMADecompressor(memlimit=MEMORY)
+    content = packed.decompress(content)
+    if not packed.eof:
+        raise EOFError("a file that is cut off")
+    return content
+
+
+def check_kinds(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Raises InputError for an array that is no list of texts or of small whole numbers."""
+    for name, array in arrays.items():
+        kind, most = array.dtype.kind, 256 if name in ("n_words", "word_label") else 65_536
+        fits = array.ndim == (2 if name == "delta16_T" else 1) and kind in ("U" if name == "ids" else "iu")
+        if fits and name != "ids" and array.size:
+            low = -most if name == "delta16_T" else 0
+            fits = low <= int(array.min()) and int(array.max()) < most
+        if fits and name == "word_label" and array.size:
+            fits = int(array.max()) <= PAUSE + len(WORDS)
+        if not fits:
+            raise InputError(f"{path}: `{name}` must be as published, got {array.dtype} {array.shape}; fetch it again")
 
 
 def read_arrays(raw: Path) -> dict[str, NDArray[Any]]:
@@ -106,13 +128,11 @@ def read_arrays(raw: Path) -> dict[str, NDArray[Any]]:
     path = paths[0]
     try:
         contents = [unpacked(path) for path in paths]
-        with np.load(io.BytesIO(contents[0])) as archive:
-            arrays = {key: archive[key] for key in KEYS}
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, ValueError, MemoryError) as error:
+    except (OSError, EOFError, lzma.LZMAError) as error:
         raise InputError(f"{path}: must be a whole NumPy archive, got damage ({error}); fetch it again") from None
-    except KeyError as error:
-        raise InputError(f"{path}: must hold the arrays {', '.join(KEYS)}: {error.args[0]}") from None
-    words, frames = int(arrays["n_words"].sum()), int(arrays["word_len"].sum())
+    arrays = read_numpy(path, contents[0], KEYS)
+    check_kinds(path, arrays)
+    words, frames = int(arrays["n_words"].sum(dtype=np.int64)), int(arrays["word_len"].sum(dtype=np.int64))
     counts = len(arrays["ids"]), len(arrays["word_len"]), len(arrays["word_label"])
     if counts != (len(arrays["n_words"]), words, words) or arrays["delta16_T"].shape != (18, frames):
         raise InputError(
@@ -138,8 +158,9 @@ def features(delta16_FT: NDArray[np.int16], lengths: NDArray[np.int64]) -> NDArr
     """Positions and differences (T, 36), of T frames in all."""
     width, frames = delta16_FT.shape
     features_TF = np.empty((frames, 2 * width), np.float16)
-    features_TF[:, :width] = delta16_FT.T.cumsum(axis=0, dtype=np.int32)
-    features_TF[:, width:] = delta16_FT.T
+    with np.errstate(over="ignore"):  # what does not fit is infinite, and seen by the caller
+        features_TF[:, :width] = delta16_FT.T.cumsum(axis=0, dtype=np.int64)
+        features_TF[:, width:] = delta16_FT.T
     begins = np.cumsum(lengths) - lengths
     features_TF[begins[lengths > 0], width:] = 0
     features_TF /= SUBPIXELS

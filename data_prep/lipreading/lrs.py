@@ -10,7 +10,6 @@ some IDs, which are broadcasts, as `val`; `pretrain` is a split of its own, with
 as published, in capitals; `speaker` is the ID. An ended run is resumed: its finished clips are kept.
 """
 
-import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,20 +23,13 @@ from seqkit.data_prep.common.holdout import add_val_size, chosen_val_size, held_
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import Stats, print_stats, write_stats
 from seqkit.data_prep.common.raw_files import Files, UniqueKeys, check_copy, find_files
-from seqkit.data_prep.lipreading.clips import (
-    ClipResult,
-    Job,
-    add_arguments,
-    crash_result,
-    make_clip,
-    options,
-    patience_of,
-)
+from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, job_size, make_clip, options
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
 
 PARTS = ("main", "pretrain", "trainval", "test")
 VAL_SIZE = 0.05  # of the IDs
+LONGEST = 86_400.0  # seconds that are no mistake
 LISTS = ("train", "val", "test")
 ENTRY = re.compile(r"(?P<clip>[^\s/]+/\d+)(\s.*)?")
 Words = tuple[tuple[str, float, float], ...]
@@ -66,7 +58,7 @@ def read_text(path: Path) -> tuple[str, Words]:
         elif table and cells:
             try:
                 word, start, end = cells[0], float(cells[1]), float(cells[2])
-                if not (0 <= start < math.inf and 0 <= end < math.inf):
+                if not (0 <= start < LONGEST and 0 <= end < LONGEST):  # nan is not, either
                     raise ValueError(line)
             except (ValueError, IndexError):
                 raise InputError(f"{path}, line {number}: must be a word, start and end, got {line[:60]!r}") from None
@@ -208,7 +200,7 @@ def write_split(
         queued.append(clip)
     items: dict[str, Item] = {}
     for number, result in map_jobs(
-        make_clip, jobs, workers=workers, title=name, unit="clips", crash=crash_result, seconds=patience_of
+        make_clip, jobs, workers=workers, title=name, unit="clips", crash=crash_result, size=job_size
     ):
         clip = queued[number]
         if result.note:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqkit.data import audio, video
+from seqkit.data.array_file import read_array
 from seqkit.data.clip_cache import ClipCache
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item, read_manifest
@@ -191,6 +192,12 @@ def make_reader(
     known: dict[str, InputStatistics] = {}
     for folder in assets:
         known = read_statistics(folder) | known
+    if (
+        "video" in known
+        and known["video"].kind == "pixels"
+        and len(known["video"].mean) != (1 if video.grayscale else 3)
+    ):
+        raise InputError(f"{STATISTICS} must be of the channels that `grayscale` {video.grayscale} means, got others")
     for name in streams:
         if name not in known and not any(has_stream(item, name) for item in items):
             raise InputError(f"training items must have `{name}` or `features`, got none that has")
@@ -252,7 +259,7 @@ def segment(item: Item, first: int, count: int) -> Item:
     )
     if not item.features:
         return cut
-    row, last = item.rows or (0, len(np.load(item.features, mmap_mode="r")))
+    row, last = item.rows or (0, len(read_array(item.features)))
     own = segment_slice(cut, item, last - row)
     return dataclasses.replace(cut, rows=(row + own.start, row + own.stop))
 
@@ -305,10 +312,10 @@ def read_features(item: Item) -> Floats:
         raise InputError(f'id "{item.id}": `features` must be given to a run that was trained on them, got none')
     place = f'{item.features}, id "{item.id}"'
     try:
-        table = np.load(item.features, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{place}: must be a .npy of (time, width), got other data ({error}); make it again") from None
-    if table.ndim != 2 or not np.issubdtype(table.dtype, np.number):
+        table = read_array(item.features)
+    except InputError as error:
+        raise InputError(f'{error} (id "{item.id}")') from None
+    if table.ndim != 2:
         raise InputError(f"{place}: must be numbers of (time, width), got {table.dtype} {table.shape}; make it again")
     first, end = item.rows or (0, len(table))
     if end > len(table):
@@ -390,7 +397,7 @@ def count_frames(item: Item) -> int:
     if item.rows:
         return item.rows[1] - item.rows[0]
     if item.features:
-        return len(np.load(item.features, mmap_mode="r"))
+        return len(read_array(item.features))
     if item.video and item.end is not None:
         return max(1, round(item.end * video.FRAME_RATE) - round((item.start or 0.0) * video.FRAME_RATE))
     if item.seconds is not None:

@@ -1,17 +1,18 @@
 """What the models read: the choice of streams, and how video, audio and features are prepared and augmented."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
+from seqkit.data.files import read_json
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 
 Modality = Literal["video", "audio", "both"]
 STREAMS: Mapping[Modality, tuple[str, ...]] = {"video": ("video",), "audio": ("audio",), "both": ("video", "audio")}
+MOST_FEATURES = 1 << 20  # of a vector
 STATISTICS = "inputs.json"  # the input statistics in a checkpoint's folder
 
 
@@ -81,5 +82,24 @@ def read_statistics(checkpoint: Path) -> dict[str, InputStatistics]:
     """The input statistics of every stream of a run."""
     if not (checkpoint / STATISTICS).is_file():
         raise InputError(f"{checkpoint}: must be of a run of lipnet or wlas, got one without {STATISTICS}")
-    values = json.loads((checkpoint / STATISTICS).read_bytes())
-    return {n: InputStatistics(v["kind"], tuple(v["mean"]), tuple(v["std"]), v.get("rate")) for n, v in values.items()}
+    path = checkpoint / STATISTICS
+    values = read_json(path)
+    try:
+        found = {
+            n: InputStatistics(v["kind"], tuple(map(float, v["mean"])), tuple(map(float, v["std"])), v.get("rate"))
+            for n, v in values.items()
+        }
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
+        found = {"": InputStatistics("pixels", (), ())}
+    for name, own in found.items():
+        wide = len(own.mean) in ((1, 3) if own.kind == "pixels" else range(1, MOST_FEATURES))
+        rated = own.rate is None or isinstance(own.rate, int | float) and 0 < own.rate < 1e6
+        if name not in STREAMS["both"] or own.kind not in ("pixels", "features") or not (wide and rated):
+            raise InputError(
+                f"{path}: must have `kind`, `mean`, `std` and `rate` of video or audio, got a damaged file"
+            )
+        if own.kind == "pixels" and min(own.std, default=0.0) <= 0:
+            raise InputError(f"{path}: `std` must be above 0, got a damaged file")
+        if len(own.std) != len(own.mean) or not all(abs(number) < 1e9 for number in (*own.mean, *own.std)):
+            raise InputError(f"{path}: `mean` and `std` must be as many numbers of a usual size, got a damaged file")
+    return found

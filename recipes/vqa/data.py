@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
-from seqkit.data.files import atomic_write
+from seqkit.data.files import atomic_write, read_json
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.text import normalize_whitespace
 from seqkit.data.vocab import Vocab, WordVocab
@@ -81,8 +81,19 @@ class Answers(NamedTuple):
 
 
 def load_answers(folder: Path) -> Answers:
-    values = json.loads((folder / "answers.json").read_bytes())
-    return Answers(tuple(values["texts"]), values["type_priors"], values["max_question"])
+    """The answer classes of a checkpoint. Raises InputError for a missing or damaged file."""
+    path = folder / "answers.json"
+    values = read_json(path)
+    texts, priors, longest = (
+        (values.get(key) for key in ("texts", "type_priors", "max_question"))
+        if isinstance(values, dict)
+        else (None, None, None)
+    )
+    listed = isinstance(texts, list) and bool(texts) and all(isinstance(text, str) for text in texts)
+    typed = isinstance(priors, dict) and "" in priors and all(isinstance(text, str) for text in priors.values())
+    if not (listed and typed and isinstance(longest, int) and 0 <= longest < 1 << 31):
+        raise InputError(f"{path}: must have `texts`, `type_priors` and `max_question`, got a damaged file")
+    return Answers(tuple(texts), priors, longest)
 
 
 def clean_answer(answer: str) -> str:

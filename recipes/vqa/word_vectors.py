@@ -43,7 +43,8 @@ def read_vectors(path: Path, vocab: Vocab) -> NDArray[np.float32]:
             twice += 1
             continue
         try:
-            rows[place] = np.array(fields[-width:], np.float32)
+            with np.errstate(over="ignore"):  # told below
+                rows[place] = np.array(fields[-width:], np.float32)
         except ValueError:
             raise InputError(f"{path}, line {line}: must be a word and numbers, got {fields[-width]!r}") from None
         if not np.isfinite(rows[place]).all():

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from seqkit.data.array_file import read_array
 from seqkit.data.check_media import ROUNDING, Finding, Line
 from seqkit.data.decoder_process import apart
 from seqkit.errors import InputError
@@ -135,13 +136,12 @@ def features(lines: Sequence[Line]) -> Iterator[Finding]:
 
 def _shape(path: Path) -> tuple[int, int]:
     try:
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
-        shape, numbers = table.shape, np.issubdtype(table.dtype, np.number)
-    except (ValueError, OSError, EOFError, AttributeError, OverflowError, SyntaxError):
-        shape, numbers = (), False
-    if len(shape) != 2 or 0 in shape or not numbers:
-        fault = f"shape {shape}" if shape else "no array"
-        raise InputError(f"{path} must hold (time, width), got {fault}; write it anew")
+        table = read_array(path)
+    except InputError:
+        raise InputError(f"{path} must hold (time, width), got no array of numbers; write it anew") from None
+    shape = table.shape
+    if len(shape) != 2 or 0 in shape:
+        raise InputError(f"{path} must hold (time, width), got shape {shape}; write it anew")
     for begin in range(0, shape[0], 1 << 14):
         if not np.isfinite(np.asarray(table[begin : begin + (1 << 14)])).all():
             raise InputError(f"{path} must hold finite numbers, got NaN or infinity; write it anew")

@@ -82,6 +82,8 @@ def read_clock(path: Path) -> Clock:
         for packet in _packets(container, *streams) if streams else ():
             index, unit = packet.stream_index, float(packet.time_base or 0)
             stamp = packet.pts if packet.dts is None else packet.dts
+            if index not in counts:  # a stream that begins later, or that damage has made up
+                continue
             counts[index] += 1
             if stamp is None or not packet.size:
                 continue
@@ -132,12 +134,20 @@ def whole(container: InputContainer, stream: Any, note: Note, clock: Clock) -> I
             packet.dts = None if packet.dts is None else packet.dts + ticks
         try:
             for frame in packet.decode():
+                if isinstance(frame, av.AudioFrame) and len(frame.planes) != planes_of(frame):
+                    faults["frames"] += 1  # PyAV would read memory that is not the frame's
+                    continue
                 faults["frames"] += frame.is_corrupt
                 yield frame
         except av.FFmpegError:
             faults["packets"] += 1
     if damaged := faults.total():
         note(f"{damaged} damaged places in the {stream.type}")
+
+
+def planes_of(frame: av.AudioFrame) -> int:
+    """The number of planes that the samples of a frame must have."""
+    return frame.layout.nb_channels if frame.format.is_planar else 1
 
 
 def _packets(container: InputContainer, *streams: Any, faults: Counter[str] | None = None) -> Iterator[Any]:

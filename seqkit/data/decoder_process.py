@@ -1,9 +1,9 @@
 """Decoding of strangers' files in a process of its own, so that whatever becomes of it costs one file.
 
 Decoders of media are programs of others: over some file one may abort, take all memory or never end. `apart` calls a
-function in a child process, which stays for the next call; one that has ended is replaced. A call may use half of the
-machine's memory and, by the size of its file, ten minutes of the processor and more. Functions go to the child by
-name, values by a pipe.
+function in a child process, which stays for the next call; one that has ended is replaced. By the size of its file a
+call may take ten minutes of the processor and more, and 2 GB of memory and more, but half of the machine's at most.
+Functions go to the child by name, values by a pipe.
 """
 
 import atexit
@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 from seqkit.errors import InputError
 
 T = TypeVar("T")
-SECONDS, SECONDS_PER_MEGABYTE = 600.0, 60.0  # of the processor that a call may take
+SECONDS, SECONDS_PER_BYTE = 600.0, 60e-6  # of the processor that a call may take
+MEMORY, MEMORY_PER_BYTE = 2 * 10**9, 100  # bytes: hours of packed sound are 100 times as many as their file
 WAIT = 10  # times as many seconds by the clock after which a call is given up
 PROGRAM = "from seqkit.data.decoder_process import serve; serve()"
 
@@ -45,10 +46,12 @@ class DecoderProcess:
             env={**os.environ, "PYTHONPATH": paths},
         )
 
-    def call(self, function: Callable[[], T], seconds: float = SECONDS) -> T:
-        """`function()`, computed in the child; what it raises is raised here. Raises DecoderEnded."""
+    def call(self, function: Callable[[], T], size: int = 0) -> T:
+        """`function()` over a file of `size` bytes, computed in the child; what it raises is raised here. Raises
+        DecoderEnded."""
         assert self.child.stdin is not None and self.child.stdout is not None
-        message = pickle.dumps((os.getcwd(), seconds, function), protocol=5)
+        seconds, memory = SECONDS + SECONDS_PER_BYTE * size, MEMORY + MEMORY_PER_BYTE * size
+        message = pickle.dumps((os.getcwd(), seconds, memory, function), protocol=5)
         timer = threading.Timer(WAIT * seconds, self.child.kill)
         timer.daemon = True
         timer.start()
@@ -114,12 +117,12 @@ def end_all() -> None:
 atexit.register(end_all)
 
 
-def patience(path: Path) -> float:
-    """Seconds of the processor that decoding a file may take."""
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
     try:
-        return SECONDS + SECONDS_PER_MEGABYTE * path.stat().st_size / 1e6
+        return path.stat().st_size
     except OSError:
-        return SECONDS
+        return 0
 
 
 def apart(path: Path, function: Callable[..., T], *arguments: Any, **others: Any) -> T:
@@ -132,7 +135,7 @@ def apart(path: Path, function: Callable[..., T], *arguments: Any, **others: Any
     try:
         with borrowed() as process:
             try:
-                return process.call(partial(function, *arguments, **others), patience(path))
+                return process.call(partial(function, *arguments, **others), size_of(path))
             except DecoderEnded:
                 raise
             except Exception as raised:  # the child lives on
@@ -149,15 +152,17 @@ def serve() -> None:
     calls, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to report
-    bound_memory()
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")  # the first to go where memory is short
     while True:
         try:
-            folder, seconds, function = pickle.load(calls)
+            folder, seconds, memory, function = pickle.load(calls)
         except EOFError:
             return
         with suppress(OSError):
             os.chdir(folder)
         bound_time(seconds)
+        bound_memory(memory)
         try:
             answer = pickle.dumps((True, function()), protocol=5)
         except Exception as error:
@@ -181,18 +186,15 @@ def dump_error(error: Exception) -> bytes:
         return pickle.dumps((False, plain), protocol=5)
 
 
-def bound_memory() -> None:
-    """Let allocations beyond half of the machine's memory fail, and this process be the first to go when none is left;
-    where the system can."""
+def bound_memory(most: int) -> None:
+    """Let allocations beyond so many bytes, or half of the machine's memory, fail; where the system can."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
         if not hasattr(os, "sysconf"):
             return
         half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-        resource.setrlimit(resource.RLIMIT_DATA, (half, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+        resource.setrlimit(resource.RLIMIT_DATA, (min(half, most), resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def bound_time(seconds: float) -> None:

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data.file_lock import try_lock, unlock
-from seqkit.data.files import atomic_write
+from seqkit.data.files import atomic_write, strict_json
 from seqkit.errors import InputError
 
 HalfArray = NDArray[np.float16]
@@ -84,7 +84,7 @@ def open_store(folder: Path, key: Mapping[str, Any]) -> FeatureStore:
     if not (folder / HEADER).exists():
         return nothing
     try:
-        header = json.loads((folder / HEADER).read_bytes())
+        header = strict_json((folder / HEADER).read_bytes())
         shapes = tuple(tuple(map(int, shape)) for shape in header["shapes"])
         found = FeatureStore(folder / header["features"], folder / header["index"], shapes)
         if not (_DATA.fullmatch(header["features"]) and _INDEX.fullmatch(header["index"])):

@@ -4,6 +4,7 @@ import codecs
 import gzip
 import io
 import json
+import math
 import os
 import sys
 import tempfile
@@ -116,20 +117,43 @@ def unique_keys(pairs: list[tuple[str, Any]], place: str) -> dict[str, Any]:
     return entry
 
 
-def parse_json(text: str, place: str) -> Any:
-    """Parses JSON. Raises InputError, beginning with `place`, for a fault, for a key of an object that comes twice, and
-    for nesting or numbers too long."""
+def parse_json(text: str | bytes, place: str) -> Any:
+    """Parses JSON. Raises InputError, beginning with `place`, for a fault, for a key of an object that comes twice, for
+    nesting or numbers too long, and for numbers that are not finite."""
     try:
-        found = json.loads(text)
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        found = strict_json(text)
         if isinstance(found, dict) and text.count('":') == len(found) and '" :' not in text:
             return found  # keys are counted in a third of the time that looking at each takes
-        return json.loads(text, object_pairs_hook=lambda pairs: unique_keys(pairs, place))
+        return strict_json(text, lambda pairs: unique_keys(pairs, place))
     except InputError:
         raise
     except json.JSONDecodeError as error:
         fault = f"a fault at column {error.colno}: {error.msg}"
     except RecursionError:
         fault = "brackets nested too deep"
-    except ValueError as error:  # more digits than Python reads
+    except ValueError as error:  # other bytes than UTF-8, more digits than Python reads, NaN
         fault = str(error).partition(";")[0]
     raise InputError(f"{place}: must be a JSON object, got {fault}")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a file of JSON. Raises InputError, naming it, as `parse_json` does, and where it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: must be a file of JSON, got {error.strerror}; correct the path") from None
+    return parse_json(content, str(path))
+
+
+def strict_json(text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """JSON as its standard has it: every number is finite. `hook` makes the objects of their pairs. Raises ValueError
+    or RecursionError for a fault."""
+    return json.loads(text, object_pairs_hook=hook, parse_float=_finite, parse_constant=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]}, which is no finite number")
+    return value

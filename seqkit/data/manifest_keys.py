@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqkit.data.files import read_lines
+from seqkit.data.files import read_lines, strict_json
 from seqkit.data.manifest import KEYS as ITEM_KEYS
 from seqkit.data.manifest import Item
 
@@ -138,8 +138,8 @@ def unread_remark(name: str, reads: Reads, manifest: Path) -> str:
     if manifest.is_file():
         for _, line in itertools.islice(read_lines(manifest), FIRST):
             try:
-                values = json.loads(line) if line.strip() else {}
-            except ValueError:  # whoever reads the items will say it
+                values = strict_json(line) if line.strip() else {}
+            except (ValueError, RecursionError):  # whoever reads the items will say it
                 return ""
             counts.update(list(values) if isinstance(values, dict) else ())
     names = ", ".join(f"`{key}`" for key in unread(counts, reads))

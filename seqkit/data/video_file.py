@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.container import Note, first_stream, ignore, opened, timed_frames, video_stream
-from seqkit.data.files import atomic_write
+from seqkit.data.files import atomic_write, strict_json
 from seqkit.errors import InputError
 
 Pixels = NDArray[np.uint8]
@@ -156,7 +156,7 @@ def read_note(path: Path) -> dict[str, Any]:
 def own_note(container: InputContainer) -> dict[str, Any] | None:
     """The note of a clip that `write_clip` stored; None for another video, whatever its comment."""
     try:
-        found = json.loads(container.metadata.get("comment", ""))
+        found = strict_json(container.metadata.get("comment", ""))
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or CLIP not in found:

@@ -13,13 +13,14 @@ sampled encodings are BPE-dropout (Provilkov et al. 2020, arXiv:1910.13267) or s
 
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from seqkit.data.files import atomic_write
+from seqkit.data.files import atomic_write, strict_json
 from seqkit.data.subword_sampling import SPACE, BpeSampler, UnigramSampler, make_sampler
 from seqkit.data.text import join_words, normalize_whitespace, single_spaces, words
 from seqkit.errors import InputError
@@ -144,6 +145,13 @@ class SubwordVocab:
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model or b"none")  # empty is not read
         except RuntimeError:
             raise InputError("`model` must be a serialized sentencepiece model, got other bytes") from None
+        try:
+            pieces = [self._pieces.id_to_piece(i) for i in range(len(self._pieces))]
+            finite = all(math.isfinite(self._pieces.get_score(i)) for i in range(len(pieces)))
+        except UnicodeDecodeError:
+            finite = False
+        if not finite:
+            raise InputError("`model` must have pieces in UTF-8 with finite scores, got a damaged one; make it again")
         got = (self._pieces.pad_id(), self._pieces.bos_id(), self._pieces.eos_id(), self._pieces.unk_id())
         if got != (PAD, BOS, EOS, UNK):
             raise InputError(f"`model` must have pad, bos, eos, unk = 0, 1, 2, 3, got {got}; train it with these ids")
@@ -267,7 +275,7 @@ def load_vocab(folder: Path, name: str) -> Vocab:
     if not table.is_file():
         raise InputError(f"{folder}: must hold the vocabulary {name}.json or {name}.model, got neither")
     try:
-        content = json.loads(table.read_bytes())
+        content = strict_json(table.read_bytes())
         kind, tokens = content["kind"], content["tokens"]
         valid = kind in KINDS and isinstance(tokens, list) and len(set(tokens)) == len(tokens)
         valid = valid and all(isinstance(token, str) for token in tokens)

@@ -51,19 +51,54 @@ def best(values_BM: Any, count: int) -> Any:
     return np.take_along_axis(place, order, 1)
 
 
+def read_facts(path: Path, key: str) -> dict[str, Any]:
+    """A JSON object with a list of texts `key`. Raises ValueError, naming the file, for another one."""
+    try:
+        facts = json.loads(path.read_bytes(), parse_constant=finite, parse_float=finite)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: must be a JSON object, got a fault ({error}); export the run again") from None
+    found: dict[str, Any] = facts if isinstance(facts, dict) and (key != "tokens" or "kind" in facts) else {}
+    listed, name = found.get(key), found.get("vocabulary") or ""
+    if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed) or not isinstance(name, str):
+        raise ValueError(f"{path}: must have a list of texts `{key}`, got a damaged file; export the run again")
+    return found
+
+
+def finite(text: str) -> float:
+    """A number of JSON. Raises ValueError for one that is not finite."""
+    if not np.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
+
+
+def faults_of(onnxruntime: Any) -> tuple[type[Exception], ...]:
+    """The errors of onnxruntime over a graph that is missing or damaged."""
+    module = onnxruntime.capi.onnxruntime_pybind11_state
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented")
+    return RuntimeError, ValueError, *(getattr(module, name) for name in (*names, "RuntimeException", "EPFail"))
+
+
 class Model:
     """An exported model: `run` calls a graph, `search` and `ctc` write text, `text` joins tokens."""
 
     def __init__(self, folder: str | Path, threads: int = 0) -> None:
         import onnxruntime
 
-        self.facts: dict[str, Any] = json.loads(Path(folder, "model.json").read_text(encoding="utf-8"))
+        self.facts = read_facts(Path(folder, "model.json"), "graphs")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads  # 0: one a core
         paths, where = {name: Path(folder, f"{name}.onnx") for name in self.facts["graphs"]}, ["CPUExecutionProvider"]
-        self.graphs = {name: onnxruntime.InferenceSession(str(path), options, where) for name, path in paths.items()}
+        self.graphs = {}
+        for name, path in paths.items():
+            try:
+                self.graphs[name] = onnxruntime.InferenceSession(str(path), options, where)
+            except faults_of(onnxruntime) as error:
+                fault = " ".join(str(error).split())[:200]
+                raise ValueError(
+                    f"{path}: must be a whole graph, got a fault ({fault}); export the run again"
+                ) from None
         name = self.facts.get("vocabulary")
-        self.vocab: dict[str, Any] = json.loads(Path(folder, name).read_text(encoding="utf-8")) if name else {}
+        self.vocab = read_facts(Path(folder, name), "tokens") if name else {"kind": "", "tokens": []}
 
     def run(self, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs of a graph by name; inputs that it does not have are left out."""
@@ -130,7 +165,9 @@ class Model:
         return found
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Tokens as text; an unknown one is ⁇."""
+        """Tokens as text; an unknown one is ⁇. Raises ValueError for tokens that the vocabulary has not."""
+        if max(tokens, default=0) >= 4 + len(self.vocab["tokens"]):
+            raise ValueError(f"`tokens` must be below {4 + len(self.vocab['tokens'])}, got {max(tokens)}")
         parts = ["⁇" if token == 3 else self.vocab["tokens"][token - 4] for token in tokens if token > 2]
         if self.vocab["kind"] == "words":  # ￭ stands where no space was
             return " ".join(parts).replace(" ￭", "").replace("￭ ", "").replace("￭", "")

@@ -7,7 +7,6 @@ where torchvision itself looks for them, and must have the hash that their name 
 """
 
 import itertools
-import pickle
 import re
 import socket
 import sys
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.errors import InputError
+from seqkit.nn.tensor_file import DAMAGE, read_tensors
 
 TIMEOUT = 30.0  # seconds without an answer, after which weights count as not to be had
 
@@ -190,14 +190,18 @@ def _read(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError) as error:
+        weights: Any = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
+    except (*DAMAGE, SafetensorError) as error:  # InputError among them
+        reason = (
+            type(error).__name__ if not isinstance(error, InputError) else str(error).rpartition("(")[2].rstrip(")")
+        )
         raise InputError(
             f"{path}: must be a state dict as torch.save or safetensors writes it, got other or damaged "
-            f"data ({type(error).__name__}); fetch it again"
+            f"data ({reason}); fetch it again"
         ) from None
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise InputError(f"{path}: must be a state dict, weights by their names, got {type(weights).__name__}")
+    for name, weight in weights.items():
+        if not isinstance(name, str) or weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise InputError(f"{path}: every weight must be finite and have a name, got others: {name!r:.60}")
     return weights

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqkit.data.files import parse_json
+from seqkit.data.files import parse_json, strict_json
 from seqkit.errors import InputError
 
 _TRN = re.compile(r"(?:(.*?)\s*)\(([^\s()]+)\)\s*")
@@ -46,7 +46,7 @@ def is_json_lines(path: Path, lines: Sequence[tuple[int, str]]) -> bool:
     if ending(path) == ".jsonl" or not first.startswith("{"):
         return ending(path) == ".jsonl"
     try:
-        return "id" in json.loads(first)
+        return "id" in strict_json(first)
     except (ValueError, RecursionError):
         return False
 

@@ -159,10 +159,10 @@ class Dictionary:
             pointers = 5 + 2 * int(fields[3], 16)  # after the words and the number of pointers
             kinds, targets = fields[pointers::4], fields[pointers + 1 :: 4]
             above = [int(target) for kind, target in zip(kinds, targets, strict=True) if kind in _HYPERNYMS]
+            return fields[4].lower(), tuple(above)
         except (ValueError, IndexError):
             wanted = "must be the data.noun that belongs to its index.noun, byte for byte as published"
             raise InputError(f"{self.folder / 'data.noun'}: {wanted}, got no synset at byte {synset}") from None
-        return fields[4].lower(), tuple(above)
 
 
 def wups(answer: str, reference: str, dictionary: Dictionary, threshold: float) -> float:

@@ -9,17 +9,20 @@ missing for the moment and NAME.new is complete: `find_checkpoint` returns the o
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from seqkit.data.files import strict_json
 from seqkit.described import described
 from seqkit.errors import InputError
 
 WEIGHTS, META, TRAINING = "model.safetensors", "meta.json", "training.pt"
+SLACK, SLACK_RATIO = 1 << 24, 4  # bytes more than its file, and times as many, that a model may take
 
 
 def find_checkpoint(folder: Path) -> Path | None:
@@ -86,17 +89,29 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             tied: dict[str, str] = json.loads((file.metadata() or {}).get("tied", "{}"))
-        return tensors | {name: tensors[same] for name, same in tied.items()}
-    except (SafetensorError, OSError, ValueError, AttributeError, LookupError, TypeError) as error:
+        weights = tensors | {name: tensors[same] for name, same in tied.items()}
+    except (SafetensorError, OSError, ValueError, AttributeError, LookupError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: must be the weights of a run: {error}") from error
+    check_finite(path, tensors)
+    return weights
+
+
+def check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Raise InputError, naming the file, where a weight is NaN or infinite."""
+    for name, weight in weights.items():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise InputError(f"{path}: every weight must be a finite number, got others in `{name}`; fetch it again")
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
     """Read `meta.json` of a checkpoint: step, epoch, metrics, seconds. Raises InputError as `read_weights` does."""
     path = _whole(folder) / META
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        meta = strict_json(path.read_bytes())
+        if not isinstance(meta, dict):
+            raise ValueError(f"a {type(meta).__name__}")
+        return meta
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: must be the facts of a checkpoint in JSON: {error}") from error
 
 
@@ -149,6 +164,31 @@ def load_weights(model: nn.Module, folder: Path, *, submodule: str = "") -> None
         raise InputError(
             f"{folder}: must hold the weights of this {submodule or 'model'}, got {'; '.join(report._failures())}"
         )
+
+
+@contextmanager
+def bounded_by(folders: Sequence[Path]) -> Iterator[None]:
+    """Within the block, raise InputError as soon as models are made that need many more weights than these checkpoints
+    have: a config that is damaged fills no memory."""
+    files = [folder / WEIGHTS for folder in folders]
+    most, total = SLACK + SLACK_RATIO * sum(file.stat().st_size for file in files if file.is_file()), 0
+    refusal = f"{folders[0]}: must have as many weights as its config.yaml asks for, got fewer; restore that file"
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal total
+        total += 0 if parameter is None else parameter.numel() * parameter.element_size()
+        if total > most:
+            raise InputError(refusal)
+
+    handle = nn.modules.module.register_module_parameter_registration_hook(count)
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "alloc" in str(error) or "overflow" in str(error):
+            raise InputError(refusal) from None
+        raise
+    finally:
+        handle.remove()
 
 
 def best_checkpoint(run: Path) -> Path:

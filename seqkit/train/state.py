@@ -4,7 +4,6 @@ import dataclasses
 import io
 import math
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +13,7 @@ from torch.optim import Optimizer
 from seqkit.data.batch import Data
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.nn.tensor_file import read_tensors
 from seqkit.train import checkpoint, distributed
 from seqkit.train.average import WeightAverage
 from seqkit.train.random_state import seed_all, set_rng_state
@@ -133,7 +133,7 @@ def load_training_state(folder: Path, training: Training) -> Resumed:
         checkpoint.load_weights(training.model, folder)
     distributed.broadcast(training.model)
     try:
-        progress, rank = Progress(*state["progress"]), distributed.rank()
+        progress, rank = checked_progress(state), distributed.rank()
         training.optimizer.load_state_dict(state["optimizer"])
         training.average.load_state_dict(state["average"])
         training.pending.rows[:] = state["pending"]
@@ -144,6 +144,25 @@ def load_training_state(folder: Path, training: Training) -> Resumed:
         return Resumed(progress, state["logged"], state["steps"], len(state["random"]))
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: must be the training state of this model, got another's: {error}") from error
+
+
+def checked_progress(state: dict[str, Any]) -> Progress:
+    """The position of a stored run. Raises ValueError where it, or a number beside it, is none."""
+    progress = Progress(*state["progress"])
+    counts = (progress.step, progress.epoch, progress.batch, state["logged"], state["steps"])
+    numbers = (progress.seconds, *progress.scores, *(value for row in state["pending"] for value in row))
+    if not all(type(count) is int and 0 <= count < 2**62 for count in counts):
+        raise ValueError(f"counts {counts}")
+    if not all(isinstance(number, int | float) for number in numbers) or not 0 <= progress.seconds < 1e12:
+        raise ValueError("times and metrics that are no numbers")
+    if not all(map(_finite, state["optimizer"]["state"].values())):
+        raise ValueError("an optimizer whose numbers are not finite")
+    return progress
+
+
+def _finite(values: dict[str, Any]) -> bool:
+    tensors = (value for value in values.values() if isinstance(value, Tensor) and value.is_floating_point())
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def seed_process(seed: int) -> None:
@@ -157,15 +176,17 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path.parent}: must hold {path.name} to be resumed: initialize another run with its weights instead"
         )
-    damaged = (AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, UnpicklingError)
+    fault, wanted = "", {"progress", "optimizer", "random", "logged", "average", "pending", "config", "steps"}
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if state.keys() != {"progress", "optimizer", "random", "logged", "average", "pending", "config", "steps"}:
-            raise KeyError("other keys")
-    except damaged as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        state = read_tensors(path)
+        if not isinstance(state, dict) or state.keys() != wanted or not isinstance(state["config"], dict):
+            fault = "other keys"
+    except InputError as error:
+        fault = str(error).rpartition("(")[2].rstrip(")")
+    if fault:
         raise InputError(
-            f"{path}: must be the training state of a run, got a damaged file ({first}): "
+            f"{path}: must be the training state of a run, got a damaged file ({fault}): "
             "initialize another run with its weights instead"
-        ) from error
-    return state
+        )
+    found: dict[str, Any] = state
+    return found

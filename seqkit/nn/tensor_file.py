@@ -1,0 +1,36 @@
+"""Files of `torch.save`, read so that a damaged one takes no more memory than there is in it, and gives one line."""
+
+import mmap
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqkit.errors import InputError
+
+DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    AssertionError,
+    pickle.UnpicklingError,
+    struct.error,
+)  # all that torch.load raises over broken files
+
+
+def read_tensors(path: Path) -> Any:
+    """Reads tensors, in any nesting of plain values, to the CPU. Raises InputError, naming the file, for others."""
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            whole: Any = content
+            return torch.load(whole, map_location="cpu", weights_only=True)  # a map reads no more than there is
+    except DAMAGE as error:
+        raise InputError(f"{path}: must be as torch.save writes it, got damage ({type(error).__name__})") from None

@@ -1,0 +1,3 @@
+from tests.damage.outcomes import main
+
+main()
