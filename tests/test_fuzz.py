@@ -26,6 +26,7 @@ METHODS = {"read_text", "read_bytes"}  # of a Path
 OPENERS = {
     "open", "fromfile", "memmap", "load_file", "safe_open", "imread", "VideoCapture",
     "SoundFile", "SentencePieceProcessor", "CascadeClassifier", "ZipFile", "InferenceSession", "LZMADecompressor",
+    "ParquetFile",
 }  # fmt: skip
 LOADERS = {"np.load", "torch.load", "json.load", "yaml.safe_load", "pickle.load", "pickle.loads", "ET.parse"}
 NO_FILE = {  # functions that read no content of a file of other people's, with the reason
@@ -33,7 +34,14 @@ NO_FILE = {  # functions that read no content of a file of other people's, with 
     "data_prep/synthetic/corpora.py:cached": "a hash of our own source",
     "recipes/benchmarks/bilinear_speed.py:__enter__": "what Linux tells of this process",
     "recipes/benchmarks/ctc_speed.py:main": "a benchmark of ours, of what it was given by us",
-    "recipes/demo.py:demonstrate": "the report of a run that it has just made",
+    "recipes/benchmarks/scoring.py:main": "a benchmark of ours, of what it was given by us",
+    "recipes/benchmarks/scoring.py:measure": "what it has just measured",
+    "recipes/demo.py:counted": "statistics that it has just written",
+    "recipes/demo.py:read_report": "the report of a run that it has just made",
+    "recipes/demo_page.py:data_url": "a picture that it has just drawn",
+    "recipes/demo_page.py:predictions": "the report of a run that it has just made",
+    "seqkit/hub/card.py:about_data": "lines that are counted",
+    "seqkit/score/own_metric.py:own_metric": "a hash of bytes",
     "seqkit/average.py:check_assets": "bytes that are compared",
     "seqkit/data/cache.py:_read": "a hash of bytes",
     "seqkit/data/decoder_process.py:call": "the answers of our own child process",

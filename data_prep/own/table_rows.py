@@ -170,10 +170,11 @@ def _read_arrow(path: Path) -> Iterator[Row]:
             schema = batches.schema
         labels = class_labels(schema.metadata or {})
         for batch in batches:
+            batch.validate(full=True)
             for first in range(0, batch.num_rows, BATCH):
                 for row in batch.slice(first, BATCH).to_pylist():
                     yield {key: _label(labels.get(key), value) for key, value in row.items()}
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: must be whole {path.suffix[1:]}, got a fault: {reason:.120}; fetch it again"
@@ -182,7 +183,7 @@ def _read_arrow(path: Path) -> Iterator[Row]:
 
 def _open_arrow(arrow: Any, path: Path) -> Any:
     """Batches of an Arrow stream, as `datasets` writes it, or of an Arrow file."""
-    source = arrow.memory_map(str(path))
+    source = arrow.BufferReader(path.read_bytes())  # of a map, damage would be read beyond its end
     try:
         return arrow.ipc.open_stream(source)
     except arrow.ArrowInvalid:
@@ -195,7 +196,7 @@ def class_labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
         return {key: value["names"] for key, value in features.items() if value.get("_type") == "ClassLabel"}
-    except (ValueError, AttributeError, KeyError):
+    except (ValueError, AttributeError, LookupError, TypeError, RecursionError):
         return {}
 
 

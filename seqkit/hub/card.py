@@ -3,7 +3,6 @@
 Figures are evaluation results as the Hub's reader takes them, with their 95 % intervals as arguments of the metric.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 from seqkit import __version__
 from seqkit.config import yaml_text
+from seqkit.data.files import read_json
 from seqkit.data.text import printable
 from seqkit.described import described
 from seqkit.tasks import TASKS
@@ -82,7 +82,7 @@ def read_reports(run: Path, dataset: str) -> list[Report]:
     found = []
     for path in sorted(run.glob("evaluate/*/report.json")):
         other = re.search(r"(?:^|_)data=([^_=]+)", path.parent.name)
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
         found.append(Report(path.parent.name, other[1].strip(".-") if other else dataset, facts))
     return found
 

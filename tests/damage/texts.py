@@ -6,6 +6,8 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import torch
 
 from seqkit import draw
@@ -15,7 +17,9 @@ from seqkit.data.manifest import read_manifest
 from seqkit.data.vocab import CharVocab, SubwordVocab, WordVocab, load_vocab
 from seqkit.data_prep.common.outputs import write_stats
 from seqkit.data_prep.grounding.proposals import read_proposals
+from seqkit.data_prep.own.table_rows import read_rows
 from seqkit.decode import NgramScorer, load_ngram, train_ngram, write_arpa, write_ngram
+from seqkit.hub.card import read_reports
 from seqkit.recipes.language_model.data import read_texts
 from seqkit.recipes.vqa.word_vectors import read_vectors
 from seqkit.score.evaluate import corpus_scores, statistics
@@ -82,6 +86,7 @@ def make_scored(folder: Path) -> None:
     (folder / "ref.txt.gz").write_bytes(gzip.compress(plain(*LINES)))
 
 
+TABLES = ("t.csv", "t.tsv", "t.json", "t.jsonl", "t.parquet", "t.arrow")
 SCORED = {
     "ref.txt": ("ref.txt", "hyp.txt"), "hyp.txt": ("ref.txt", "hyp.txt"), "ref.txt.gz": ("ref.txt.gz", "hyp.txt"),
     "ref.kaldi": ("ref.kaldi", "ref.kaldi"), "ref.trn": ("ref.trn", "ref.trn"), "ref.jsonl": ("ref.jsonl",) * 2,
@@ -190,11 +195,46 @@ def make_stats(folder: Path) -> None:
     write(folder, stats__json=json.dumps({"train": {"items": 3, "dropped": {"empty": 1}}}).encode())
 
 
+def make_tables(folder: Path) -> None:
+    columns = {
+        "file": ["a.wav", "b.wav", "c.wav"],
+        "text": LINES[:2] + ["x, y"],
+        "seconds": [1.5, 2.25, 3.0],
+        "n": [1, 2, 3],
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    cells = [list(columns), *([str(cell) for cell in row.values()] for row in rows)]
+    write(
+        folder,
+        t__csv=plain(*(",".join(f'"{cell}"' for cell in row) for row in cells)),
+        t__tsv=plain(*map("\t".join, cells)),
+        t__json=json.dumps({"data": rows}).encode(),
+        t__jsonl=jsonl(*rows),
+    )
+    table = pyarrow.table(columns)
+    pyarrow.parquet.write_table(table, folder / "t.parquet")
+    with pyarrow.OSFile(str(folder / "t.arrow"), "wb") as file, pyarrow.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table)
+
+
+def read_table(name: str):
+    return lambda folder: list(read_rows(folder / name))
+
+
+def make_reports(folder: Path) -> None:
+    (folder / "evaluate" / "test").mkdir(parents=True)
+    score = {"value": 50.0, "low": 40.0, "high": 60.0, "signature": "x", "counts": {"errors": 1}}
+    report = {"split": "test", "items": 3, "metrics": {"wer": score}, "decode": {"beam": 5}}
+    (folder / "evaluate" / "test" / "report.json").write_bytes(json.dumps(report).encode())
+
+
 def make_config(folder: Path) -> None:
     save_config(TrainingConfig(), folder / "config.yaml", recipe="translation", data="/x")
 
 
 READERS = [
+    *(Reader(f"table {n}", make_tables, read_table(n), [n]) for n in TABLES),
+    Reader("report for a card", make_reports, lambda folder: read_reports(folder, "x"), ["evaluate/test/report.json"]),
     Reader("manifest", make_manifest, lambda folder: read_manifest(folder / "train.jsonl"), ["train.jsonl"]),
     Reader("check", make_checked, lambda folder: check(folder), ["train.jsonl", "f.npy", "val.jsonl"]),
     *(
