@@ -191,13 +191,7 @@ def make_reader(
     Babble noise is made of `items`; without any noise is white."""
     known: dict[str, InputStatistics] = {}
     for folder in assets:
-        known = read_statistics(folder) | known
-    if (
-        "video" in known
-        and known["video"].kind == "pixels"
-        and len(known["video"].mean) != (1 if video.grayscale else 3)
-    ):
-        raise InputError(f"{STATISTICS} must be of the channels that `grayscale` {video.grayscale} means, got others")
+        known = read_statistics(folder, video.grayscale) | known
     for name in streams:
         if name not in known and not any(has_stream(item, name) for item in items):
             raise InputError(f"training items must have `{name}` or `features`, got none that has")
@@ -311,10 +305,7 @@ def read_features(item: Item) -> Floats:
     if not item.features:
         raise InputError(f'id "{item.id}": `features` must be given to a run that was trained on them, got none')
     place = f'{item.features}, id "{item.id}"'
-    try:
-        table = read_array(item.features)
-    except InputError as error:
-        raise InputError(f'{error} (id "{item.id}")') from None
+    table = read_array(item.features)
     if table.ndim != 2:
         raise InputError(f"{place}: must be numbers of (time, width), got {table.dtype} {table.shape}; make it again")
     first, end = item.rows or (0, len(table))

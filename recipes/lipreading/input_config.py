@@ -78,8 +78,9 @@ class InputStatistics(NamedTuple):
     rate: float | None = None  # precomputed features a second, where known
 
 
-def read_statistics(checkpoint: Path) -> dict[str, InputStatistics]:
-    """The input statistics of every stream of a run."""
+def read_statistics(checkpoint: Path, grayscale: bool) -> dict[str, InputStatistics]:
+    """The input statistics of every stream of a run. Raises InputError for a file that is missing, damaged or of other
+    channels than `grayscale` means."""
     if not (checkpoint / STATISTICS).is_file():
         raise InputError(f"{checkpoint}: must be of a run of lipnet or wlas, got one without {STATISTICS}")
     path = checkpoint / STATISTICS
@@ -92,7 +93,7 @@ def read_statistics(checkpoint: Path) -> dict[str, InputStatistics]:
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
         found = {"": InputStatistics("pixels", (), ())}
     for name, own in found.items():
-        wide = len(own.mean) in ((1, 3) if own.kind == "pixels" else range(1, MOST_FEATURES))
+        wide = len(own.mean) in ((1 if grayscale else 3,) if own.kind == "pixels" else range(1, MOST_FEATURES))
         rated = own.rate is None or isinstance(own.rate, int | float) and 0 < own.rate < 1e6
         if name not in STREAMS["both"] or own.kind not in ("pixels", "features") or not (wide and rated):
             raise InputError(

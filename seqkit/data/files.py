@@ -117,15 +117,16 @@ def unique_keys(pairs: list[tuple[str, Any]], place: str) -> dict[str, Any]:
     return entry
 
 
-def parse_json(text: str | bytes, place: str) -> Any:
+def parse_json(text: str | bytes, place: str, *, finite: bool = True) -> Any:
     """Parses JSON. Raises InputError, beginning with `place`, for a fault, for a key of an object that comes twice, for
-    nesting or numbers too long, and for numbers that are not finite."""
+    nesting or numbers too long, and with `finite` for numbers that are not."""
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        found = strict_json(text)
+        load = strict_json if finite else _any_json
+        found = load(text)
         if isinstance(found, dict) and text.count('":') == len(found) and '" :' not in text:
             return found  # keys are counted in a third of the time that looking at each takes
-        return strict_json(text, lambda pairs: unique_keys(pairs, place))
+        return load(text, lambda pairs: unique_keys(pairs, place))
     except InputError:
         raise
     except json.JSONDecodeError as error:
@@ -150,6 +151,10 @@ def strict_json(text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] 
     """JSON as its standard has it: every number is finite. `hook` makes the objects of their pairs. Raises ValueError
     or RecursionError for a fault."""
     return json.loads(text, object_pairs_hook=hook, parse_float=_finite, parse_constant=_finite)
+
+
+def _any_json(text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    return json.loads(text, object_pairs_hook=hook)
 
 
 def _finite(text: str) -> float:

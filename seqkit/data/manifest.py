@@ -90,7 +90,7 @@ def write_manifest(path: Path, items: Iterable[Item]) -> int:
 
 def parse_line(line: str, folder: Path, place: str) -> Item:
     """Parses one line of a manifest in `folder`; `place` begins every InputError."""
-    return parse_item(parse_json(line, place), folder, place)
+    return parse_item(parse_json(line, place, finite=False), folder, place)
 
 
 def parse_item(values: Any, folder: Path, place: str) -> Item:
@@ -110,6 +110,13 @@ def parse_item(values: Any, folder: Path, place: str) -> Item:
         if not valid(value):
             raise InputError(f'{place}, id "{name}": `{key}` must be {wanted}, got {_shown(value)}')
         found[key] = folder / value if key in MEDIA else convert(value)
+    for key, value in found["extra"].items():
+        try:
+            usual = _is_finite(value)
+        except RecursionError:
+            raise InputError(f'{place}, id "{name}": `{key}` must not be nested so deep') from None
+        if not usual:
+            raise InputError(f'{place}, id "{name}": `{key}` must hold finite numbers, got {_shown(value)}')
     item = Item(**found)
     if item.end is not None and item.end <= (item.start or 0.0):
         raise InputError(
@@ -160,6 +167,15 @@ def _is_texts(value: Any) -> bool:
 def _is_number(value: Any) -> bool:
     """Tells whether the value is a finite number that a float can hold."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_finite(value: Any) -> bool:
+    """Tells whether no number in a value of JSON is NaN or infinite."""
+    if isinstance(value, float):
+        return abs(value) <= sys.float_info.max
+    if isinstance(value, dict):
+        value = list(value.values())
+    return not isinstance(value, list) or all(map(_is_finite, value))
 
 
 def _is_seconds(value: Any) -> bool:

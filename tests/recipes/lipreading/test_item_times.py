@@ -42,7 +42,7 @@ def test_rows_keep_their_rate_in_the_run(rate, tmp_path):
     items = [Item(id=str(n), features=tmp_path / "a.npy", seconds=3.0, references=("a",)) for n in range(3)]
     reader = make_reader(VideoConfig(), FeatureConfig(), AudioConfig(), streams=("video", "audio"), items=items)
     reader.save(tmp_path, CharVocab(["a"]))
-    assert {name: own.rate for name, own in read_statistics(tmp_path).items()} == {"video": rate, "audio": rate}
+    assert {name: own.rate for name, own in read_statistics(tmp_path, False).items()} == {"video": rate, "audio": rate}
     for name in ("video", "audio"):
         assert reader.seconds(name, reader.streams(items[0], "both")[0]) == pytest.approx(3.0)
 

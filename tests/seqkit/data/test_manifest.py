@@ -102,6 +102,7 @@ def test_blank_lines_byte_order_mark_and_carriage_returns_are_passed_over(tmp_pa
             '{"id": "b", "seconds": Infinity}',
             'id "b": `seconds` must be seconds, a finite number from 0 up, got Infinity',
         ),
+        ('{"id": "b", "mine": [{"x": NaN}]}', 'id "b": `mine` must hold finite numbers, got'),
         ('{"id": "b", "end": true}', 'id "b": `end` must be seconds'),
         ('{"id": "b", "start": 2, "end": 1.5}', r'id "b": `end` must be after `start` \(2 seconds\), got 1.5'),
         ('{"id": "b", "end": 0}', r'id "b": `end` must be after `start` \(0 seconds\), got 0'),
