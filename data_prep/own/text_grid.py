@@ -17,6 +17,7 @@ from seqkit.errors import InputError
 TOKEN = re.compile(r'"(?P<text>(?:[^"]|"")*)"|(?P<comment>!.*)|(?P<flag><\w+>)|(?P<word>[^\s"!<][^\s"!]*)|(?P<open>")')
 NUMBER = re.compile(r"(?P<value>[-+]?\d+(\.\d*)?([eE][-+]?\d+)?)(?P<percent>%?)")
 BINARY = b"ooBinaryFile"
+LARGEST = 1e9  # seconds, or intervals, that are no mistake
 
 
 class Interval(NamedTuple):
@@ -76,7 +77,10 @@ class _Tokens:
 
     def number(self) -> float:
         match = self._next("number")
-        return float(match["value"]) / (100 if match["percent"] else 1)
+        value = float(match["value"]) / (100 if match["percent"] else 1)
+        if not abs(value) < LARGEST:
+            raise self.fault("a usual number", match["value"][:20], 0)
+        return value
 
     def flag(self) -> str:
         return self._next("flag")[0]

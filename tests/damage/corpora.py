@@ -18,9 +18,12 @@ from seqkit.data_prep.grounding import referit
 from seqkit.data_prep.lipreading import an4, grid_landmarks
 from seqkit.data_prep.lipreading.grid_corpus import read_corpus, sentence_of
 from seqkit.data_prep.lipreading.lrs import read_lists, read_text
+from seqkit.data_prep.own.text_grid import read_text_grid
 from seqkit.data_prep.translation import multi30k, wmt
 from seqkit.data_prep.translation.lengths import Cleaning
 from seqkit.data_prep.vqa import daquar, vqa2
+from seqkit.recipes.lipreading.text_grid import text_grid
+from seqkit.score.prediction import Word
 from tests.damage.mutations import mutate, mutate_within
 from tests.damage.outcomes import Reader
 from tests.damage.texts import LINES, plain, within_gzip, write
@@ -184,6 +187,11 @@ def make_an4(folder: Path) -> None:
 AN4 = ["an4_train.fileids", "an4_train.transcription", "an4_clstk/fash/an0-fash-b.mfc"]
 
 
+def make_text_grid(folder: Path) -> None:
+    words = [Word("the", 0.1, 0.4), Word("cat", 0.5, 0.9)]
+    (folder / "a.TextGrid").write_text(text_grid(words, 1.5), encoding="utf-8")
+
+
 def make_grid(folder: Path) -> None:
     for name in ("bbaf2n", "lgwzzp"):
         words = ["sil", *sentence_of(name).split(), "sil"]
@@ -296,6 +304,7 @@ READERS = [
         ["Annotations/11.xml", "Sentences/11.txt", "train.txt"],
     ),
     Reader("AN4", make_an4, prepared(an4.prepare), AN4),
+    Reader("TextGrid", make_text_grid, lambda folder: read_text_grid(folder / "a.TextGrid"), ["a.TextGrid"]),
     Reader("GRID's alignments", make_grid, lambda folder: read_corpus(folder).clips, ["bbaf2n.align"]),
     Reader("GRID's landmarks", make_landmarks, prepared(grid_landmarks.prepare), ["landmarks.npz"], mutate_within),
     Reader(
