@@ -120,9 +120,12 @@ def describe_keys(reads: Reads) -> str:
     return "\n".join([*lines, "", "  example:", f"  {example_line(reads)}"])
 
 
+NOTES = ("scene", "phrase_type", "truth")  # what preparations write for people, and nothing reads
+
+
 def unread(keys: Iterable[str], reads: Reads | None) -> list[str]:
     """Those of the keys that the recipe, or without one any recipe, does not read; each once."""
-    known = set(KEYS) - {"answers"} if reads is None else set(reads.every())
+    known = {*NOTES, *(set(KEYS) - {"answers"} if reads is None else reads.every())}
     return [key for key in dict.fromkeys(keys) if key not in known]
 
 

@@ -77,12 +77,18 @@ def test_keys_that_nothing_reads_are_named_without_a_recipe_too(tmp_path):
     assert any("`refrences`: nothing reads it; rename it if you meant `references`" in text for text in texts)
 
 
+def test_what_preparations_write_for_people_is_not_named(tmp_path):
+    folder = write(tmp_path / "data", {"source": "a", "references": ["b"], "scene": {"a": 1}, "truth": [], "mood": 1})
+    told = unread_remark("translation", find_recipe("translation").reads, folder / "train.jsonl")
+    assert told == f"{folder}/train.jsonl: translation does not read `mood`"
+
+
 def test_training_names_keys_that_it_does_not_read(tmp_path):
     folder = write(tmp_path / "data", {"source": "a", "references": ["b"], "mood": 1, "video": "v.mp4"})
     told = unread_remark("translation", find_recipe("translation").reads, folder / "train.jsonl")
     assert told == f"{folder}/train.jsonl: translation does not read `mood`, `video`"
-    (tmp_path / "deep.jsonl").write_text('{"id": "1", "scene": {"a": 1}}\n{"id": "2", "scene": {"b": 2}}\n')
-    assert "`scene`" in unread_remark("x", READS, tmp_path / "deep.jsonl")
+    (tmp_path / "deep.jsonl").write_text('{"id": "1", "place": {"a": 1}}\n{"id": "2", "place": {"b": 2}}\n')
+    assert "`place`" in unread_remark("x", READS, tmp_path / "deep.jsonl")
     assert unread_remark("x", READS, tmp_path / "none.jsonl") == ""
     (tmp_path / "bad.jsonl").write_text("no json\n")
     assert unread_remark("x", READS, tmp_path / "bad.jsonl") == ""
