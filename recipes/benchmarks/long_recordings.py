@@ -1,6 +1,6 @@
 """Long recordings: clips joined to one file are read as a whole and piece by piece.
 
-    python recipes/benchmarks/long_recordings.py RUN CLIP…     a run of lipnet or wlas, and videos of one talker
+    python recipes/benchmarks/long_recordings.py RUN INPUT…    a run of lipnet or wlas, and videos or manifests
 
 Prints seconds of video, seconds of processors and of the clock for each, the peak of memory, how long after a word it
 is known (seconds of the recording that were read meanwhile), and the word error rate of the whole against the pieces.
@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 import seqkit
 from seqkit.data.audio import read_audio
 from seqkit.data.clock import FRAME_RATE
+from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.sound_track import SAMPLE_RATE, SAMPLES_PER_FRAME, read_sound, write_wav
-from seqkit.data.video_file import read_clip, read_frames, read_note, write_clip
+from seqkit.data.video_file import read_clip, read_frames, write_clip
 from seqkit.flags import Parser, parse, run_cli
 from seqkit.score import score
+from seqkit.score.prediction import Prediction
 
 
 def join(clips: Sequence[Path], path: Path) -> float:
     """Write one video of all clips, with their sound, as H.264 and AAC; returns its seconds."""
-    if all(map(read_note, clips)):
-        return join_mouths(clips, path)
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("libx264", rate=FRAME_RATE)
         pictures.pix_fmt, pictures.options = "yuv420p", {"preset": "ultrafast", "crf": "18"}
@@ -56,19 +56,20 @@ def join(clips: Sequence[Path], path: Path) -> float:
     return frames / FRAME_RATE
 
 
-def join_mouths(clips: Sequence[Path], path: Path) -> float:
-    """The same of mouth clips of data preparation, and the sound beside them."""
+def join_mouths(items: Sequence[Item], path: Path) -> float:
+    """The same of items that are mouth clips, and of their sound where all have some."""
+    clips = [item.video for item in items if item.video]
     frames = write_clip(
         path, (pixels[..., ::-1] for clip in clips for pixels in read_clip(clip)), {"clips": len(clips)}
     )
 
     def heard() -> Iterator[NDArray[np.int16]]:
-        for clip in clips:
+        for item, clip in zip(items, clips, strict=True):
             wanted = len(read_clip(clip, grayscale=True)) * SAMPLES_PER_FRAME
-            samples_N = np.pad(read_audio(clip.with_suffix(".wav")), (0, wanted))[:wanted]
+            samples_N = np.pad(read_audio(item.audio or Path()), (0, wanted))[:wanted]
             yield (samples_N * (2**15 - 1)).astype(np.int16)
 
-    if all(clip.with_suffix(".wav").is_file() for clip in clips):
+    if all(item.audio for item in items):
         write_wav(path.with_suffix(".wav"), heard(), frames)
     return frames / FRAME_RATE
 
@@ -101,14 +102,15 @@ def main(argv: list[str]) -> None:
         "long_recordings", "Clips of one talker, joined to one recording, are read as a whole and by pieces."
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run of lipnet or wlas")
-    parser.add_argument("clips", metavar="CLIP", type=Path, nargs="+", help="videos, one sentence each")
+    parser.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help="videos of a sentence, or manifests")
     args = parse(parser, argv)
     import resource
 
     trained = seqkit.load(args.run)
+    items = [item for given in args.inputs if given.suffix == ".jsonl" for item in read_manifest(given)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.mp4"
-        seconds = join(args.clips, path)
+        seconds = join_mouths(items, path) if items else join(args.inputs, path)
         began, used = time.monotonic(), processor_seconds()
         text, late = read_whole(trained.predictor, path)
         wall, used = time.monotonic() - began, processor_seconds() - used
@@ -117,9 +119,21 @@ def main(argv: list[str]) -> None:
     print(f"peak memory: {peak[0]:.0f} MB, and {peak[1]:.0f} MB of the process that decodes")
     if late:
         print(f"words are known {statistics.mean(late):.1f} s later on average, at most {max(late):.1f} s")
-    pieces = " ".join(best.text for clip in args.clips for best in trained.predict([clip])[0])
+    pieces = " ".join(read_pieces(trained, items, args.inputs))
     wer = score("wer", [pieces], [text])["wer"].value
     print(f"whole against pieces: WER {wer:.2f} over {len(pieces.split())} words")
+    if items:
+        said = " ".join(item.references[0] for item in items)
+        values = (score("wer", [said], [own])["wer"].value for own in (text, pieces))
+        print("against the references: whole {:.2f}, pieces {:.2f}".format(*values))
+
+
+def read_pieces(trained: Any, items: Sequence[Item], clips: Sequence[Path]) -> list[str]:
+    """The text of every piece alone."""
+    if not items:
+        return [trained.predict([clip])[0][0].text for clip in clips]
+    found = trained.predictor.predict_items(items)
+    return [own.text if isinstance(own, Prediction) else own[0].text for own in found]
 
 
 if __name__ == "__main__":
