@@ -17,7 +17,7 @@ from seqkit.data.vocab import train_vocab
 from seqkit.errors import InputError
 from seqkit.nn.memory import Memory
 from seqkit.recipe import preset
-from seqkit.recipes.lipreading import wlas
+from seqkit.recipes.lipreading import attention_model, wlas
 from seqkit.recipes.lipreading.attention_model import AudioVisualModel, Network
 from seqkit.recipes.lipreading.augmentation import ModalityDropout, TrainingExamples
 from seqkit.recipes.lipreading.curriculum import Curriculum, Segment
@@ -26,7 +26,7 @@ from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, VideoEncoderC
 from seqkit.recipes.lipreading.evaluation import lateness_line, word_positions
 from seqkit.recipes.lipreading.input_config import AudioConfig, FeatureConfig, InputStatistics, VideoConfig
 from seqkit.recipes.lipreading.word_times import words_by_attention
-from seqkit.score.prediction import Prediction
+from seqkit.score.prediction import Prediction, Word
 from tests.drawn_faces import clicks, write_video
 
 SMALL = [
@@ -323,6 +323,23 @@ def test_babble_and_recordings_are_noise(talking_mouths, tmp_path):
         make_noise(AudioConfig(noise="babble"), items[:6])
     recording = make_noise(AudioConfig(noise=str(items[0].audio)), items)
     assert len(recording(1000, "x")) == 1000 and np.isfinite(recording(1000, "x")).all()
+
+
+def test_words_are_timed_by_the_sound_and_without_sound_by_the_head_of_the_lips(run, talking_mouths, monkeypatch):
+    predictor, used = seqkit.load(run).predictor, []
+    for way in ("words_by_ctc", "words_by_attention"):
+        monkeypatch.setattr(attention_model, way, lambda *_, way=way: used.append(way) or (Word("a", 0.1, 0.2),))
+    item = read_manifest(talking_mouths / "test.jsonl")[0]
+    letter = next(i for i in range(4, len(predictor.vocab)) if predictor.vocab.token(i) != " ")
+    short = Prediction("a", -1.0, -1.0, (Word("a", probability=0.5),), tokens=(letter,))
+    for given, found in (
+        (item, short),
+        (dataclasses.replace(item, audio=None), short),
+        (dataclasses.replace(item, audio=None), short._replace(tokens=(letter,) * 200)),  # which no path can say
+    ):
+        timed = predictor.timed(given, found)
+        assert timed.words == (Word("a", 0.1, 0.2, 0.5),) and timed.seconds == pytest.approx(item.seconds, abs=0.1)
+    assert used == ["words_by_attention", "words_by_ctc", "words_by_attention"]
 
 
 def test_lateness_is_a_line():
