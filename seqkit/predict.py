@@ -46,8 +46,9 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
         inputs = run.predictor.parse(words)
         try:
             found = run.predict_each(inputs, args.nbest) if inputs else []
-        except Interrupted as interrupt:  # what was read until then is given like the rest
-            found, interrupted = [[interrupt.found]], True
+        except KeyboardInterrupt as interrupt:  # what was read until then is given like the rest
+            found, interrupted = [[interrupt.found]] if isinstance(interrupt, Interrupted) else [], True
+            inputs = inputs[: len(found)]
         if found and not count and (refused := _refused_alike(found)):
             raise refused
         for number, (given, own) in enumerate(zip(inputs, found, strict=True), count + 1):
@@ -71,9 +72,8 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
 def _batches(recipe: Recipe, inputs: Sequence[str]) -> Iterable[Sequence[str]]:
     """The inputs that are answered together: all that were given, or one by one where each may take long; or what
     comes on standard input."""
-    if not inputs:
-        return stdin_batches(paired=recipe.paired)
-    return [[word] for word in inputs] if recipe.one_by_one else [inputs]
+    batches = [inputs] if inputs else stdin_batches(paired=recipe.paired)
+    return ([word] for words in batches for word in words) if recipe.one_by_one else batches
 
 
 def _print(recipe: Recipe, given: Any, found: list[Prediction] | InputError, *, as_json: bool) -> None:

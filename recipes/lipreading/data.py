@@ -196,8 +196,8 @@ def make_reader(
         if name not in known and not any(has_stream(item, name) for item in items):
             raise InputError(f"training items must have `{name}` or `features`, got none that has")
     statistics = {n: known[n] if n in known else input_statistics(video, audio, items, n) for n in streams}
-    noise, clips = make_noise(audio, items) if items else white, ClipCache(video.keep_decoded << 20, video.grayscale)
-    return StreamReader(video, feature, audio, statistics, noise, clips)
+    clips = ClipCache(video.keep_decoded << 20, video.grayscale) if items else None  # what is predicted may last hours
+    return StreamReader(video, feature, audio, statistics, make_noise(audio, items) if items else white, clips)
 
 
 def input_statistics(frames: VideoConfig, sound: AudioConfig, items: Sequence[Item], name: str) -> InputStatistics:

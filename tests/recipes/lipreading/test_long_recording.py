@@ -199,6 +199,7 @@ def test_what_is_read_of_a_long_clip_is_what_its_stretches_give(
 ) -> None:
     monkeypatch.setattr(raw_video, "LONGEST", 2.0)
     trained = seqkit.load(runs[task])
+    assert trained.predictor.readers[0].clips is None  # else the whole clip would be kept in memory
     [[whole]] = trained.predict([runs["clip"]])
     predictor = trained.predictor
     recording = open_recording(runs["clip"], runs["clip"].parent)
@@ -254,6 +255,26 @@ def test_an_interrupted_command_prints_what_was_read(
     command = ["lipnet", "predict", "--run", str(runs["lipnet"]), str(runs["clip"]), "never", "--subtitles"]
     assert main([*command, str(tmp_path)]) == 130
     assert capsys.readouterr().out == "so\n" and (tmp_path / "long.TextGrid").is_file()
+
+
+def test_an_interrupt_between_inputs_leaves_the_subtitles_of_those_before(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from seqkit.recipes.lipreading.ctc_model import CtcPredictor
+
+    answers = iter([[[part("so", 0.0)]]])
+
+    def predict(*_: object) -> list[list[Prediction]]:
+        for answer in answers:
+            return answer
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CtcPredictor, "predict", predict)
+    assert (
+        main(["lipnet", "predict", "--run", str(runs["lipnet"]), "one.mp4", "two.mp4", "--subtitles", str(tmp_path)])
+        == 130
+    )
+    assert capsys.readouterr().out == "so\n" and [path.stem for path in tmp_path.glob("*.srt")] == ["one"]
 
 
 def test_a_long_recording_is_not_drawn(
