@@ -118,12 +118,9 @@ def check_usable(source: Path, frames: int, face: Talker | None, note: Note, cho
     if frames < MIN_FRAMES:
         raise Unusable("short", f"{source}: must have at least {MIN_FRAMES} frames at 25 a second, got {frames}")
     if face is None or face.seen < MIN_SEEN:
-        share = 0.0 if face is None else face.seen
-        raise Unusable(
-            "no_face",
-            f"{source}: must show a face from the front, got one in {share:.0%} of its "
-            f"{frames} frames; film the talker facing the camera, with light on the face",
-        )
+        seen = f"one in {0.0 if face is None else face.seen:.0%} of its {frames} frames"
+        advice = "film the talker facing the camera, with light on the face"
+        raise Unusable("no_face", f"{source}: must show a face from the front, got {seen}; {advice}")
     if face.seen < 0.9:
         note(f"a face in {face.seen:.0%} of the frames alone")
     if face.others:
