@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data.container import read_clock
-from seqkit.data.decoder_process import SECONDS, DecoderEnded, DecoderProcess
+from seqkit.data.decoder_process import DecoderEnded, DecoderProcess
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, Samples, read_sound
 from seqkit.errors import InputError
 
@@ -54,7 +54,7 @@ class FaceStream:
     def call(self, function: Any) -> Any:
         """What a function returns in that process."""
         try:
-            return self.process.call(function, SECONDS)
+            return self.process.call(function)
         except DecoderEnded as end:
             self.close()
             raise InputError(f"{self.path}: must be a whole file, got one that {end}; fetch it again") from None
