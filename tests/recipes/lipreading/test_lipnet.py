@@ -276,7 +276,7 @@ def test_frames_are_cut_mirrored_and_scaled(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"text", "must be a .npy of"),
+        (b"text", "must be a .npy array of numbers"),
         (np.zeros((3, 4, 5)), "must be numbers of .time, width., got float64"),
         (np.full((9, 2), np.nan), "must hold finite numbers"),
         (np.zeros((4, 2)), "`rows` must end within the file's 4"),
@@ -285,7 +285,7 @@ def test_frames_are_cut_mirrored_and_scaled(tmp_path):
 def test_features_that_are_none_are_named(tmp_path, content, message):
     path = tmp_path / "f.npy"
     np.save(path, content) if isinstance(content, np.ndarray) else path.write_bytes(content)
-    with pytest.raises(InputError, match=rf'f.npy, id "x": {message}'):
+    with pytest.raises(InputError, match=rf'f.npy(, id "x")?: {message}'):
         read_features(Item(id="x", features=path, rows=(0, 9)))
 
 
