@@ -112,7 +112,7 @@ def demonstrate(task: str, out: Path) -> Shown:
     began, run = time.monotonic(), out / task
     data = synthetic()
     run_command(task, "train", "--preset", "tiny", "--data", data, "--out", run, *part.flags)
-    run_command(task, "evaluate", "--run", run, "--split", "test")
+    run_command(task, "evaluate", "--run", run, "--split", "test", "--plots")
     items = read_manifest(data / "test.jsonl")[:TRIED]
     inputs = [word for item in items for word in part.inputs(item, out / "inputs")]
     plots = run / "plots"

@@ -126,6 +126,7 @@ def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
     )
     add_device(parser)
     add_fields(parser, recipe.config, only=SEARCH)
+    parser.add_argument("--plots", action="store_true", help="draw attention for the best, median and worst items")
     add_options(parser, recipe.evaluation)
     args = parse(parser, argv)
     runs = [find_run(run) for run in args.run]
@@ -140,7 +141,7 @@ def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
     name = args.name or "_".join([args.split, *_differences(own, args, stored, search, options)])
     run = recipes.load(recipe, runs, device, search)
     folder = report_home(args.run[0]) / "evaluate" / name
-    found = recipes.evaluate(run, data, args.split, options, folder)
+    found = recipes.evaluate(run, data, args.split, options, folder, plots=args.plots)
     print(found.summary)
     return found
 

@@ -6,6 +6,7 @@ else that a command does stands here once.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -141,6 +142,8 @@ class Recipe(NamedTuple):
     """(options, inputs, predictions) to further files, such as subtitles; options are of type `prediction`"""
     shares: Sequence[str] = ()
     """other recipes whose runs a training may begin with, as parts of their models are the same"""
+    plot_item: Callable[[Any, Item, Prediction, Path], None] | None = None
+    """(predictor, item, prediction, .png): draws what was attended to of an item of a manifest"""
     line: Callable[[Prediction], str] = lambda prediction: prediction.text
     """how `predict` prints a prediction"""
 
@@ -261,10 +264,12 @@ class EvaluationReport(NamedTuple):
     options: TextOptions
 
 
-def evaluate(run: TrainedRun, data: Path, split: str, options: Any, folder: Path) -> EvaluationReport:
+def evaluate(
+    run: TrainedRun, data: Path, split: str, options: Any, folder: Path, *, plots: bool = False
+) -> EvaluationReport:
     """Decode and score a split and write the report to `folder`; `options` are of the recipe's type `evaluation`.
 
-    A split without references is decoded alone.
+    A split without references is decoded alone. `plots` draws attention into the report.
     """
     began = time.monotonic()
     if run.recipe.answer and is_unanswered(data, split):
@@ -273,16 +278,18 @@ def evaluate(run: TrainedRun, data: Path, split: str, options: Any, folder: Path
     found = run.recipe.evaluate(run.predictor, data, split, options)
     decode = {**found.decode, "seconds": time.monotonic() - began}
     source = data / f"{split}.jsonl" if data.is_dir() else data
-    about = Provenance(run.recipe.name, split, source, str(run.device), decode)
+    origin = folder.parent.parent if folder.parent.name == "evaluate" else None
+    about = Provenance(run.recipe.name, split, source, str(run.device), decode, origin)
     conditions = {
         name: {group: scored_items(found.items, predictions) for group, predictions in groups.items()}
         for name, groups in found.conditions.items()
     }
     for name, parts in found.parts.items():
         conditions[name] = {group: scored_items(*zip(*some, strict=True)) for group, some in parts.items()}
+    draw = partial(run.recipe.plot_item, run.predictor) if plots and run.recipe.plot_item else None
     report = write_report(
         folder,
-        scored_items(found.items, found.predictions),
+        scored_items(found.items, found.predictions, draw=draw),
         found.metrics,
         about,
         by=found.by,

@@ -330,6 +330,7 @@ RECIPE = Recipe(
         notes={"references": "each is a training target"},
     ),
     common=COMMON,
+    plot_item=lambda predictor, item, found, path: predictor.plot(item.image, [found], path),
     synthetic=lambda: corpora.cached("captioning", items=2000),
     inputs="an image file",
 )

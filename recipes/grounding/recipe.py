@@ -35,7 +35,7 @@ from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
 from seqkit.recipes.common.search_options import check_vocabulary
 from seqkit.recipes.common.text_encoder import TextEncoderConfig
-from seqkit.recipes.grounding.data import TextConfig, candidate_recall, read_phrases, train_data, train_vocab
+from seqkit.recipes.grounding.data import TextConfig, candidate_recall, phrase_of, read_phrases, train_data, train_vocab
 from seqkit.recipes.grounding.model import GroundingModel, Network
 from seqkit.recipes.grounding.predictor import GroundingPredictor, Member
 from seqkit.score.prediction import Prediction
@@ -218,6 +218,7 @@ RECIPE = Recipe(
     ),
     common=COMMON,
     variants=VARIANTS,
+    plot_item=lambda predictor, item, found, path: predictor.plot(phrase_of(item), [found], path),
     synthetic=lambda: corpora.cached("grounding"),
     inputs="an image file, and then a phrase in quotes",
     paired=True,

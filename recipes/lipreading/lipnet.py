@@ -313,6 +313,14 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "lipnet": {},
 }
 
+
+def plot_item(predictor: CtcPredictor, item: Item, found: Prediction, path: Path) -> None:
+    """Draws the posteriors and the saliency of an item."""
+    given = item.features if item.video is None else item.video
+    assert given is not None
+    predictor.plot(given, predictor.predict([given])[0], path)
+
+
 RECIPE = Recipe(
     "lipnet",
     Config,
@@ -338,6 +346,7 @@ RECIPE = Recipe(
         "lm_weight",
     ),
     variants=VARIANTS,
+    plot_item=plot_item,
     synthetic=lambda: corpora.cached("lipreading_short", items=600),
     inputs="a video file",
     one_by_one=True,

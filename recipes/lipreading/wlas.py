@@ -44,6 +44,7 @@ from seqkit.recipes.lipreading.evaluation import conditions, disagreements, late
 from seqkit.recipes.lipreading.input_config import STREAMS, AudioConfig, FeatureConfig, Modality, VideoConfig
 from seqkit.recipes.lipreading.item_times import CUTS
 from seqkit.recipes.lipreading.mouth_clips import remark_whole_faces
+from seqkit.recipes.lipreading.plots import plot_attention
 from seqkit.recipes.lipreading.subtitles import PredictionOptions, write_all_subtitles
 from seqkit.score.prediction import Prediction
 from seqkit.score.report import scored_items, write_hypotheses
@@ -312,6 +313,15 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "wlas": {"modality": "both"},
 }
 
+
+def plot_item(predictor: SpeechPredictor, item: Item, found: Prediction, path: Path) -> None:
+    """Draws the attention over every stream of an item."""
+    if found.tokens:
+        plot_attention(
+            predictor.panels(item, found), [predictor.vocab.token(token) for token in found.tokens], path, found.text
+        )
+
+
 RECIPE = Recipe(
     "wlas",
     Config,
@@ -337,6 +347,7 @@ RECIPE = Recipe(
         "learning_rate", "warmup", "precision", "seed", "beam",
     ),
     variants=VARIANTS,
+    plot_item=plot_item,
     synthetic=lambda: corpora.cached("lipreading_short", items=600),
     inputs="a video file, or audio for a run that listens",
     one_by_one=True,

@@ -218,5 +218,6 @@ RECIPE = Recipe(
         "beam",
         "seed",
     ),  # fmt: skip
+    plot_item=lambda predictor, item, found, path: predictor.plot(item.source, [found], path),
     synthetic=lambda: corpora.cached("translation"),
 )

@@ -346,6 +346,7 @@ RECIPE = Recipe(
     ),
     common=COMMON,
     variants=VARIANTS,
+    plot_item=lambda predictor, item, found, path: predictor.plot((item.image, item.question), [found], path),
     synthetic=lambda: corpora.cached("vqa"),
     inputs="an image file, and then its question in quotes",
     paired=True,

@@ -8,6 +8,7 @@ from typing import Any
 from seqkit.score.calibration import reliability_plot
 from seqkit.score.error_rate import Pair, errors
 from seqkit.score.gallery import STYLE as GALLERY
+from seqkit.score.report_plots import interval_bar, is_error, scale
 from seqkit.score.worst import AlignedItem
 
 STYLE = """
@@ -24,16 +25,22 @@ th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px so
 th { font-weight: 600; color: var(--faint) }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 small, code { color: var(--faint); font-size: .8rem; overflow-wrap: anywhere }
-meter { width: 9rem; height: .7rem } .text { overflow-wrap: anywhere; white-space: pre-wrap }
+.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.2rem }
+.curves svg { width: 100% } .curves figcaption { color: var(--faint); font-size: .8rem }
+.plots { display: flex; flex-wrap: wrap; gap: 1.2rem } .plots figure { flex: 1 1 20rem; max-width: 29rem }
+.plots img { background: white }
+.text { overflow-wrap: anywhere; white-space: pre-wrap }
 del { color: var(--lost); background: var(--lostbg) }
 ins { color: var(--new); background: var(--newbg); text-decoration: none }
 del, ins { border-radius: 3px; padding: 0 .15em }
 """
 
 
-def render(report: Mapping[str, Any], examples: str) -> str:
-    """Renders the whole page; `report` is what `report.json` holds, `examples` the HTML of single items."""
-    title = escape(f"{report['recipe']}, {report['split']}")
+def render(report: Mapping[str, Any], examples: str, curve: str = "") -> str:
+    """Renders the whole page; `report` is what `report.json` holds, `examples` the HTML of single items, `curve` that
+    of the learning curve."""
+    run = report.get("run")
+    title = escape(": ".join([*([run] if run else []), f"{report['recipe']}, {report['split']}"]))
     parts = [f"<h1>{title}</h1>", f"<p>{report['items']} items, decoded on {escape(report['device'])}</p>"]
     parts += ["<h2>Scores</h2>", scores_table(report["metrics"])]
     parts += [f"<p>Remark: {escape(text)}</p>" for text in report["remarks"]]
@@ -41,6 +48,7 @@ def render(report: Mapping[str, Any], examples: str) -> str:
         parts += [f"<h2>By {escape(name)}</h2>", breakdown_table(name, groups)]
     if report["calibration"]:
         parts += ["<h2>Calibration</h2>", reliability_plot(report["calibration"])]
+    parts += [curve] if curve else []
     parts += ["<h2>Decoding</h2>", _facts(report["decode"])]
     parts.append(examples)
     origin = {key: report[key] for key in ("data_sha256", "commit", "command")} | report["versions"]
@@ -57,20 +65,26 @@ def whole_page(title: str, parts: Sequence[str]) -> str:
 
 def scores_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """Renders a row per metric: value, interval and a bar. Metrics are as in `report.json`."""
+    most = scale(list(metrics.values()))
     rows = [
-        f"<tr><td>{escape(name)}<br><small>{escape(metric['signature'])}</small></td>"
+        f"<tr><td>{escape(name)}{_direction(name)}<br><small>{escape(metric['signature'])}</small></td>"
         f'<td class="number">{metric["value"]:.2f}</td>'
         f'<td class="number">{metric["low"]:.2f} to {metric["high"]:.2f}</td>'
-        f'<td><meter min="0" max="100" value="{metric["value"]:.2f}"></meter></td></tr>'
+        f"<td>{interval_bar(metric, name, most)}</td></tr>"
         for name, metric in metrics.items()
     ]
-    heading = '<th>metric</th><th class="number">value</th><th class="number">95 % interval</th><th>0 to 100</th>'
+    heading = (
+        '<th>metric</th><th class="number">value</th><th class="number">95 % interval</th>'
+        f"<th>0 to {most:.0f}, with interval</th>"
+    )
     return html_table(heading, rows)
 
 
 def breakdown_table(name: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
-    """Renders a row per group and a column per metric; groups are as in `by` of `report.json`."""
+    """Renders a row per group and a column per metric, the first one's with a bar; groups are as in `by` of
+    `report.json`."""
     metrics = list(next(iter(groups.values()), {}))
+    most = scale([found[metrics[0]] for found in groups.values()]) if metrics else 100.0
     heading = "".join(f'<th class="number">{escape(metric)}</th>' for metric in ("items", *metrics))
     rows = []
     for group, found in groups.items():
@@ -80,8 +94,15 @@ def breakdown_table(name: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
             f"<small>{found[metric]['low']:.2f} to {found[metric]['high']:.2f}</small></td>"
             for metric in metrics
         )
-        rows.append(f'<tr><td>{escape(group)}</td><td class="number">{items}</td>{cells}</tr>')
-    return html_table(f"<th>{escape(name)}</th>{heading}", rows)
+        bar = f"<td>{interval_bar(found[metrics[0]], metrics[0], most)}</td>"
+        rows.append(f'<tr><td>{escape(group)}</td><td class="number">{items}</td>{cells}{bar}</tr>')
+    first = f"<th>{escape(metrics[0])}, 0 to {most:.0f}</th>" if metrics else ""
+    return html_table(f"<th>{escape(name)}</th>{heading}{first}", rows)
+
+
+def _direction(metric: str) -> str:
+    """A note beside an error rate."""
+    return " <small>errors: lower is better</small>" if is_error(metric) else ""
 
 
 def worst_table(worst: Sequence[AlignedItem], metric: str) -> str:

@@ -10,7 +10,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ from seqkit import __version__
 from seqkit.data.files import atomic_write
 from seqkit.data.manifest import Item
 from seqkit.data.text import printable
+from seqkit.score.attention import EACH, Drawn, attention_section
+from seqkit.score.boxes import BOX_METRICS
 from seqkit.score.calibration import expected_error, format_calibration, right_words
 from seqkit.score.evaluate import (
     Statistics,
@@ -36,6 +39,7 @@ from seqkit.score.language import options_for
 from seqkit.score.metric import AS_IT_IS, Score, TextOptions
 from seqkit.score.prediction import Prediction, Word
 from seqkit.score.remarks import remarks
+from seqkit.score.report_plots import learning_curve
 from seqkit.score.terminal import columns, grouped
 from seqkit.score.worst import worst_items
 
@@ -57,6 +61,7 @@ class ScoredItem(NamedTuple):
     prompt: str | None = None  # the question or phrase
     words: Sequence[Word] = ()  # with probabilities
     probability: float | None = None  # of an answer that is one choice
+    draw: Callable[[Path], None] | None = None  # draws what the model attended to
 
 
 class Provenance(NamedTuple):
@@ -67,6 +72,7 @@ class Provenance(NamedTuple):
     manifest: Path | None  # its bytes are `data_sha256`
     device: str
     decode: Mapping[str, Any]  # as it was searched: "beam", and "seconds" that decoding took
+    run: Path | None = None  # its folder, which names it and has the log of its training
 
 
 def write_report(
@@ -97,6 +103,7 @@ def write_report(
         breakdowns[name] = breakdowns.get(name, {}) | others
     report = {
         "recipe": about.recipe,
+        "run": about.run.name if about.run else None,
         "split": about.split,
         "items": len(items),
         "metrics": _plain(scores_with_intervals(tallies)),
@@ -116,7 +123,8 @@ def write_report(
     else:
         worst = worst_items([item.id for item in items], *texts, (names[0], first), options, WORST)
         examples = worst_table(worst, names[0])
-    page = render(report, examples)
+    examples = "\n".join(part for part in (_attention(items, first, names[0]), examples) if part)
+    page = render(report, examples, learning_curve(about.run / "log.jsonl") if about.run else "")
     write_hypotheses(folder / "hypotheses.jsonl", items)
     for name, text in (
         ("report.html", page),
@@ -127,8 +135,13 @@ def write_report(
     return report
 
 
-def scored_items(items: Sequence[Item], predictions: Sequence[Prediction]) -> list[ScoredItem]:
-    """Items as the report takes them, each with what was predicted of it."""
+def scored_items(
+    items: Sequence[Item],
+    predictions: Sequence[Prediction],
+    *,
+    draw: Callable[[Item, Prediction, Path], None] | None = None,
+) -> list[ScoredItem]:
+    """Items as the report takes them, each with what was predicted of it, and what draws its attention."""
     return [
         ScoredItem(
             item.id,
@@ -141,6 +154,7 @@ def scored_items(items: Sequence[Item], predictions: Sequence[Prediction]) -> li
             item.question or (item.source if item.image else None),
             found.words,
             found.probability,
+            partial(draw, item, found) if draw else None,
         )
         for item, found in zip(items, predictions, strict=True)
     ]
@@ -235,11 +249,30 @@ def _gallery(items: Sequence[ScoredItem], tallied: Statistics, name: str) -> str
     order_N = worst_first(tallied, [item.references for item in items], [item.hypothesis for item in items])
     value_N = item_values(tallied)
     shown = [
-        GalleryItem(item.id, float(value), item.image, item.hypothesis, item.references, item.prompt)
+        GalleryItem(
+            item.id, float(value), item.image, item.hypothesis, item.references, item.prompt, name in BOX_METRICS
+        )
         for item, value in zip(items, value_N, strict=True)
         if item.image
     ]
     return gallery({kind: [shown[n] for n in places] for kind, places in choose(order_N).items()}, name)
+
+
+def _attention(items: Sequence[ScoredItem], tallied: Statistics, name: str) -> str:
+    """The attention of the best, median and worst of the items that can be drawn."""
+    if not any(item.draw for item in items):
+        return ""
+    order_N = worst_first(tallied, [item.references for item in items], [item.hypothesis for item in items])
+    value_N = item_values(tallied)
+    kinds = {
+        kind: [
+            Drawn(f"{items[n].id}: {items[n].hypothesis} ({value_N[n]:.1f})", draw)
+            for n in places
+            if (draw := items[n].draw)
+        ]
+        for kind, places in choose(order_N, EACH).items()
+    }
+    return attention_section(kinds, name)
 
 
 def _json_line(item: ScoredItem) -> str:

@@ -63,7 +63,7 @@ def test_every_task_is_trained_scored_and_tried(
     for task, part in demo.PARTS.items():
         train, evaluate, predict = (words[1:] for words in ran if words[0] == task and "_chance" not in "".join(words))
         assert train == ["train", "--preset", "tiny", "--data", str(made), "--out", str(out / task)]
-        assert evaluate == ["evaluate", "--run", str(out / task), "--split", "test"]
+        assert evaluate == ["evaluate", "--run", str(out / task), "--split", "test", "--plots"]
         assert predict[:3] == ["predict", "--run", str(out / task)] and ("--plots" in predict) == part.plots
     assert (out / "inputs" / "test0.mp4").is_file() and (out / "inputs" / "test0.wav").is_file()
     lines = capsys.readouterr().out.splitlines()

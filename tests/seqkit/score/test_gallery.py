@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seqkit.score.gallery import SIDE, choose, thumbnail
+from seqkit.score.gallery import SIDE, GalleryItem, boxes_of, choose, thumbnail
 from seqkit.score.report import Provenance, ScoredItem, write_report
 
 
@@ -57,3 +57,13 @@ def test_a_report_about_pictures_shows_them_in_place_of_alignments(tmp_path: Pat
     assert page.count("<li>a &lt;dog&gt; ran</li>") == 3
     write_report(tmp_path / "out", [*items, items[0]._replace(id="x", image=None)], ["bleu1"], about)
     assert "worst items" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_boxes_are_drawn_where_they_are(tmp_path: Path) -> None:
+    Image.new("RGB", (480, 240), (255, 255, 255)).save(tmp_path / "a.png")
+    item = GalleryItem("a", 0.0, tmp_path / "a.png", "20 20 100 100", ("200 40 300 200", "no box"), boxes=True)
+    assert boxes_of(item._replace(boxes=False)) == []
+    _, _, data = thumbnail(item.image, boxes_of(item)).partition(",")
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    red, green, plain = image.getpixel((10, 30)), image.getpixel((100, 60)), image.getpixel((200, 60))
+    assert red[0] > red[1] + 60 and green[1] > green[0] + 60 and min(plain) > 230

@@ -34,6 +34,7 @@ def test_the_report_has_the_keys_of_the_contract_and_is_what_the_file_holds(tmp_
     assert report == json.loads((tmp_path / "evaluate" / "report.json").read_text())
     assert list(report) == [
         "recipe",
+        "run",
         "split",
         "items",
         "metrics",
