@@ -18,8 +18,8 @@ from tests.damage.readers import READERS
 ROOT = Path(__file__).parents[1]
 FEW = 200  # seconds of the processor in all: 20
 FEWER = {
-    "video": 40, "sound": 25, "run of": 12, "mouth": 20, "input": 25, "check of": 40, "score": 60, "training": 40,
-    "weights": 25, "config": 50, "stored": 40, "means": 60,
+    "video": 30, "sound": 20, "run of": 10, "mouth": 15, "input": 20, "check": 40, "score": 50, "training": 25,
+    "weights": 20, "config": 20, "stored": 30, "means": 60, "picture": 50,
 }  # fmt: skip
 MODULES = sorted(path for folder in ("seqkit", "recipes", "data_prep") for path in (ROOT / folder).rglob("*.py"))
 METHODS = {"read_text", "read_bytes"}  # of a Path

@@ -161,8 +161,9 @@ def checked_progress(state: dict[str, Any]) -> Progress:
 
 
 def _finite(values: dict[str, Any]) -> bool:
-    tensors = (value for value in values.values() if isinstance(value, Tensor) and value.is_floating_point())
-    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor) and value.is_floating_point()}
+    squares = all(bool((tensor >= 0).all()) for name, tensor in tensors.items() if name.endswith("_sq"))
+    return squares and all(bool(tensor.isfinite().all()) for tensor in tensors.values())
 
 
 def seed_process(seed: int) -> None:
