@@ -104,7 +104,7 @@ def timed_frames(
 ) -> Iterator[tuple[float, float, av.VideoFrame]]:
     """Yields frames with time and duration in seconds; times that run back or far ahead are corrected."""
     stream, clock = video_stream(container, path, note), read_clock(path) if clock is None else clock
-    step = float(1 / (stream.average_rate or stream.guessed_rate or FRAME_RATE))
+    step = min(float(1 / (stream.average_rate or stream.guessed_rate or FRAME_RATE)), JUMP)
     first, last, number, jumps = 0.0, -step, 0, clock.jumps
     for number, frame in enumerate(whole(container, stream, note, clock), 1):
         time = last + step if frame.time is None else frame.time
