@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqkit.data.manifest import Item, read_manifest
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
 from seqkit.recipes.demo_page import Shown, write_page
@@ -33,6 +34,7 @@ TRIED = 3  # test items that are put to `predict`
 CANDIDATES = 40  # texts of training among which the best constant answer is searched
 
 
+@described
 class Part(NamedTuple):
     """One task of the demonstration."""
 

@@ -15,6 +15,7 @@ from seqkit.data.decoder_process import apart
 from seqkit.data.manifest import Item
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound, write_wav
 from seqkit.data.video_file import read_clip, read_note
+from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.score.prediction import Prediction, Word
 
@@ -28,6 +29,7 @@ class Decoded(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
+@described
 class Length(NamedTuple):
     """How long a raw file is."""
 

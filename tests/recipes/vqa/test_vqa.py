@@ -178,7 +178,7 @@ def test_variants_are_compared_and_an_interrupted_comparison_goes_on(corpus, tmp
     said = capsys.readouterr()
     variants = json.loads((out / "compare_test.json").read_text())["variants"]
     assert [variant["variant"] for variant in variants] == ["question", "mcb"] and not variants[0]["differences"]
-    assert set(variants[1]["differences"]["accuracy"]) == {"value", "low", "high", "p_value"}
+    assert set(variants[1]["differences"]["accuracy"]) == {"value", "low", "high", "p_value", "p_holm"}
     assert variants[1]["steps"] == 4 and "difference" in said.out
     assert command(*words) == 0
     assert capsys.readouterr().err.count("already finished") == 2

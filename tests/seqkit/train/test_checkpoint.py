@@ -245,3 +245,11 @@ def test_no_average_is_the_weights_themselves() -> None:
 def test_meta_is_readable(tmp_path: Path) -> None:
     write(tmp_path / "best", nn.Linear(1, 1), step=12)
     assert json.loads((tmp_path / "best" / "meta.json").read_text()) == {"step": 12}
+
+
+def test_a_damaged_config_makes_no_model_far_larger_than_its_weights(tmp_path: Path) -> None:
+    with checkpoint.bounded_by([tmp_path]):
+        nn.Linear(1000, 1000)
+    refused = pytest.raises(InputError, match="must have as many weights as its config.yaml asks for, got fewer")
+    with refused, checkpoint.bounded_by([tmp_path]):
+        nn.Linear(20000, 20000)
