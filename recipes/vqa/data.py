@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -84,14 +84,12 @@ def load_answers(folder: Path) -> Answers:
     """The answer classes of a checkpoint. Raises InputError for a missing or damaged file."""
     path = folder / "answers.json"
     values = read_json(path)
-    texts, priors, longest = (
-        (values.get(key) for key in ("texts", "type_priors", "max_question"))
-        if isinstance(values, dict)
-        else (None, None, None)
-    )
+    known: dict[str, Any] = values if isinstance(values, dict) else {}
+    texts, priors, longest = known.get("texts"), known.get("type_priors"), known.get("max_question", -1)
     listed = isinstance(texts, list) and bool(texts) and all(isinstance(text, str) for text in texts)
     typed = isinstance(priors, dict) and "" in priors and all(isinstance(text, str) for text in priors.values())
-    if not (listed and typed and isinstance(longest, int) and 0 <= longest < 1 << 31):
+    counted = isinstance(longest, int) and 0 <= longest < 1 << 31
+    if not (listed and typed and counted and texts and priors):
         raise InputError(f"{path}: must have `texts`, `type_priors` and `max_question`, got a damaged file")
     return Answers(tuple(texts), priors, longest)
 
