@@ -242,8 +242,7 @@ class TrainedRun(NamedTuple):
 
 
 def load(recipe: Recipe, runs: Sequence[Path], device: torch.device, search: Mapping[str, Any]) -> TrainedRun:
-    """One run or an ensemble, in folders or of the Hub; `search` sets fields of the config's search section. InputError
-    where one is no run."""
+    """One run or an ensemble, in folders or of the Hub; `search`: search options. InputError where one is no run."""
     saved = []
     known = {name for name, leaf in fields_by_name(recipe.config).items() if leaf.path[0] == SEARCH}
     for name in search:

@@ -56,6 +56,7 @@ NO_FILE = {  # functions that read no content of a file of other people's, with 
     "seqkit/nn/kernels/__init__.py:_built": "our own source",
     "seqkit/nn/kernels/__init__.py:_processor": "what Linux tells of this machine",
     "seqkit/same_data.py:data_digest": "a hash of bytes",
+    "seqkit/score/attention.py:_figure": "pictures that it has just drawn",
     "seqkit/score/report.py:write_report": "a hash of bytes",
     "seqkit/train/checkpoint.py:_sync": "no content",
     "seqkit/train/lock.py:_acquire": "no content",

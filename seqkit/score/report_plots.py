@@ -9,6 +9,7 @@ from typing import Any
 ERRORS = ("wer", "cer", "ter", "perplexity", "perplexity_known", "bits_per_character")  # less is better
 WIDTH, HEIGHT = 150, 14  # of a bar
 CURVE_WIDTH, CURVE_HEIGHT, EDGE = 280, 110, 4
+FAR = 1e30  # beyond it nothing is drawn
 
 
 def is_error(metric: str) -> bool:
@@ -38,21 +39,26 @@ def interval_bar(score: Mapping[str, Any], metric: str, most: float) -> str:
 def learning_curve(log: Path) -> str:
     """The losses and validation scores of a run's `log.jsonl`, a panel each; empty where there is nothing to draw."""
     series: dict[str, list[tuple[float, float]]] = {}
-    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else ():
         try:
             row = json.loads(line)
-        except ValueError:  # a line that was being written
+        except (ValueError, RecursionError):  # a line that was being written
             continue
-        if not isinstance(row, dict) or "step" not in row:
+        if not isinstance(row, dict) or not _is_number(row.get("step")):
             continue
         scored = row.get("validation")
         validation = scored if isinstance(scored, dict) else {}
         found = {"training loss": row.get("loss"), **{f"validation {name}": own for name, own in validation.items()}}
         for name, value in found.items():
-            if isinstance(value, int | float):
+            if _is_number(value):
                 series.setdefault(name, []).append((row["step"], value))
     drawn = [_panel(name, points) for name, points in series.items() if len(points) > 1]
     return f'<h2>Learning curve</h2>\n<div class="curves">{"".join(drawn)}</div>' if drawn else ""
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number that has a place in a plot."""
+    return isinstance(value, int | float) and abs(value) < FAR
 
 
 def _panel(name: str, points: Sequence[tuple[float, float]]) -> str:

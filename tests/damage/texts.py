@@ -25,6 +25,7 @@ from seqkit.recipes.vqa.word_vectors import read_vectors
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import AS_IT_IS
 from seqkit.score.read_texts import read_corpus
+from seqkit.score.report_plots import learning_curve
 from seqkit.score.wups import Dictionary
 from seqkit.train.training_config import TrainingConfig
 from tests.damage.mutations import mutate
@@ -261,6 +262,7 @@ READERS = [
         "text of a language model", make_scored, lambda folder: read_texts(folder / "ref.txt", "train"), ["ref.txt"]
     ),
     Reader("log", make_log, read_log, ["log.jsonl"]),
+    Reader("log in a report", make_log, lambda folder: learning_curve(folder / "log.jsonl"), ["log.jsonl"]),
     Reader("candidate boxes", make_proposals, lambda folder: read_proposals(folder / "boxes.jsonl"), ["boxes.jsonl"]),
     Reader("statistics of a preparation", make_stats, lambda folder: write_stats(folder, {"val": {}}), ["stats.json"]),
     Reader("config", make_config, lambda folder: load_config(TrainingConfig, folder / "config.yaml"), ["config.yaml"]),
