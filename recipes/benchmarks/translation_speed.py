@@ -81,10 +81,14 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--batches", type=int, default=40, help="batches timed (default: 40)")
     parser.add_argument("--run", type=Path, help="a trained run, to time beam search over the validation set too")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
+    parser.add_argument(
+        "--precision", choices=("float32", "bf16"), default="float32", help="arithmetic (default: float32)"
+    )
     given = parse(parser, list(argv))
     torch.set_num_threads(given.threads)
     keep_memory()
-    config, items = replace(RECIPE.config(), presets[given.preset]), read_pairs(given.data, "train")
+    fields = {**presets[given.preset], "precision": given.precision}
+    config, items = replace(RECIPE.config(), fields), read_pairs(given.data, "train")
     vocabs = train_vocabs(config.text, items)
     model = make_model(config.network, vocabs)
     data, loss = train_data(config.text, vocabs, items, seed=1), make_loss(model, config.objective)
