@@ -10,6 +10,7 @@ Times are seconds on the clock of the file; a frame of loudness is 1/25 second.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data_prep.own.spoken_texts import Cue, Words
+from seqkit.flags import Parser
 
 LONGEST = 12.0  # seconds of a piece
 SHORTEST = 0.2
@@ -46,6 +48,13 @@ class Plan(NamedTuple):
 
     pieces: list[Piece]
     faults: list[tuple[str, str]]
+
+
+def add_text_arguments(parser: Parser) -> None:
+    """The flags of texts beside recordings, and of the pieces that they are cut into."""
+    parser.add_argument("--texts", type=Path, metavar="FILE", help="table of what is said (default: files beside)")
+    parser.add_argument("--tier", metavar="NAME", help="tier of the TextGrids that holds what is said")
+    parser.add_argument("--longest", type=float, default=LONGEST, help=f"seconds of an item (default: {LONGEST:g})")
 
 
 def plan_pieces(

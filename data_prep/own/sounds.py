@@ -30,7 +30,7 @@ from seqkit.data.text import normalize_whitespace
 from seqkit.data_prep.common.outputs import Stats, print_stats
 from seqkit.data_prep.common.raw_files import find_files
 from seqkit.data_prep.own.kaldi import Utterance, find_folders, read_folder
-from seqkit.data_prep.own.pieces import LONGEST, Floats, plan_pieces
+from seqkit.data_prep.own.pieces import LONGEST, Floats, add_text_arguments, plan_pieces
 from seqkit.data_prep.own.recordings import find_texts, speaker_folders, unique_names
 from seqkit.data_prep.own.shares import Dropped, Shares, add_arguments, shares_of, write_own
 from seqkit.data_prep.own.spoken_texts import Cue
@@ -188,9 +188,7 @@ def main(argv: Sequence[str]) -> None:
     parser = Parser("seqkit prepare sounds", __doc__ or "")
     parser.add_argument("--raw", type=Path, required=True, help="folder with the sound at any depth, or of Kaldi")
     parser.add_argument("--out", type=Path, required=True, help="folder for the manifests and stats.json")
-    parser.add_argument("--texts", type=Path, metavar="FILE", help="table of what is said (default: files beside)")
-    parser.add_argument("--tier", metavar="NAME", help="tier of the TextGrids that holds what is said")
-    parser.add_argument("--longest", type=float, default=LONGEST, help=f"seconds of an item (default: {LONGEST:g})")
+    add_text_arguments(parser)
     add_arguments(parser, ("speaker", "recording", "text"))
     given = parse(parser, argv)
     chosen = {"texts": given.texts, "tier": given.tier, "longest": given.longest}

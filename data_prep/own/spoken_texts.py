@@ -5,8 +5,9 @@ rows of one table with columns for file and text, and where it has them start, e
 clock of the file, where players begin at 0. Readers and their traps, each tried:
 
 - .vtt by webvtt-py, which leaves `&amp;` as it is: entities are decoded here. pysubs2 loses the words of cues with
-times inside, as YouTube writes them, and takes names of cues for text (`findings/webvtt_words.sh`). - .srt by srt: tags
-and {\\an8} are taken out, everything else is text, for SubRip has no escapes. - .TextGrid by `text_grid`.
+  times inside, as YouTube writes them, and takes names of cues for text (`findings/webvtt_words.sh`).
+- .srt by srt: tags and {\\an8} are taken out, everything else is text, for SubRip has no escapes.
+- .TextGrid by `text_grid`.
 """
 
 import html

@@ -33,7 +33,7 @@ from seqkit.data_prep.lipreading.clips import add_arguments as add_clip_argument
 from seqkit.data_prep.lipreading.clips import options
 from seqkit.data_prep.lipreading.faces import CHOICES
 from seqkit.data_prep.own.face_sheet import write_sheet
-from seqkit.data_prep.own.pieces import LONGEST
+from seqkit.data_prep.own.pieces import LONGEST, add_text_arguments
 from seqkit.data_prep.own.recordings import Texts, find_texts, speaker_folders, unique_names
 from seqkit.data_prep.own.shares import Dropped, Shares, add_arguments, shares_of, write_own
 from seqkit.data_prep.own.video_clips import Made, PieceClip, Recording, crashed, make_clips
@@ -151,10 +151,8 @@ def main(argv: Sequence[str]) -> None:
     parser = Parser("seqkit prepare videos", __doc__ or "")
     parser.add_argument("--raw", type=Path, required=True, help="folder with the videos at any depth")
     parser.add_argument("--out", type=Path, required=True, help="folder for clips, manifests and the contact sheet")
-    parser.add_argument("--texts", type=Path, metavar="FILE", help="table of what is said (default: files beside)")
-    parser.add_argument("--tier", metavar="NAME", help="tier of the TextGrids that holds what is said")
+    add_text_arguments(parser)
     parser.add_argument("--face", choices=CHOICES, default="largest", help="of several people (default: largest)")
-    parser.add_argument("--longest", type=float, default=LONGEST, help=f"seconds of an item (default: {LONGEST:g})")
     add_arguments(parser, ("speaker", "recording", "text"))
     add_clip_arguments(parser)
     given = parse(parser, argv)

@@ -106,13 +106,20 @@ def write_subtitled_video(source: Path, words: Sequence[Word], path: Path) -> No
             frame.pts = number
             container.mux(pictures.encode(frame))
         container.mux(pictures.encode(None))
-        place = 0
-        for samples in read_sound(source):
-            block = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
-            block.sample_rate, block.pts, block.time_base = SAMPLE_RATE, place, Fraction(1, SAMPLE_RATE)
-            place += len(samples)
-            container.mux(sound.encode(block))
-        container.mux(sound.encode(None))
+        encode_sound(source, container, sound)
+
+
+def encode_sound(source: Path, container: Any, stream: Any) -> None:
+    """Writes the sound of `source` into an audio stream of an open container, to its end."""
+    import av
+
+    place = 0
+    for samples in read_sound(source):
+        block = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
+        block.sample_rate, block.pts, block.time_base = SAMPLE_RATE, place, Fraction(1, SAMPLE_RATE)
+        place += len(samples)
+        container.mux(stream.encode(block))
+    container.mux(stream.encode(None))
 
 
 def write_text(pixels_HW3: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:

@@ -6,7 +6,6 @@ model the clip itself.
 
 import shutil
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,9 @@ def write_playable(clip: Path, path: Path) -> None:
     import cv2
 
     from seqkit.data.clock import FRAME_RATE
-    from seqkit.data.sound_track import SAMPLE_RATE, read_sound
+    from seqkit.data.sound_track import SAMPLE_RATE
     from seqkit.data.video_file import read_frames
+    from seqkit.recipes.lipreading.subtitles import encode_sound
 
     sound = clip.with_suffix(".wav")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,12 +89,5 @@ def write_playable(clip: Path, path: Path) -> None:
             frame.pts = number
             container.mux(pictures.encode(frame))
         container.mux(pictures.encode(None))
-        if heard is None:
-            return
-        place = 0
-        for samples in read_sound(sound):
-            block = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
-            block.sample_rate, block.pts, block.time_base = SAMPLE_RATE, place, Fraction(1, SAMPLE_RATE)
-            place += len(samples)
-            container.mux(heard.encode(block))
-        container.mux(heard.encode(None))
+        if heard is not None:
+            encode_sound(sound, container, heard)

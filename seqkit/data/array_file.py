@@ -5,7 +5,6 @@ import io
 import math
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.errors import InputError
+from seqkit.errors import DAMAGE, InputError
 
-DAMAGE = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    MemoryError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)  # all that numpy and its zip files raise over broken ones
+BROKEN = (*DAMAGE, MemoryError, tokenize.TokenError, zipfile.BadZipFile)  # of numpy and its zip files
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -40,7 +25,7 @@ def read_array(path: Path) -> NDArray[Any]:
         if not isinstance(table, np.ndarray) or not np.issubdtype(table.dtype, np.number):
             raise ValueError("no array of numbers")
         return table
-    except DAMAGE as error:
+    except BROKEN as error:
         raise InputError(f"{path}: must be a .npy array of numbers, got {_told(error)}; make it again") from None
 
 
@@ -53,14 +38,14 @@ def read_arrays(path: Path, content: bytes, names: Sequence[str]) -> dict[str, N
             lacking = [name for name in names if f"{name}.npy" not in there]
             if not lacking:
                 return {name: parse_array(archive.read(f"{name}.npy")) for name in names}
-    except DAMAGE as error:
+    except BROKEN as error:
         raise InputError(f"{path}: must be a whole NumPy archive, got {_told(error)}; fetch it again") from None
     raise InputError(f"{path}: must hold the arrays {', '.join(names)}, got none of the name {lacking[0]}")
 
 
 def parse_array(content: bytes) -> NDArray[Any]:
     """The array of a .npy file with this content; it takes no memory beside that. Raises ValueError and others of
-    DAMAGE for a broken one."""
+    one of BROKEN for a broken one."""
     version = content[6:8]
     if content[:6] != b"\x93NUMPY" or version not in (b"\1\0", b"\2\0", b"\3\0"):
         raise ValueError("no .npy array")

@@ -10,9 +10,7 @@ picture itself is the box (0, 0, width, height).
 B pictures, H and W pixels, N boxes, S cells of a grid (row by row).
 """
 
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, UnidentifiedImageError
 
-from seqkit.errors import InputError
+from seqkit.errors import DAMAGE, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,19 +40,6 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # what undoes each orientation
-DAMAGE = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)  # all that Pillow's decoders raise over broken files
 
 
 def read_image(path: Path, *, at_least: int | None = None) -> Pixels:

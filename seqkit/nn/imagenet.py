@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.errors import InputError
-from seqkit.nn.tensor_file import DAMAGE, read_tensors
+from seqkit.nn.tensor_file import BROKEN, read_tensors
 
 TIMEOUT = 30.0  # seconds without an answer, after which weights count as not to be had
 
@@ -191,7 +191,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
     try:
         weights: Any = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
-    except (*DAMAGE, SafetensorError) as error:  # InputError among them
+    except (*BROKEN, SafetensorError) as error:  # InputError among them
         reason = (
             type(error).__name__ if not isinstance(error, InputError) else str(error).rpartition("(")[2].rstrip(")")
         )

@@ -2,28 +2,14 @@
 
 import mmap
 import pickle
-import struct
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seqkit.errors import InputError
+from seqkit.errors import DAMAGE, InputError
 
-DAMAGE = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    MemoryError,
-    AssertionError,
-    pickle.UnpicklingError,
-    struct.error,
-)  # all that torch.load raises over broken files
+BROKEN = (*DAMAGE, MemoryError, AssertionError, pickle.UnpicklingError)  # of torch.load
 
 
 def read_tensors(path: Path) -> Any:
@@ -32,5 +18,5 @@ def read_tensors(path: Path) -> Any:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             whole: Any = content
             return torch.load(whole, map_location="cpu", weights_only=True)  # a map reads no more than there is
-    except DAMAGE as error:
+    except BROKEN as error:
         raise InputError(f"{path}: must be as torch.save writes it, got damage ({type(error).__name__})") from None
