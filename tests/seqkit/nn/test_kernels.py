@@ -98,6 +98,32 @@ def test_dropout_acts_on_what_leaves_the_cell(wiring, monkeypatch) -> None:  # t
     assert share == pytest.approx(0.5, abs=0.05) and (features_BTF[..., 64:76] != 0).all()
 
 
+@pytest.mark.parametrize("wiring", ["bahdanau", "luong_input_feeding"])
+def test_the_gradient_goes_through_the_mask_that_was_drawn(wiring) -> None:  # type: ignore[no-untyped-def]
+    """The derivative along a direction is the difference of two losses under the same masks."""
+    torch.manual_seed(5)
+    decoder = build_decoder(
+        30, 10, 16, (12,), attention="additive", attention_dim=14, wiring=wiring, readout_dim=8, dropout=0.5
+    )
+    values_BSD, tokens_BT = torch.randn(4, 5, 12), torch.randint(4, 30, (4, 6))
+    weight = decoder.cells.layers[0].get_parameter("weight_hh_l0")
+    direction = torch.randn_like(weight)
+
+    def loss(far: float) -> Tensor:
+        torch.manual_seed(3)
+        with torch.no_grad():
+            weight.add_(far * direction)
+        memory = decoder.make_memory((values_BSD, torch.full((4,), 5), torch.zeros(4, 12)))
+        total = decoder(tokens_BT, memory).square().sum()
+        with torch.no_grad():
+            weight.sub_(far * direction)
+        return total
+
+    (gradient,) = torch.autograd.grad(loss(0.0), [weight])
+    numeric = (loss(1e-2) - loss(-1e-2)).item() / 2e-2
+    assert (gradient * direction).sum().item() == pytest.approx(numeric, rel=2e-2)
+
+
 def test_a_cell_counts_past_256_in_bfloat16() -> None:
     """Every step adds one to a cell whose gates are open; a cell in bfloat16 stays at 256."""
     gates_TBG = torch.tensor([40.0, 40.0, 40.0, 40.0]).expand(400, 1, 4).to(torch.bfloat16)
