@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqkit import recipe as recipes
+from seqkit.data.files import PLOTS, check_without
 from seqkit.errors import InputError
 from seqkit.field_flags import add_device, add_fields, add_options, given_fields, given_options
 from seqkit.flags import Parser, parse, pick_device, stdin_batches
@@ -37,8 +38,9 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
     args = parse(parser, argv)
     if args.nbest < 1:
         raise InputError(f"`--nbest` must be at least 1, got {args.nbest}")
-    if args.plots and any(args.plots.glob("*.png")):
-        raise InputError(f"`--plots` must be a folder without pictures, got {args.plots}; name another")
+    if args.plots:
+        check_without(args.plots, PLOTS, "`--plots` must be a folder without pictures")
+    options = given_options(args, recipe.prediction) if recipe.after_prediction else None
     run = recipes.load(recipe, args.run, pick_device(args.device), given_fields(args, recipe.config))
     count, usable = 0, list[tuple[Any, list[Prediction]]]()
     interrupted = False
@@ -62,7 +64,6 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
         if interrupted:
             break
     if recipe.after_prediction:
-        options = given_options(args, recipe.prediction)
         recipe.after_prediction(options, [given for given, _ in usable], [own for _, own in usable])
     if interrupted:
         raise KeyboardInterrupt

@@ -1,7 +1,6 @@
 """What a recipe is, and the training, evaluation and prediction that all recipes share.
 
-A recipe says what to train (`training_job`), how to read saved runs (`load`) and what to score (`evaluate`); everything
-else that a command does stands here once.
+A recipe says what to train (`training_job`), how to read saved runs (`load`) and what to score (`evaluate`).
 """
 
 import time
@@ -16,6 +15,7 @@ from torch.optim import Optimizer
 
 from seqkit.config import fields_by_name, nearest, read_values, replace, update
 from seqkit.data.batch import Data
+from seqkit.data.files import PLOTS, check_without
 from seqkit.data.manifest import Item
 from seqkit.data.manifest_keys import Reads, unread_remark
 from seqkit.described import described
@@ -216,8 +216,7 @@ class TrainedRun(NamedTuple):
     def predict(self, inputs: Sequence[Any], nbest: int = 1) -> list[list[Prediction]]:
         """For each input a list of its `nbest` predictions, best first.
 
-        inputs: texts, paths of files, or pairs (path of an image, text), as the recipe reads them. InputError, naming
-        the input, for one that is unusable.
+        inputs: texts, paths of files, or pairs (path of an image, text). InputError names one that is unusable.
         """
         if isinstance(inputs, str | Path):
             raise InputError(f"`inputs` must be a list of inputs, got one, {str(inputs)!r}: put it in brackets")
@@ -226,7 +225,8 @@ class TrainedRun(NamedTuple):
         return self.predictor.predict(inputs, nbest) if inputs else []
 
     def plot(self, inputs: Sequence[Any], folder: str | Path) -> None:
-        """Draw what the model attends to for each input: 0001.png and so on, in `folder`."""
+        """Draw what the model attends to for each input: 0001.png and so on, in a `folder` without others."""
+        check_without(Path(folder), PLOTS, "`folder` must be a folder without pictures")
         for number, (given, found) in enumerate(zip(inputs, self.predict(inputs), strict=True), 1):
             self.predictor.plot(given, found, Path(folder) / f"{number:04}.png")
 

@@ -27,7 +27,7 @@ from seqkit.export.beam import Model, log_softmax
 from seqkit.export.command import export_run
 from seqkit.find_run import config_of
 from seqkit.flags import Parser, parse, run_cli
-from seqkit.recipes.common.image_text import normalize_text
+from seqkit.recipes.common.image_text import text_ids
 from seqkit.recipes.grounding.data import phrase_of
 from seqkit.recipes.vqa.data import question_ids
 from seqkit.score.evaluate import corpus_scores, statistics
@@ -74,7 +74,7 @@ def question(predictor: Any, items: Sequence[Item]) -> dict[str, Any]:
 
 def phrase(predictor: Any, items: Sequence[Item]) -> dict[str, Any]:
     phrases = [phrase_of(item) for item in items]
-    words = [predictor.vocab.encode(normalize_text(one.text)) for one in phrases]
+    words = [text_ids(predictor.vocab, one.text) for one in phrases]
     boxes = padded("boxes", [one.relative_boxes() for one in phrases])
     return {**pixels(predictor, items), **boxes, **padded("phrase", words)}
 

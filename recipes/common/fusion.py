@@ -7,6 +7,7 @@ B batch, S grid cells, D width of a cell, I image width, Q text width, F fused w
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from seqkit.errors import InputError
@@ -32,6 +33,14 @@ def center(grid_BSD: Tensor) -> Tensor:
     pooling of it.
     """
     return grid_BSD - grid_BSD.mean(1, keepdim=True)
+
+
+def without_noise(vectors: Tensor, grid_BSD: Tensor) -> Tensor:
+    """Means of centered cells (B, ..., D), with zeros where the cells of `grid_BSD`, as they were before, leave only
+    their rounding errors: those of the whole image, which a normalization would make as large as any other."""
+    dims, noise = (1,) * (vectors.dim() - 1), 8 * torch.finfo(grid_BSD.dtype).eps
+    largest = torch.linalg.vector_norm(grid_BSD, dim=-1).amax(1).view(-1, *dims)
+    return vectors.where(torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) > noise * largest, 0.0)
 
 
 class ImageTextFusion(nn.Module):

@@ -16,6 +16,11 @@ def pixel_input(backbone: Backbone) -> Input:
 def text_inputs(name: str, form: str) -> list[Input]:
     """Ids of short texts in `words.json`; `form` says how a text is written."""
     return [
-        Input(name, ("batch", "time"), torch.int64, f"ids of the words in `words.json`, padded with 0; {form}"),
+        Input(
+            name,
+            ("batch", "time"),
+            torch.int64,
+            f"ids of the words in `words.json`, or of letters where it has those, padded with 0; {form}",
+        ),
         Input(f"{name}_lengths", ("batch",), torch.int64, "words of each text, at least 1"),
     ]

@@ -1,16 +1,53 @@
 """Short texts about images: their normal form, and pairs of image and text on the command line."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seqkit.data.text import normalize_whitespace
+from seqkit.data.text import JOINER, normalize_whitespace
+from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
+from seqkit.score.language import separate_characters, tokenizer_for
+from seqkit.score.language_names import SPACED
 
 
 def normalize_text(text: str) -> str:
     """Lower case, single spaces, no question mark at the end."""
     return normalize_whitespace(text).lower().rstrip(" ?")
+
+
+def separate_words(text: str) -> str:
+    """`normalize_text`, and where it is written without spaces, each of its letters as a word."""
+    text = normalize_text(text)
+    return text if tokenizer_for([text]) == SPACED else normalize_whitespace(separate_characters(text))
+
+
+def train_text_vocab(texts: Sequence[str], min_count: int) -> Vocab:
+    """A vocabulary of words; where the texts are of a script without spaces, of its letters."""
+    texts = [normalize_text(text) for text in texts]
+    if tokenizer_for(texts) != SPACED:
+        texts = [separate_characters(text) for text in texts]
+    return WordVocab.train(texts, min_count=min_count)
+
+
+def text_tokens(vocab: Vocab, text: str) -> list[str]:
+    """The words of a text; letters of scripts without spaces one by one, where the vocabulary has them so."""
+    text = normalize_text(text)
+    return vocab.tokens(text if _has_unspaced_words(vocab) else separate_characters(text))
+
+
+def text_ids(vocab: Vocab, text: str) -> list[int]:
+    """The ids of `text_tokens`."""
+    text = normalize_text(text)
+    return vocab.encode(text if _has_unspaced_words(vocab) else separate_characters(text))
+
+
+@functools.lru_cache(maxsize=8)
+def _has_unspaced_words(vocab: Vocab) -> bool:
+    """Whether some word has several letters of a script without spaces: somebody has put spaces between its words."""
+    tokens = (vocab.token(i).strip(JOINER) for i in range(len(vocab)))
+    return any(len(separate_characters(token).split()) > 1 for token in tokens)
 
 
 def parse_pairs(words: Sequence[str]) -> list[tuple[Path, str]]:

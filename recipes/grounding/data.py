@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.image import read_size
 from seqkit.data.manifest import Item, read_manifest
-from seqkit.data.vocab import Vocab, WordVocab
+from seqkit.data.vocab import Vocab
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
-from seqkit.recipes.common.image_text import normalize_text
+from seqkit.recipes.common.image_text import normalize_text, text_ids, train_text_vocab
 from seqkit.score.boxes import ENOUGH, iou, read_box
 from seqkit.train.distributed import print0
 
@@ -92,7 +92,7 @@ def candidate_recall(items: Sequence[Item]) -> float:
 
 
 def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
-    return WordVocab.train((normalize_text(item.source or "") for item in items), min_count=text.min_count)
+    return train_text_vocab([item.source or "" for item in items], text.min_count)
 
 
 @described
@@ -121,7 +121,7 @@ def train_data(text: TextConfig, vocab: Vocab, items: Sequence[Item], reader: Im
     if not kept:
         raise InputError(f"training phrases must have a candidate box of IoU {ENOUGH} or more, got none")
     print0(f"{len(kept):,} phrases, {len(items) - len(kept):,} left out: no candidate box of IoU {ENOUGH} or more")
-    tokens = [vocab.encode(normalize_text(item.source or "")) for item in items]
+    tokens = [text_ids(vocab, item.source or "") for item in items]
     sizes = [len(tokens[number]) for number in kept]
     batches = BucketBatchSampler(sizes, text.batch_budget * max(sizes), seed=seed, max_items=text.batch_budget)
     examples = Examples(items, reader, kept, tokens, [int(iou_K.argmax()) for iou_K in overlaps])

@@ -17,7 +17,7 @@ from seqkit.nn.backbones import Backbone, region_features
 from seqkit.nn.fusion import FusionKind
 from seqkit.nn.masks import mask_from_lengths
 from seqkit.ranges import Range
-from seqkit.recipes.common.fusion import ImageTextFusion, Norm, center, normalize
+from seqkit.recipes.common.fusion import ImageTextFusion, Norm, center, normalize, without_noise
 from seqkit.recipes.common.image_reader import ImageFeatures
 from seqkit.recipes.common.text_encoder import TextEncoder, TextEncoderConfig
 
@@ -78,9 +78,10 @@ class GroundingModel(nn.Module):
         phrase_BQ = normalize(self.text_encoder(tokens_BT, lengths_B), self.norm)
         features = self.image_encoder(*image) if len(image) == 1 else image
         grid_BSD = features[1].to(phrase_BQ.dtype)
-        grid_BSD = center(grid_BSD) if self.center else grid_BSD
+        cells_BSD = center(grid_BSD) if self.center else grid_BSD
         extent_B2 = torch.ones(len(boxes_BK4), 2, device=boxes_BK4.device)
-        regions_BKD = region_features(grid_BSD, self.image_encoder.grid, boxes_BK4, extent_B2)
+        regions_BKD = region_features(cells_BSD, self.image_encoder.grid, boxes_BK4, extent_B2)
+        regions_BKD = without_noise(regions_BKD, grid_BSD) if self.center else regions_BKD
         regions_BKR = normalize(regions_BKD, self.norm)
         if self.spatial_features:
             area_BK1 = (boxes_BK4[..., 2:] - boxes_BK4[..., :2]).prod(-1, keepdim=True)

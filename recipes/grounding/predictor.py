@@ -22,7 +22,7 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageReader
-from seqkit.recipes.common.image_text import as_pair, normalize_text, parse_pairs
+from seqkit.recipes.common.image_text import as_pair, parse_pairs, text_ids
 from seqkit.recipes.grounding.data import Phrase, phrase_of
 from seqkit.recipes.grounding.model import GroundingModel
 from seqkit.score.prediction import Prediction
@@ -38,7 +38,7 @@ class Member(NamedTuple):
     def log_probs(self, phrases: Sequence[Phrase], vocab: Vocab) -> Tensor:
         """Log-probabilities of the candidates (B, K)."""
         device = self.model.text_encoder.embedding.weight.device
-        tokens_BT, lengths_B = pad([vocab.encode(normalize_text(phrase.text)) for phrase in phrases])
+        tokens_BT, lengths_B = pad([text_ids(vocab, phrase.text) for phrase in phrases])
         boxes_BK4, counts_B = pad([phrase.relative_boxes() for phrase in phrases])
         image = tuple(part.to(device) for part in self.reader([phrase.image for phrase in phrases]))
         inputs = (part.to(device) for part in (boxes_BK4, counts_B, tokens_BT, lengths_B))

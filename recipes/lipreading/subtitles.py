@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data.clock import FRAME_RATE
-from seqkit.data.files import atomic_write
+from seqkit.data.files import atomic_write, check_without
 from seqkit.data.sound_track import SAMPLE_RATE, read_sound
 from seqkit.described import described
 from seqkit.draw import find_font
@@ -21,6 +21,7 @@ from seqkit.recipes.lipreading.text_grid import text_grid
 from seqkit.score.prediction import Prediction, Word
 from seqkit.train.distributed import print0
 
+SUBTITLES = (".srt", ".vtt", ".TextGrid")
 SHORTEST = 0.04  # seconds that a subtitle is shown at least; players leave out shorter ones
 JOINER = "\N{WORD JOINER}"  # invisible; in .srt, which has no escapes, it keeps text from being taken for markup
 MARKUP = re.compile(r"(?<=<)(?=[A-Za-z/])|(?<=--)(?=>)")
@@ -33,6 +34,10 @@ class PredictionOptions:
 
     subtitles: Path | None = None
     """folder for an .srt, a .vtt and a Praat .TextGrid file of every input; null: none"""
+
+    def __post_init__(self) -> None:
+        if self.subtitles:
+            check_without(self.subtitles, SUBTITLES, "`--subtitles` must be a folder without subtitles")
 
 
 def write_all_subtitles(

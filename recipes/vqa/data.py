@@ -13,12 +13,12 @@ from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate,
 from seqkit.data.files import atomic_write, read_json
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.text import normalize_whitespace
-from seqkit.data.vocab import Vocab, WordVocab
+from seqkit.data.vocab import Vocab
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
-from seqkit.recipes.common.image_text import normalize_text
+from seqkit.recipes.common.image_text import normalize_text, separate_words, text_ids, train_text_vocab
 from seqkit.score.vqa import normalize_answer, soft_scores
 from seqkit.start import Start
 from seqkit.train.distributed import print0
@@ -34,7 +34,8 @@ class TextConfig:
     min_count: Annotated[int, Range(min=1)] = 1
     """occurrences in training questions that put a word into the vocabulary"""
     max_question: Annotated[int | None, Range(min=1)] = None
-    """words of a question that are read, the first ones; null: all (Fukui et al.: 15)"""
+    """words of a question that are read, the first ones, or letters of a script without spaces; null: all (Fukui et
+    al.: 15)"""
     answers: Annotated[int, Range(min=1)] = 3000
     """number of classes: the most frequent answers (Fukui et al.: 3000)"""
     targets: Literal["sampled", "soft", "frequent"] = "frequent"
@@ -107,7 +108,7 @@ def answer_key(answer: str) -> str:
 def question_type(item: Item) -> str:
     """As the corpus names it, else the question's first words."""
     named = item.extra.get("question_type")
-    return str(named) if named else " ".join(normalize_text(item.question or "").split()[:TYPE_WORDS])
+    return str(named) if named else " ".join(separate_words(item.question or "").split()[:TYPE_WORDS])
 
 
 def read_questions(data: Path, split: str, *, answered: bool = True) -> list[Item]:
@@ -121,7 +122,7 @@ def read_questions(data: Path, split: str, *, answered: bool = True) -> list[Ite
 
 
 def train_vocab(text: TextConfig, items: Sequence[Item]) -> Vocab:
-    return WordVocab.train((normalize_text(item.question or "") for item in items), min_count=text.min_count)
+    return train_text_vocab([item.question or "" for item in items], text.min_count)
 
 
 def train_answers(text: TextConfig, items: Sequence[Item]) -> Answers:
@@ -136,7 +137,7 @@ def train_answers(text: TextConfig, items: Sequence[Item]) -> Answers:
     texts = {key: _most_frequent(counts) for key, counts in written.items()}
     order = sorted(written, key=lambda key: (-written[key].total(), texts[key]))
     priors = {kind: min(counts, key=lambda key: (-counts[key], texts[key])) for kind, counts in by_type.items()}
-    longest = max(len(normalize_text(item.question or "").split()) for item in items)
+    longest = max(len(separate_words(item.question or "").split()) for item in items)
     type_priors = {kind: texts[key] for kind, key in {**priors, "": order[0]}.items()}
     return Answers(tuple(texts[key] for key in order[: text.answers]), type_priors, longest)
 
@@ -159,7 +160,7 @@ def _most_frequent(counts: Counter[str]) -> str:
 
 def question_ids(text: TextConfig, vocab: Vocab, question: str) -> list[int]:
     """Ids of a question's words, as many as are read."""
-    return vocab.encode(normalize_text(question))[: text.max_question]
+    return text_ids(vocab, question)[: text.max_question]
 
 
 @described

@@ -16,7 +16,7 @@ from seqkit.described import described
 from seqkit.nn import initialize
 from seqkit.nn.backbones import Backbone
 from seqkit.ranges import Range
-from seqkit.recipes.common.fusion import ImageTextFusion, Norm, center, normalize, vector_length
+from seqkit.recipes.common.fusion import ImageTextFusion, Norm, center, normalize, vector_length, without_noise
 from seqkit.recipes.common.image_reader import ImageFeatures
 from seqkit.recipes.common.text_encoder import TextEncoder, TextEncoderConfig
 
@@ -117,7 +117,8 @@ class VQAModel(nn.Module):
             pooled_BW = self.dropout(normalize(pooled_BW.to(question_BQ.dtype), self.norm))
             return self.classifier(self.fusion(pooled_BW, question_BQ)), no_weights_BGS
         grid_BSD = grid_BSD.to(question_BQ.dtype)
-        grid_BSD = self.dropout(normalize(center(grid_BSD) if self.center else grid_BSD, self.norm))
+        grid_BSD = without_noise(center(grid_BSD), grid_BSD) if self.center else grid_BSD
+        grid_BSD = self.dropout(normalize(grid_BSD, self.norm))
         fused_BSF = self.attention_fusion(grid_BSD, question_BQ[:, None])
         weights_BGS = self.attention(fused_BSF).transpose(1, 2).softmax(-1)
         attended_BI = torch.matmul(weights_BGS, grid_BSD).flatten(1)

@@ -22,7 +22,7 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
 from seqkit.recipes.common.image_reader import ImageReader
-from seqkit.recipes.common.image_text import as_pair, normalize_text, parse_pairs
+from seqkit.recipes.common.image_text import as_pair, parse_pairs, text_tokens
 from seqkit.recipes.vqa.data import Answers, TextConfig, question_ids
 from seqkit.recipes.vqa.model import VQAModel
 from seqkit.score.prediction import Prediction
@@ -70,7 +70,7 @@ class AnswerPredictor:
         Raises InputError for an image that cannot be read, a question without words, and what is no pair.
         """
         for _, question in map(as_pair, inputs):
-            if unknown := [w for w in self.vocab.tokens(normalize_text(question)) if UNK in self.vocab.encode(w)]:
+            if unknown := [w for w in text_tokens(self.vocab, question) if UNK in self.vocab.encode(w)]:
                 print0(f"not in any training question: {', '.join(unknown)} (in {question!r})")
         return self.answer(inputs, nbest)
 

@@ -34,7 +34,7 @@ from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe, SavedRun
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader, make_image_encoder, pixel_reader
 from seqkit.recipes.common.image_reader import no_image
-from seqkit.recipes.common.image_text import normalize_text
+from seqkit.recipes.common.image_text import separate_words, text_ids
 from seqkit.recipes.common.search_options import check_vocabulary
 from seqkit.recipes.common.text_encoder import TextEncoderConfig
 from seqkit.recipes.vqa.data import (
@@ -245,12 +245,14 @@ def answer_type(item: Item) -> str:
 
 def count_unseen(predictor: AnswerPredictor, items: Sequence[Item]) -> dict[str, int]:
     """How many items go beyond the training set: counts for the report."""
-    questions = [normalize_text(item.question or "") for item in items]
+    questions = [item.question or "" for item in items]
     longest = predictor.answers.max_question
     return {
         "answers_outside_classes": sum(not ids for ids in predictor.answers.class_ids(items)),
-        "questions_with_unknown_words": sum(UNK in predictor.vocab.encode(question) for question in questions),
-        "questions_longer_than_any_seen": sum(len(question.split()) > longest for question in questions),
+        "questions_with_unknown_words": sum(UNK in text_ids(predictor.vocab, question) for question in questions),
+        "questions_longer_than_any_seen": sum(
+            len(separate_words(question).split()) > longest for question in questions
+        ),
     }
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -40,6 +40,13 @@ def _umask() -> int:
     return mask
 
 
+def check_without(folder: Path, endings: Collection[str], fault: str) -> None:
+    """Raises InputError, beginning with `fault`, for a folder of files that end so: none would be overwritten."""
+    if folder.is_dir() and any(path.suffix in endings for path in folder.iterdir()):
+        raise InputError(f"{fault}, got {folder}; name another")
+
+
+PLOTS = (".png",)  # what a folder for plots must not hold
 GZIP = b"\x1f\x8b"  # the first bytes of a compressed file
 STDIN = Path("-")  # what names standard input to `read_stdin`'s callers
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seqkit.decode.ctc import BLANK
+from seqkit.decode.lm import WordScorer
 from seqkit.decode.search import NEG_INF, NOTHING, Hypothesis, Scorers, Search, log_softmax, tensors
 from seqkit.nn.memory import map_rows, select
 
@@ -49,7 +50,8 @@ def prefix_beam(
     There are fewer where fewer exist, and one empty hypothesis of score -inf where the scorers allow none. `logprob`
     sums over the paths of the text that stayed in the beam; `score` adds the scorers' weighted bonuses, that of EOS
     included. Of `search` the fields `beam`, `nbest`, `length_penalty`, `suppress_tokens`, `bos` and `eos` are used.
-    Scorers get no attention weights. Raises ValueError for `min_len` and `no_repeat_ngram`.
+    Scorers get no attention weights. Where one is a `WordScorer`, no text ends with its separator. Raises
+    ValueError for `min_len` and `no_repeat_ngram`.
     """
     if search.min_len or search.no_repeat_ngram:
         raise ValueError(
@@ -65,7 +67,8 @@ def prefix_beam(
             fused = _score(fused, beams, parent_BK, token_BK, scorers)
         parents.append(parent_BK)
         tokens.append(token_BK)
-    return _collect(beams, parents, tokens, fused, search)
+    separators = {scorer.separator for scorer, _ in scorers if isinstance(scorer, WordScorer)}
+    return _collect(beams, parents, tokens, fused, search, separators)
 
 
 def _emissions(logits_BTV: Tensor, lengths_B: Tensor, search: Search) -> tuple[Tensor, Tensor]:
@@ -193,9 +196,9 @@ def _score(fused: Fused, beams: Beams, parent_BK: Tensor, token_BK: Tensor, scor
 
 
 def _collect(
-    beams: Beams, parents: list[Tensor], tokens: list[Tensor], fused: Fused | None, search: Search
+    beams: Beams, parents: list[Tensor], tokens: list[Tensor], fused: Fused | None, search: Search, outer: set[int]
 ) -> list[list[Hypothesis]]:
-    """The best prefixes, traced back through the frames."""
+    """The best prefixes, traced back through the frames; of `outer` none is the last token of a text."""
     place_BK, columns = torch.arange(search.beam, device=beams.last_BK.device).expand_as(beams.last_BK), []
     for parent_BK, token_BK in zip(reversed(parents), reversed(tokens), strict=True):
         columns.append(token_BK.gather(1, place_BK))
@@ -206,19 +209,19 @@ def _collect(
     total_BK = (logprob_BK + bonus_BK).where(logprob_BK > NEG_INF, NEG_INF)
     score_BK = search.score(total_BK, (token_BKT != BLANK).sum(2) + 1)
     score_BK, best_BK = score_BK.sort(dim=1, descending=True, stable=True)
-    best_BK = best_BK[:, : search.nbest]
     rows = zip(
         token_BKT.gather(1, best_BK[..., None].expand(-1, -1, token_BKT.shape[2])).tolist(),
         logprob_BK.gather(1, best_BK).tolist(),
         score_BK.tolist(),
         strict=True,
     )
-    return [
-        [
-            Hypothesis([token for token in ids if token != BLANK], logprob, score)
-            for ids, logprob, score in zip(texts, logprobs, scores, strict=False)
-            if score > NEG_INF
-        ]
-        or [NOTHING]
-        for texts, logprobs, scores in rows
-    ]
+    found = []
+    for texts, logprobs, scores in rows:
+        own: dict[tuple[int, ...], Hypothesis] = {}
+        for ids, logprob, score in zip(texts, logprobs, scores, strict=True):
+            kept = [token for token in ids if token != BLANK]
+            kept = kept[:-1] if kept and kept[-1] in outer else kept
+            if score > NEG_INF:
+                own.setdefault(tuple(kept), Hypothesis(kept, logprob, score))
+        found.append([*own.values()][: search.nbest] or [NOTHING])
+    return found

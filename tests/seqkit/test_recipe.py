@@ -57,6 +57,8 @@ def test_a_loaded_run_predicts_and_draws(saved: Path, tmp_path: Path) -> None:
     assert run.predict([]) == []
     run.plot(["a", "b"], tmp_path / "plots")
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["0001.png", "0002.png"]
+    with pytest.raises(InputError, match="`folder` must be a folder without pictures, got .*plots; name another"):
+        run.plot(["c"], tmp_path / "plots")
 
 
 @pytest.mark.parametrize("one", ["text", Path("image.png")])

@@ -193,6 +193,16 @@ def test_what_all_cells_share_is_not_looked_at(center):
     assert torch.allclose(one, other, atol=1e-5) == center
 
 
+def test_the_whole_image_is_not_known_by_its_rounding_errors():
+    """Its cells less their mean have a mean of zero, which is their rounding errors."""
+    model = grounding_model(normalize="rms")
+    boxes = torch.tensor([[[0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.5, 0.6]]])
+    tokens, lengths, counts = torch.randint(4, 20, (1, 5)), torch.tensor([5]), torch.tensor([2])
+    grid = torch.rand(1, model.image_encoder.grid[0] * model.image_encoder.grid[1], model.image_encoder.dim) + 1
+    one, other = (model((grid.mean(1), g), boxes, counts, tokens, lengths) for g in (grid, grid * 1.00001))
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
 def test_the_target_is_the_candidate_that_fits_best(tmp_path):
     Image.new("RGB", (100, 50)).save(tmp_path / "a.png")
 

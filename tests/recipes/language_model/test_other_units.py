@@ -112,8 +112,11 @@ def test_a_search_with_a_model_of_words_writes_single_spaces() -> None:
     logits_BTV = torch.randn(24, 14, len(tokens), generator=torch.Generator().manual_seed(1))
     logits_BTV[..., tokens.index(" ")] += 2
     found = prefix_beam(logits_BTV, torch.full((24,), 14), Search(beam=20, nbest=20), scorers=[(scorer, 1.0)])
-    texts = ["".join(tokens[i] for i in best.tokens) for some in found for best in some]
-    assert len(texts) > 100 and not [text for text in texts if "  " in text or text.startswith(" ")]
+    texts = [["".join(tokens[i] for i in best.tokens) for best in some] for some in found]
+    assert sum(map(len, texts)) > 100 and all(text == " ".join(text.split()) for some in texts for text in some)
+    assert all(len(set(some)) == len(some) for some in texts)
+    [[first], *_] = prefix_beam(logits_BTV, torch.full((24,), 14), Search(beam=1), scorers=[(scorer, 1.0)])
+    assert first.tokens and first.score > float("-inf")
 
 
 def test_entries_of_an_n_best_list_differ_in_their_texts() -> None:

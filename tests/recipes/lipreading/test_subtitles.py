@@ -58,6 +58,9 @@ def test_two_inputs_of_one_stem_do_not_share_a_file(tmp_path):
     write_all_subtitles(PredictionOptions(tmp_path), ["a/00001.mp4", "b/00001.mp4"], found)
     assert [plain(tmp_path / f"{name}.srt") for name in ("00001", "00001-2")] == [["one"], ["two"]]
     assert unique_names(["a", "A", "a-2", "b"]) == ["a", "A-3", "a-2", "b"]
+    with pytest.raises(InputError, match=f"`--subtitles` must be a folder without subtitles, got {tmp_path}; name"):
+        PredictionOptions(tmp_path)
+    assert PredictionOptions(tmp_path / "new").subtitles == tmp_path / "new"
 
 
 @pytest.mark.parametrize("text", ["Grüße", "привет", "ελληνικά"])

@@ -228,6 +228,13 @@ def test_what_all_cells_share_is_not_looked_at(center):
         assert torch.allclose(one, other, atol=1e-5) == center
 
 
+def test_cells_that_are_all_alike_are_not_known_by_their_rounding_errors():
+    model, tokens, lengths = vqa_model(center=True), torch.randint(4, 20, (1, 6)), torch.tensor([6])
+    grid = (torch.rand(1, 1, model.image_encoder.dim) + 1).repeat(1, 49, 1)
+    seen, moved = (model((cells.mean(1), cells), tokens, lengths) for cells in (grid, grid * 1.00001))
+    torch.testing.assert_close(seen, moved, rtol=1e-3, atol=1e-4)
+
+
 def test_soft_targets_are_the_consensus():
     """Four people say the first class, one the second: 1 and 1/3."""
     loss = vqa.answer_loss(lambda seen, *question: (torch.tensor([[0.3, -0.2, 0.7]]), None), "soft")
