@@ -1,16 +1,14 @@
 """Published files under `--raw`: found by name at any depth, and JSON read so that every fault has a place."""
 
 import filecmp
-import gzip
-import json
 import os
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from seqkit.data.files import open_bytes, strict_json, unique_keys
+from seqkit.data.files import open_bytes, shown, strict_json, unique_keys
+from seqkit.data.packed import FAULTS
 from seqkit.errors import InputError
 
 T = TypeVar("T")
@@ -67,7 +65,7 @@ def _candidates(files: Files, name: str) -> list[Path]:
 
 
 def read_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """Reads JSON, plain or gzipped; `hook` replaces every object. Raises InputError for a file that is not whole JSON,
+    """Reads JSON, plain or packed; `hook` replaces every object. Raises InputError for a file that is not whole JSON,
     and for a key given twice."""
 
     def unique(pairs: list[tuple[str, Any]]) -> Any:
@@ -79,7 +77,7 @@ def read_json(path: Path, hook: Callable[[dict[str, Any]], Any] | None = None) -
             return strict_json(file.read(), unique)
     except InputError:
         raise
-    except (ValueError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (ValueError, RecursionError, *FAULTS) as error:
         raise InputError(f"{path}: must be whole JSON, got a fault: {error}; unpack or download it again") from None
 
 
@@ -104,8 +102,7 @@ def value_of(entry: Any, key: str, kind: type[T], place: str) -> T:
     """`entry[key]`. Raises InputError, beginning with `place`, where that is not of the type `kind`."""
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, kind):
-        shown = json.dumps(value, default=repr)[:60]
-        raise InputError(f"{place}: `{key}` must be of type {kind.__name__}, got {shown}")
+        raise InputError(f"{place}: `{key}` must be of type {kind.__name__}, got {shown(value)}")
     return value
 
 

@@ -111,8 +111,9 @@ def speaker_of(path: Path) -> str:
 
 
 def speaker_order(speaker: str) -> tuple[int, str]:
-    """By number."""
-    return int(speaker[1:] or 0), speaker
+    """By number; what is no name of a speaker comes first."""
+    match = SPEAKER.fullmatch(speaker)
+    return int(speaker[1:]) if match else 0, speaker
 
 
 def read_corpus(raw: Path) -> Corpus:

@@ -83,7 +83,7 @@ def json_value(key: str, value: Any, places: Places) -> Any:
     if isinstance(value, str) and key in (*NUMBERS, *NESTED):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Unusable(f"invalid: `{key}` must be a number or JSON, got {value[:60]!r}") from None
     if key in NUMBERS or key in NESTED:
         return value

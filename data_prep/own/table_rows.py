@@ -7,11 +7,12 @@ A row is a dict of plain values. Columns that the `datasets` library calls class
 import csv
 import importlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from seqkit.data.files import parse_json, read_lines
+from seqkit.data.files import parse_json, read_lines, shown
 from seqkit.errors import InputError
 
 ENDINGS = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
@@ -84,7 +85,7 @@ def read_rows(path: Path, header: Sequence[str] = ()) -> Iterator[tuple[str, Row
 
 def _object(value: Any, place: str) -> tuple[str, Row]:
     if not isinstance(value, dict):
-        raise InputError(f"{place}: must be a JSON object, got {json.dumps(value)[:60]}")
+        raise InputError(f"{place}: must be a JSON object, got {shown(value)}")
     return place, value
 
 
@@ -201,4 +202,6 @@ def class_labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
 
 
 def _label(names: Sequence[str] | None, value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):  # how pandas writes what is not there
+        return None
     return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value

@@ -18,6 +18,8 @@ from seqkit.data_prep.translation.markup import Sentence, read_sentences
 from seqkit.data_prep.translation.wmt_xml import is_dataset, read_dataset
 from seqkit.errors import InputError
 
+PACKED = r"(\.(gz|bz2|xz))?"  # endings of packed files
+
 
 class Corpus(NamedTuple):
     """Two files whose sentences are translations of each other, or one that holds both sides."""
@@ -40,7 +42,7 @@ def find_corpora(raw: Path, pattern: str, source: str, target: str) -> tuple[lis
     if not raw.is_dir():
         raise InputError(f"{raw}: must be a folder that holds the published files, got no folder")
     languages = "|".join(map(re.escape, (source, target)))
-    wanted = re.compile(rf"(?P<name>{pattern})(-src|-ref)?\.(?P<language>{languages})(\.(xml|sgml?))?(\.gz)?")
+    wanted = re.compile(rf"(?P<name>{pattern})(-src|-ref)?\.(?P<language>{languages})(\.(xml|sgml?))?{PACKED}")
     files: dict[str, dict[str, list[Path]]] = {}
     for path in sorted(raw.rglob("*")):
         match = wanted.fullmatch(path.name)
@@ -48,7 +50,7 @@ def find_corpora(raw: Path, pattern: str, source: str, target: str) -> tuple[lis
             files.setdefault(match["name"], {}).setdefault(match["language"], []).append(path)
     complete = {name: found for name, found in files.items() if len(found) == 2}
     corpora = [_choose(name, found[source], found[target]) for name, found in complete.items()]
-    both = re.compile(rf"(?P<name>{pattern})(\.{re.escape(source)}-{re.escape(target)})?(\.(all|source))?\.xml(\.gz)?")
+    both = re.compile(rf"(?P<name>{pattern})(\.{re.escape(source)}-{re.escape(target)})?(\.(all|source))?\.xml{PACKED}")
     corpora += _single_files(raw, both, {corpus.name: corpus for corpus in corpora}, (source, target))
     complete |= {corpus.name: {} for corpus in corpora}
     others = {name: found for name, found in files.items() if name not in complete}

@@ -53,7 +53,9 @@ def prepare(
     lacking = (name for split, names in splits.items() if split not in unanswered for name in names)
     missing = ", ".join(f"{name}.{{{source},{target}}}" for name in lacking if name not in by_name)
     if missing:
-        raise InputError(f"{raw}: must hold, at any depth, both files of each corpus, plain or .gz; missing: {missing}")
+        raise InputError(
+            f"{raw}: must hold, at any depth, both files of each corpus, plain or packed; missing: {missing}"
+        )
     stats = {
         split: write_sources(out / f"{split}.jsonl", unanswered[split], split)
         if split in unanswered

@@ -10,14 +10,13 @@ Every translator's text is a reference. As in sacrebleu, documents of test suite
 that nobody translated, where others are; outputs of systems are not read.
 """
 
-import gzip
 import xml.etree.ElementTree as ET
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from seqkit.data.files import read_lines
+from seqkit.data.files import open_bytes, read_lines
+from seqkit.data.packed import FAULTS
 from seqkit.data_prep.common.raw_files import UniqueKeys
 from seqkit.errors import InputError
 
@@ -50,17 +49,15 @@ def _head(path: Path) -> Iterator[tuple[int, str]]:
 def read_dataset(path: Path, source: str, target: str) -> Iterator[Segment]:
     """Reads every segment in its order. Raises InputError for damaged XML, other languages, and what stands twice."""
     documents = UniqueKeys("id of a <doc>")
-    with path.open("rb") as file:
-        gzipped = file.read(2) == b"\x1f\x8b"
     try:
-        with gzip.open(path) if gzipped else path.open("rb") as content:
-            for _, element in ET.iterparse(content, events=("end",)):  # type: ignore[arg-type]
+        with open_bytes(path) as content:
+            for _, element in ET.iterparse(content, events=("end",)):
                 if element.tag == "doc":
                     place = f"{path.name}, document {element.get('id', '')!r}"
                     documents.add(element.get("id"), place)
                     yield from _document(element, place, source, target)
                     element.clear()
-    except (ET.ParseError, OSError, EOFError, zlib.error) as error:
+    except (ET.ParseError, *FAULTS) as error:
         raise InputError(f"{path}: must be whole XML, got a fault: {error}; fetch it again") from None
 
 

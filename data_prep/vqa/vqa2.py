@@ -13,7 +13,6 @@ them; `question_type` and `answer_type` are kept. The answers of test2015 were n
 `test-dev2015.jsonl` have questions without references, to be answered for the evaluation server.
 """
 
-import json
 import re
 import sys
 from collections import Counter, defaultdict
@@ -21,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqkit.data.files import shown
 from seqkit.data.manifest import Item
 from seqkit.data_prep.captioning.coco import with_2017_names
 from seqkit.data_prep.common.image_check import add_arguments
@@ -71,8 +71,7 @@ def read_answers(path: Path) -> dict[int, Answered]:
         answers = value_of(entry, "answers", list, place)
         for i, answer in enumerate(answers):
             if not isinstance(answer, str):
-                got = json.dumps(answer)[:60]
-                raise InputError(f"{place}, answers[{i}]: must have a text `answer`, got {got}")
+                raise InputError(f"{place}, answers[{i}]: must have a text `answer`, got {shown(answer)}")
         types = {key: sys.intern(value_of(entry, key, str, place)) for key in TYPES}
         first = value_of(entry, "multiple_choice_answer", str, place)
         number = value_of(entry, "question_id", int, place)

@@ -3,6 +3,7 @@
 The same options in every recipe that writes text, over characters, words or subwords. `logprob` stays the model's own.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from seqkit.recipes.common.letter_case import other_case
 from seqkit.recipes.language_model.scorer import load_scorer
 from seqkit.score.language import unspaced
 from seqkit.train.distributed import print0
+
+WEIGHT = re.compile(r"(\t|[^\W\d][:=,;] ?|\^)[-+]?\d+(\.\d+)?$")  # at the end of a line of hot words
+FRACTION = re.compile(r"\s[-+]?\d+\.\d+$")  # the same, where all lines end so
 
 
 @described
@@ -109,7 +113,14 @@ def read_hotwords(path: Path, vocab: Vocab, device: torch.device) -> HotWords:
     """
     if not path.is_file():
         raise InputError(f"`hotwords` must be a file of words, one a line, got {path}, which is none")
-    words = [normalize_whitespace(line) for _, line in read_lines(path) if line.strip()]
+    lines = [(number, line.strip()) for number, line in read_lines(path) if line.strip()]
+    if not lines:
+        raise InputError(f"{path}: must hold at least one word, got none")
+    for number, line in lines:
+        if WEIGHT.search(line) or all(FRACTION.search(other) for _, other in lines):
+            fault = f"must be a word or phrase alone, got a weight too, {line!r}; `hotword_weight` is that of all words"
+            raise InputError(f"{path}, line {number}: {fault}")
+    words = [normalize_whitespace(line) for _, line in lines]
     if lacking := [word for word in words if UNK in vocab.encode(word)]:
         print0(f"{path}: not in the symbols of training, so that they cannot be written: {', '.join(lacking[:20])}")
     inside = [word for word in words if unspaced(word[0]) or unspaced(word[-1])]

@@ -4,6 +4,8 @@ V vocabulary, E width of word vectors.
 """
 
 import itertools
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from seqkit.errors import InputError
 from seqkit.train.distributed import print0
 
 SAMPLE = 1000  # lines that tell the width
+CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # which no text has
 
 
 def read_vectors(path: Path, vocab: Vocab) -> NDArray[np.float32]:
@@ -36,7 +39,7 @@ def read_vectors(path: Path, vocab: Vocab) -> NDArray[np.float32]:
     for line, fields in itertools.chain(sample[header:], lines):
         if len(fields) <= width:
             raise InputError(f"{path}, line {line}: must be a word and {width} numbers, got {len(fields) - 1}")
-        place = numbers.get(" ".join(fields[:-width]))
+        place = numbers.get(unicodedata.normalize("NFC", " ".join(fields[:-width])))
         if place is None:
             continue
         if place in rows:
@@ -64,14 +67,19 @@ def read_vectors(path: Path, vocab: Vocab) -> NDArray[np.float32]:
 def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and fields of all lines that are not empty; fastText's end with a space."""
     for line, content in read_bytes_lines(path):
+        if line <= SAMPLE and CONTROLS.search(content):
+            raise InputError(
+                f"{path}: must be word vectors in text, got a binary file; take the one in text (.txt, .vec)"
+            )
         if text := content.decode("utf-8", "replace").rstrip(" \t"):
             yield line, text.replace("\t", " ").split(" ")
 
 
 def _width(path: Path, sample: list[tuple[int, list[str]]]) -> tuple[int, bool]:
     """Numbers of a vector, and whether the first line is a header of their count and width. Raises InputError."""
-    counts = Counter(len(fields) - 1 for _, fields in sample)
-    header = len(sample) > 1 and len(sample[0][1]) == 2 and all(map(str.isdecimal, sample[0][1]))
+    counts = Counter(_numbers(fields) for _, fields in sample)
+    counts = counts if max(counts, default=0) else Counter(len(fields) - 1 for _, fields in sample)
+    header = len(sample) > 1 and len(sample[0][1]) == 2 and all(f.isdecimal() and len(f) < 10 for f in sample[0][1])
     if header:
         width = int(sample[0][1][1])
         if width and len(sample[1][1]) > width:
@@ -81,3 +89,13 @@ def _width(path: Path, sample: list[tuple[int, list[str]]]) -> tuple[int, bool]:
         line = sample[0][0] if sample else 1
         raise InputError(f"{path}, line {line}: must be a word and its numbers, got 0")
     return width, False
+
+
+def _numbers(fields: list[str]) -> int:
+    """How many of the last fields are numbers, a first one, the word, left out."""
+    for count, field in enumerate(reversed(fields[1:])):
+        try:
+            float(field)
+        except ValueError:
+            return count
+    return len(fields) - 1

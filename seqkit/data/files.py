@@ -1,19 +1,18 @@
 """Atomic writing of files, and reading of text lines with line numbers."""
 
 import codecs
-import gzip
 import io
 import json
 import math
 import os
 import sys
 import tempfile
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
+from seqkit.data.packed import FAULTS, FIRST, other_form, unpacked
 from seqkit.errors import InputError
 
 
@@ -47,26 +46,21 @@ def check_without(folder: Path, endings: Collection[str], fault: str) -> None:
 
 
 PLOTS = (".png",)  # what a folder for plots must not hold
-GZIP = b"\x1f\x8b"  # the first bytes of a compressed file
 STDIN = Path("-")  # what names standard input to `read_stdin`'s callers
 
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a file, plain or gzipped, which its first bytes tell, whatever its name.
+    """Opens a file, plain or packed by gzip, bzip2 or xz, which its first bytes tell, whatever its name.
 
     It is opened once, so that a pipe such as bash's `<(zcat FILE)` is read from its beginning.
     """
     with open(path, "rb") as file:
-        yield _unpacked(file, file.peek(2)[:2])
-
-
-def _unpacked(file: IO[bytes], first: bytes) -> IO[bytes]:
-    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if first == GZIP else file
+        yield unpacked(file, file.peek(FIRST)[:FIRST])
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yields (number from 1, text) of every line, plain or gzipped, which the first bytes tell.
+    """Yields (number from 1, text) of every line, plain or packed as `open_bytes` has it.
 
     Only a line feed ends a line, so that two halves of a parallel corpus stay parallel whatever other
     separators their texts hold; a carriage return before it and a byte order mark are dropped.
@@ -81,7 +75,7 @@ def read_stdin() -> Iterator[tuple[int, str]]:
         raise InputError("`-` must be piped in on standard input, got a terminal")
     sent = sys.stdin.buffer.read()
     name = "standard input"
-    return _decoded(_lines(lambda: _unpacked(io.BytesIO(sent), sent[:2]), name), name)
+    return _decoded(_lines(lambda: unpacked(io.BytesIO(sent), sent[:FIRST]), name), name)
 
 
 def read_bytes_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -108,8 +102,10 @@ def _lines(opened: Callable[[], AbstractContextManager[IO[bytes]]], name: str) -
                     raise InputError(
                         f"{name}: lines must end in line feeds, got carriage returns alone; convert the file"
                     )
+                if number == 1 and (form := other_form(line)):
+                    raise InputError(f"{name}: must be text in UTF-8, got {form}")
                 yield number, line.removesuffix(b"\n").removesuffix(b"\r")
-    except (OSError, EOFError, zlib.error) as error:
+    except FAULTS as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{name}: cannot be read after line {number} ({reason})") from None
 
@@ -169,3 +165,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text[:20]}, which is no finite number")
     return value
+
+
+def shown(value: Any) -> str:
+    """Formats a value for an error: JSON, cut to stay on one line."""
+    try:
+        text = json.dumps(value, default=repr)
+    except (ValueError, RecursionError):  # more digits than Python writes, or deep nesting
+        text = "a number of too many digits, or nested deep"
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from seqkit.data.files import atomic_write, parse_json, read_lines
+from seqkit.data.files import atomic_write, parse_json, read_lines, shown
+from seqkit.data.text import printable
 from seqkit.errors import InputError
 
 
@@ -96,27 +97,28 @@ def parse_line(line: str, folder: Path, place: str) -> Item:
 def parse_item(values: Any, folder: Path, place: str) -> Item:
     """Makes an item of a decoded JSON line, media paths joined to `folder`; `place` begins every InputError."""
     if not isinstance(values, dict):
-        raise InputError(f"{place}: must be a JSON object, got {_shown(values)}")
+        raise InputError(f"{place}: must be a JSON object, got {shown(values)}")
     if "id" not in values:
         raise InputError(f"{place}: key `id` is missing; give every item a unique text as `id`")
     name = values["id"]
     if not _is_text(name) or not name.strip():
-        raise InputError(f"{place}: `id` must be a non-empty text, got {_shown(name)}")
+        raise InputError(f"{place}: `id` must be a non-empty text, got {shown(name)}")
     found: dict[str, Any] = {"id": name, "extra": {k: v for k, v in values.items() if k not in KEYS}}
     for key, value in values.items():
         if key not in CHECKS or value is None or (key in LISTS and value == []):
             continue
         wanted, valid, convert = CHECKS[key]
         if not valid(value):
-            raise InputError(f'{place}, id "{name}": `{key}` must be {wanted}, got {_shown(value)}')
+            raise InputError(f'{place}, id "{name}": `{key}` must be {wanted}, got {shown(value)}')
         found[key] = folder / value if key in MEDIA else convert(value)
     for key, value in found["extra"].items():
         try:
-            usual = _is_finite(value)
+            usual = _is_text(key) and _is_usual(value)
         except RecursionError:
             raise InputError(f'{place}, id "{name}": `{key}` must not be nested so deep') from None
         if not usual:
-            raise InputError(f'{place}, id "{name}": `{key}` must hold finite numbers, got {_shown(value)}')
+            wanted = "finite numbers and whole characters"
+            raise InputError(f'{place}, id "{name}": `{printable(key)}` must hold {wanted}, got {shown(value)}')
     item = Item(**found)
     if item.end is not None and item.end <= (item.start or 0.0):
         raise InputError(
@@ -169,13 +171,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def _is_finite(value: Any) -> bool:
-    """Tells whether no number in a value of JSON is NaN or infinite."""
+def _is_usual(value: Any) -> bool:
+    """Tells whether no number in a value of JSON is NaN or infinite, and no text has half a character."""
     if isinstance(value, float):
         return abs(value) <= sys.float_info.max
+    if isinstance(value, str):
+        return _is_text(value)
     if isinstance(value, dict):
-        value = list(value.values())
-    return not isinstance(value, list) or all(map(_is_finite, value))
+        value = [*value, *value.values()]
+    return not isinstance(value, list) or all(map(_is_usual, value))
 
 
 def _is_seconds(value: Any) -> bool:
@@ -202,15 +206,6 @@ def _is_rows(value: Any) -> bool:
 
 def _nested(value: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
     return tuple(map(tuple, value))
-
-
-def _shown(value: Any) -> str:
-    """Formats a value for an error: JSON, cut to stay on one line."""
-    try:
-        text = json.dumps(value)
-    except ValueError:  # more digits than Python writes
-        text = "a number of too many digits"
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 _TEXT = ("a text", _is_text, str)

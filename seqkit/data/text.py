@@ -57,6 +57,13 @@ def normalize(text: str, names: Iterable[str]) -> str:
     return text
 
 
+def invisible(text: str) -> list[str]:
+    """Lists the characters that nobody sees and no word needs: marks of direction, zero-width spaces, controls."""
+    if text.isprintable():
+        return []
+    return [c for c in text if not c.isprintable() and not c.isspace() and c not in _JOINING]
+
+
 def printable(text: str) -> str:
     """Escapes what a terminal would obey or not show: control characters, line breaks, marks of direction."""
     return "".join(c if c.isprintable() or c in _JOINING else c.encode("unicode_escape").decode() for c in text)

@@ -1,9 +1,9 @@
 """The ARPA text format of n-gram models, as SRILM and KenLM write and read it.
 
 One n-gram a line: log10 p, the words, log10 of the back-off weight. The space of a character model is written <space>.
-What stands before \\data\\ is ignored. N-grams whose prefixes were pruned are read, too: the missing prefixes get their
-back-off probability. A file without <unk> gets one of log10 p -100, as in KenLM; a p of 0 is one of log10 p -99, as in
-SRILM.
+What stands before \\data\\ is ignored. Words come in NFC, as texts are learned; <S>, </S> and <UNK> are the signs in
+lower case. N-grams whose prefixes were pruned are read, too: the missing prefixes get their back-off probability. A
+file without <unk> gets one of log10 p -100, as in KenLM; a p of 0 is one of log10 p -99, as in SRILM.
 
 U n-grams of one order, n the order, V symbols.
 """
@@ -11,6 +11,7 @@ U n-grams of one order, n the order, V symbols.
 import codecs
 import gzip
 import itertools
+import unicodedata
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -25,6 +26,15 @@ from seqkit.errors import InputError
 
 LN10 = float(np.log(10))
 SPACE = "<space>"
+SIGNS = {SPACE: " ", "<UNK>": "<unk>", "<S>": "<s>", "</S>": "</s>"}  # words that are read as others
+OTHERS = {  # what a file is that begins so
+    b"mmap lm http://kheafield.com/code": "a binary of KenLM, which other programs cannot read; give the ARPA file",
+    b"\xff\xfe": "UTF-16; convert the file to UTF-8",
+    b"\xfe\xff": "UTF-16; convert the file to UTF-8",
+    b"BZh": "a file packed by bzip2; unpack it",
+    b"\xfd7zXZ": "a file packed by xz; unpack it",
+    b"PK\x03\x04": "a ZIP archive; unpack it",
+}
 ZERO = -99.0  # how SRILM writes the logarithm of 0
 UNSEEN = {"<unk>": -100.0, "<s>": ZERO, "</s>": ZERO}  # log10 p of symbols that a file may lack
 LARGEST = 1e30  # of what a float32 holds
@@ -178,7 +188,10 @@ def _sections(path: Path, ids: dict[str, int]) -> Iterator[tuple[int, Ints, Floa
             _read_line(place, text, number, ids, words, values)
         elif text.startswith("ngram "):
             sizes.append(_number(place, text.partition("=")[2], int))
-    raise InputError(f"{path}: must end in \\end\\, got a file that is cut short or is no ARPA file")
+    with path.open("rb") as file:
+        first = file.read(40)
+    form = next((form for begin, form in OTHERS.items() if first.startswith(begin)), "")
+    raise InputError(f"{path}: must end in \\end\\, got {form or 'a file that is cut short or is no ARPA file'}")
 
 
 def _read_line(
@@ -188,7 +201,8 @@ def _read_line(
     fields = [field for field in text.replace("\t", " ").split(" ") if field]
     if len(fields) not in (number + 1, number + 2):
         raise InputError(f"{place}: must be a log-probability, {number} words and at most one back-off, got {text!r}")
-    own = [" " if word == SPACE else "<unk>" if word == "<UNK>" else word for word in fields[1 : number + 1]]
+    own = [SIGNS.get(word, word) for word in fields[1 : number + 1]]
+    own = own if text.isascii() else [unicodedata.normalize("NFC", word) for word in own]
     if number == 1:
         ids.setdefault(own[0], len(ids))
     for word in own:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.data.files import parse_json
+from seqkit.data.files import parse_json, shown
 from seqkit.data.text import normalize_whitespace
 from seqkit.errors import InputError
 from seqkit.score.language import tokenizer_for
@@ -66,7 +66,7 @@ def group_names(values: Sequence[Any], name: str = "by", bins: int | None = BINS
     for item, value in enumerate(values, 1):
         known = value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
         if not known:
-            raise InputError(f"`{name}` must be a text or a number, got {json.dumps(value)[:60]} in item {item}")
+            raise InputError(f"`{name}` must be a text or a number, got {shown(value)} in item {item}")
     if bins and all(map(_is_number, values)):
         return binned(values, bins)
     return [_named(value) for value in values]
@@ -162,4 +162,5 @@ def _named(value: Any) -> str | None:
 
 def _natural(text: str) -> list[tuple[int, str]]:
     """Natural sort key: 9 before 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+    parts = re.split(r"(0*\d+)", text)
+    return [(len(p.lstrip("0")) if p.isdecimal() else -1, p.lstrip("0") if p.isdecimal() else p) for p in parts]

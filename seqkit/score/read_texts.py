@@ -11,15 +11,14 @@ COCO, and remarked. One of the files may be `-`, standard input. Beside the text
 kept: those of a manifest, and of the annotations of VQA such as `answer_type`.
 """
 
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from seqkit.data.files import STDIN, parse_json, read_lines, read_stdin
+from seqkit.data.files import STDIN, parse_json, read_lines, read_stdin, shown
 from seqkit.errors import InputError
-from seqkit.score.file_formats import JsonItem, is_json, is_json_lines, is_trn, read_json, read_trn, refuse_times
+from seqkit.score.file_formats import JsonItem, is_json, is_json_lines, is_trn, read_json, read_trn, refuse_others
 
 Format = Literal["auto", "plain", "kaldi", "trn", "jsonl", "json"]
 FORMATS: tuple[Format, ...] = ("auto", "plain", "kaldi", "trn", "jsonl", "json")
@@ -64,6 +63,7 @@ def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Fo
     forms = _formats(places, lines) if form == "auto" else dict.fromkeys(lines, form)
     files = [PARSERS[forms[path]](path, lines[path], key) for path, key in places]
     files, remarks = _answered(files, len(references))
+    remarks = (*remarks, *_perhaps_ids(files))
     matched = [_matched(files[0], file) for file in files]
     targets = [[text for texts in item for text in texts] for item in zip(*matched[: len(references)], strict=True)]
     systems = [[text for (text,) in texts] for texts in matched[len(references) :]]
@@ -104,12 +104,20 @@ def _formats(places: Sequence[tuple[Path, str]], lines: Mapping[Path, Sequence[t
         elif is_json(path, lines[path]):
             forms[path] = "json"
         else:
-            refuse_times(path, lines[path])
+            refuse_others(path, lines[path], table=not _has_ids([line for _, line in lines[path]], set()))
     parsed = [PARSERS[forms[path]](path, lines[path], key) for path, key in places if path in forms]
     known = set[str]().union(*(file.ids or () for file in parsed))
     others = [path for path in lines if path not in forms]
     rest: Format = "kaldi" if others and _has_ids([line for _, line in lines[others[0]]], known) else "plain"
     return dict.fromkeys(others, rest) | forms
+
+
+def _perhaps_ids(files: Sequence[_File]) -> Iterator[str]:
+    """A remark where the lines of files without ids begin with the same words, in another order."""
+    firsts = [[_id_and_text(text)[0] for (text, *_) in file.texts] for file in files if file.ids is None]
+    once = len(firsts) == len(files) and all(len(set(words)) == len(words) for words in firsts)
+    if once and len({frozenset(words) for words in firsts}) == 1 < len({tuple(words) for words in firsts}):
+        yield "lines of the files begin with the same words in another order; if those are ids, give `--format kaldi`"
 
 
 def _has_ids(lines: Sequence[str], known: set[str]) -> bool:
@@ -151,7 +159,7 @@ def _parse_json(path: Path, lines: Sequence[tuple[int, str]], key: str) -> _File
         texts = values.get(key) if key == "references" else [values.get(key)]
         if not isinstance(texts, list) or not texts or not all(map(_is_text, texts)):
             wanted = "a list of at least one text" if key == "references" else "a text"
-            raise InputError(f'{place}, id "{name}": `{key}` must be {wanted}, got {json.dumps(values.get(key))[:60]}')
+            raise InputError(f'{place}, id "{name}": `{key}` must be {wanted}, got {shown(values.get(key))}')
         _add(items, name, texts, place)
         keys[name] = {
             other: value for other, value in values.items() if other not in ("id", "references", "hypothesis")
@@ -196,7 +204,9 @@ PARSERS: dict[str, Callable[[Path, Sequence[tuple[int, str]], str], _File]] = {
 
 def _add(items: dict[str, list[str]], name: str, texts: list[str], place: str) -> None:
     if name in items:
-        raise InputError(f'{place}: every id must come once, got "{name}" again')
+        raise InputError(
+            f'{place}: every id must come once, got "{name}" again, as item {[*items].index(name) + 1} has it'
+        )
     items[name] = texts
 
 

@@ -4,11 +4,12 @@ A value may be 0 or 100 whatever a system wrote: BLEU where no text has four wor
 accuracy of a single answer. Nothing here changes a score.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from seqkit.data.text import normalize_whitespace
+from seqkit.data.text import invisible, normalize_whitespace
 from seqkit.score.bleu import MAX_ORDER
 from seqkit.score.boxes import ENOUGH, iou, read_box, read_numbers
 from seqkit.score.caption import caption_words, document_frequencies
@@ -43,6 +44,11 @@ def _form(references: References, hypotheses: Sequence[str], options: TextOption
         how = "are not in NFC with single spaces"
         done = "compared as they are" if options.raw else "compared in that form, in which models learn them"
         yield f"references of {len(changed):,} of {len(references):,} items (first: {changed[0]}) {how}; {done}"
+    held = Counter(char for texts in references for text in texts for char in invisible(text))
+    theirs = Counter(char for text in hypotheses for char in invisible(text))
+    for side, own, other in (("references", held, theirs), ("hypotheses", theirs, held)):
+        if lacking := ", ".join(f"U+{ord(char):04X}" for char in sorted(own.keys() - other.keys())):
+            yield f"{side} alone hold the invisible {lacking}, which count as letters; remove them"
     if options.normalizers:
         texts = [text for several in references for text in several]
         words = sum(len(text.split()) for text in texts)

@@ -138,7 +138,7 @@ def worker(reader: Reader, first: int, end: int, pipe: int) -> None:
     warnings.simplefilter("error", RuntimeWarning)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     decoder_process.SECONDS, decoder_process.SECONDS_PER_BYTE = SECONDS, 0
-    with tempfile.TemporaryDirectory() as folder, os.fdopen(pipe, "w") as out:
+    with tempfile.TemporaryDirectory() as folder, os.fdopen(pipe, "w", errors="backslashreplace") as out:
         case = Case(reader, Path(folder, "whole"))
         limit()
         case.read_whole()

@@ -1,7 +1,9 @@
 """Readers of text and JSON: manifests, files that are scored, vocabularies, n-gram models, logs."""
 
+import bz2
 import gzip
 import json
+import lzma
 from pathlib import Path
 from random import Random
 
@@ -13,6 +15,7 @@ import torch
 from seqkit import draw
 from seqkit.config import load_config, save_config
 from seqkit.data.check import check
+from seqkit.data.files import read_lines
 from seqkit.data.manifest import read_manifest
 from seqkit.data.vocab import CharVocab, SubwordVocab, WordVocab, load_vocab
 from seqkit.data_prep.common.outputs import write_stats
@@ -51,6 +54,15 @@ def plain(*lines: str) -> bytes:
 
 def within_gzip(content: bytes, rng: Random) -> bytes:
     return gzip.compress(mutate(gzip.decompress(content), rng), 1)
+
+
+def within_packed(content: bytes, rng: Random) -> bytes:
+    module = bz2 if content.startswith(b"BZh") else lzma
+    return module.compress(mutate(module.decompress(content), rng))
+
+
+def make_packed(folder: Path) -> None:
+    write(folder, t__bz2=bz2.compress(plain(*LINES)), t__xz=lzma.compress(plain(*LINES), preset=0))
 
 
 def write(folder: Path, **files: bytes) -> None:
@@ -236,6 +248,13 @@ def make_config(folder: Path) -> None:
 READERS = [
     *(Reader(f"table {n}", make_tables, read_table(n), [n]) for n in TABLES),
     Reader("report for a card", make_reports, lambda folder: read_reports(folder, "x"), ["evaluate/test/report.json"]),
+    Reader(
+        "packed text",
+        make_packed,
+        lambda folder: [list(read_lines(folder / name)) for name in ("t.bz2", "t.xz")],
+        ["t.bz2", "t.xz"],
+        within_packed,
+    ),
     Reader("manifest", make_manifest, lambda folder: read_manifest(folder / "train.jsonl"), ["train.jsonl"]),
     Reader("check", make_checked, lambda folder: check(folder), ["train.jsonl", "f.npy", "val.jsonl"]),
     *(

@@ -54,6 +54,27 @@ def test_faulty_files_are_named(content, message, tmp_path):
         read_vectors(tmp_path / "vectors.txt", VOCAB)
 
 
+def test_the_width_is_told_by_what_are_numbers_and_words_come_in_any_normal_form(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_text(". . . 0.1 0.2\nre\u0301d 0.5 2\n", encoding="utf-8")
+    assert read_vectors(path, WordVocab(["r\u00e9d", "dog"]))[4].tolist() == [0.5, 2.0]
+
+
+@pytest.mark.parametrize("content", [b"2 3\ncat \x00\x01\x02\x03\x00\x00\x80\x3f\n", b"\xba\x16\x4f\x2f\x0c\0abcdefgh"])
+def test_binaries_of_word2vec_and_fasttext_are_named(content, tmp_path):
+    (tmp_path / "v.bin").write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"v.bin: must be word vectors in text, got a binary file; take the one in text"
+    ):
+        read_vectors(tmp_path / "v.bin", WordVocab(["cat"]))
+
+
+def test_a_header_of_many_digits_is_no_traceback(tmp_path):
+    (tmp_path / "v.txt").write_text(f"{'9' * 5000} {'9' * 5000}\ncat 1 2\n")
+    with pytest.raises(InputError, match="v.txt: must have vectors of the words|must be a word and"):
+        read_vectors(tmp_path / "v.txt", WordVocab(["dog"]))
+
+
 def test_no_file_is_named(tmp_path):
     with pytest.raises(InputError, match="`glove` must be a file of word vectors, got .*none.txt, which is none"):
         read_vectors(tmp_path / "none.txt", VOCAB)

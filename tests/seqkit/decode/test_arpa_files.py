@@ -66,6 +66,34 @@ def test_a_probability_of_zero_is_srilms(tmp_path: Path) -> None:
     assert ask(load_arpa(tmp_path / "a.arpa"), ["b"])[0] == pytest.approx((-99 - 0.5) * math.log(10), abs=1e-3)
 
 
+def test_signs_in_capitals_and_words_in_another_normal_form_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.arpa"
+    text = THEIRS.replace("<s>", "<S>").replace("</s>", "</S>").replace("<unk>", "<UNK>")
+    for name, content in (("plain", THEIRS), ("upper", text)):
+        (tmp_path / name).write_text(content)
+    assert same(load_arpa(tmp_path / "upper"), load_arpa(tmp_path / "plain"))
+    path.write_text("\\data\\\nngram 1=2\n\n\\1-grams:\n-0.5\tre\u0301d\n-0.5\t</s>\n\n\\end\\\n", encoding="utf-8")
+    assert "r\u00e9d" in load_arpa(path).symbols
+    path.write_text(path.read_text().replace("1=2", "1=3").replace("-0.5\t</s>", "-0.1\tr\u00e9d\n-0.5\t</s>"))
+    with pytest.raises(InputError, match="n-grams must be different, got `r\u00e9d` twice"):
+        load_arpa(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"mmap lm http://kheafield.com/code format version 5\n\0\0", "a binary of KenLM.*; give the ARPA file"),
+        ("\\data\\\n".encode("utf-16"), "UTF-16; convert the file to UTF-8"),
+        (b"BZh91AY", "a file packed by bzip2; unpack it"),
+        (b"hello\n", "a file that is cut short or is no ARPA file"),
+    ],
+)
+def test_what_is_no_arpa_file_is_named(content: bytes, text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.arpa").write_bytes(content)
+    with pytest.raises(InputError, match=f"a.arpa: must end in .*, got {text}"):
+        load_arpa(tmp_path / "a.arpa")
+
+
 def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.arpa.gz").write_bytes(gzip.compress(THEIRS.encode())[:-20])
     with pytest.raises(InputError, match=r"a.arpa.gz: must be a whole file, got damage"):

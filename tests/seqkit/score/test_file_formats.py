@@ -35,19 +35,17 @@ def dumped(folder: Path, name: str, content: Any, **how: Any) -> Path:
 
 
 def test_sclite_files_are_matched_by_id(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    reference = file(
-        tmp_path, "ref.trn", ";; comment\nHELLO WORLD (spk1-001)\nGOOD DAY (x) TO (spk1-002)\n\n(spk1-003)\n"
-    )
+    reference = file(tmp_path, "ref.trn", ";; comment\nHELLO WORLD (spk1-001)\nGOOD DAY TO (spk1-002)\n\n(spk1-003)\n")
     found = file(tmp_path, "hyp.trn", "GOOD (spk1-002)\n\t (spk1-003)\nHELLO WORD (spk1-001)\n")
     ids = ["spk1-001", "spk1-002", "spk1-003"]
-    texts = [["HELLO WORLD"], ["GOOD DAY (x) TO"], [""]]
+    texts = [["HELLO WORLD"], ["GOOD DAY TO"], [""]]
     assert read_corpus([reference], [found]) == Corpus(ids, texts, [["HELLO WORD", "GOOD", ""]], "by id")
     unnamed = (
         file(tmp_path, "hyp", found.read_bytes()),
         file(tmp_path, "ref", reference.read_bytes().partition(b"\n")[2]),
     )
     assert read_corpus([unnamed[1]], [unnamed[0]]).ids == ids
-    assert figures(capsys, "--metric", "wer", reference, found)["wer"] == pytest.approx(100 * 4 / 6)
+    assert figures(capsys, "--metric", "wer", reference, found)["wer"] == pytest.approx(100 * 3 / 5)
     kaldi = file(tmp_path, "text", "spk1-003\nspk1-001 HELLO\nspk1-002 GOOD\n")
     assert read_corpus([reference], [kaldi]).systems == [["HELLO", "GOOD", ""]]
 
@@ -64,6 +62,11 @@ def test_faults_of_sclite_files_are_named(tmp_path: Path) -> None:
     refused(good, file(tmp_path, "c.trn", "y (s-1)\nx (s-1)\n"), match=r'c.trn, line 2: every id .* got "s-1" again')
     refused(good, file(tmp_path, "d.trn", "{ x / y } (s-1)\n"), match=r"d.trn, line 1: must hold no alternatives")
     refused(good, file(tmp_path, "e.trn", ";; x\n"), match=r"e.trn: must hold at least one item")
+    refused(
+        file(tmp_path, "f", "(%uh) x (s-1)\n"), good, match=r"f, line 1: must hold no words that .*as \(%uh\), whic"
+    )
+    twice = file(tmp_path, "g", "a (s-1)\nb (s-2)\nc (s-1)\n")
+    refused(twice, good, match=r'g, line 3: every id must come once, got "s-1" again, as item 1 has it')
 
 
 @pytest.mark.parametrize("name", ["results.json", "results"])
@@ -104,6 +107,36 @@ def test_answers_of_vqa_are_matched_by_question(tmp_path: Path, capsys: pytest.C
     assert scored["value"] == corpus_scores(statistics(["vqa_accuracy"], people, ["yes", "2"]))["vqa_accuracy"] == 50
 
 
+def test_numbers_are_ids_and_answers_as_texts_are(tmp_path: Path) -> None:
+    results = [{"question_id": 6.0, "answer": 2}, {"question_id": "5", "answer": "yes"}]
+    truth = dumped(tmp_path, "truth.json", ANSWERS)
+    assert read_corpus([truth], [dumped(tmp_path, "r.json", results)]).systems == [["yes", "2"]]
+    twice = dumped(tmp_path, "t.json", [*results, {"question_id": "6", "answer": "two"}])
+    refused(truth, twice, match=r't.json, entry 3: every id must come once, got "6" again, as item 1 has it')
+
+
+def test_annotations_and_questions_come_once(tmp_path: Path) -> None:
+    """COCO has several captions of an image, each with an id; VQA has one entry a question."""
+    captions = {"annotations": [*CAPTIONS["annotations"], CAPTIONS["annotations"][0]]}
+    answers = {"annotations": [*ANSWERS["annotations"], ANSWERS["annotations"][0]]}
+    for content, key, value, place in ((captions, "id", "7", 4), (answers, "question_id", "'5'", 3)):
+        truth = dumped(tmp_path, "t.json", content)
+        refused(truth, truth, match=rf"t.json, entry {place}: `{key}` must come once, got {value}, which .*entry 1 has")
+
+
+def test_words_that_may_be_ids_and_invisible_letters_are_remarked(tmp_path: Path, capsys: Any) -> None:
+    one, other = file(tmp_path, "a", "alice a b\nbob c\n"), file(tmp_path, "b", "bob c\nalice a b\n")
+    assert "if those are ids, give `--format kaldi`" in read_corpus([one], [other]).remarks[0]
+    assert read_corpus([one], [one]).remarks == read_corpus([one], [other], "kaldi").remarks == ()
+    marked = file(tmp_path, "c", "\u200falice a b\nbo\u00adb c\u200b\n")
+    score("--metric", "wer", marked, one)
+    assert "references alone hold the invisible U+00AD, U+200B, U+200F, which count" in capsys.readouterr().out
+    score("--metric", "wer", one, marked)
+    assert "hypotheses alone hold the invisible U+00AD" in capsys.readouterr().out
+    score("--metric", "wer", marked, marked)
+    assert "invisible" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("content", "match"),
     [
@@ -133,7 +166,14 @@ CTM, STM = "utt1 1 0.10 0.40 hello 0.99\nutt1 1 0.50 0.40 you\n", "f 1 spk 0.00 
 
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
-    [("hyp.ctm", CTM, "ctm"), ("hyp", CTM, "ctm"), ("hyp.txt", STM, "stm"), ("hyp.stm", "hello\n", "stm")],
+    [
+        ("hyp.ctm", CTM, "ctm"),
+        ("hyp", CTM, "ctm"),
+        ("hyp", "utt1 1 0 1 hello 0.9\n", "ctm"),
+        ("hyp", "utt1 1 0 1 hello\nutt1 1 1 2 you\n", "ctm"),
+        ("hyp.txt", STM, "stm"),
+        ("hyp.stm", "hello\n", "stm"),
+    ],
 )
 def test_files_of_times_are_refused_with_what_scores_them(tmp_path: Path, name: str, content: str, kind: str) -> None:
     reference = file(tmp_path, "text", "utt1 hello you\n")
@@ -142,9 +182,43 @@ def test_files_of_times_are_refused_with_what_scores_them(tmp_path: Path, name: 
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nhello\n", "subtitles"),
+        ("a", "1\n00:00:01,000 --> 00:00:02,000\nhello\n", "subtitles"),
+        ("a", "WEBVTT\n\n00:01.000 --> 00:02.000\nhello\n", "subtitles"),
+        ("a", "[Script Info]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,hello\n", "subtitles"),
+        ("a.TextGrid", 'File type = "ooTextFile"\nObject class = "TextGrid"\n', "TextGrid"),
+        ("a.align", "0 23750 sil\n23750 29500 bin\n29500 34000 blue\n", "labels"),
+        ("a.mlf", '#!MLF!#\n"*/a.lab"\nhello\n.\n', "labels"),
+        ("a", '<refset setid="t">\n<doc docid="1">\n<seg id="1">a b</seg>\n', "markup"),
+        ("a.xml", '<?xml version="1.0"?>\n<dataset/>\n', "markup"),
+        ("a.csv", "id;text\nu1;a b\n", "table"),
+        ("a.csv", "id,text\nu1,a b\n", "table"),
+        ("a.tsv", "id\ttext\nu1\ta b\n", "table"),
+    ],
+)
+def test_other_forms_of_texts_are_refused_and_no_tags_are_words(
+    tmp_path: Path, name: str, content: str, kind: str
+) -> None:
+    other = file(tmp_path, "b", "x\n" * content.count("\n"))
+    refused(file(tmp_path, name, content), other, match=rf"{name}: must be one text per item, got {kind}, ")
+    refused(other, file(tmp_path, name, content), match=rf"{name}: must be one text per item, got {kind}, ")
+
+
 def test_texts_with_numbers_are_no_times(tmp_path: Path) -> None:
-    path = file(tmp_path, "a", "he ran 3.5 4 miles\nin 10.5 5 minutes or so\nnone\n")
-    assert len(read_corpus([path], [path]).ids) == 3
+    for text in (
+        "he ran 3.5 4 miles\nin 10.5 5 minutes or so\nnone\n",
+        "utt1 4 5 6 seven\nutt2 4 4 4 eight\n",  # digits as words
+        "1 2 three\n1 2 three\n1 2 three\n",
+        "4 5 6\n1 2 3\n5 5 5\n",
+    ):
+        path = file(tmp_path, "a", text)
+        assert len(read_corpus([path], [path]).ids) == text.count("\n")
+    for name in ("a.csv", "a.tsv"):
+        path = file(tmp_path, name, "utt1\ta b\nutt2\tc\n" if name == "a.tsv" else "a b\nyes, c\n")
+        assert len(read_corpus([path], [path]).ids) == 2
 
 
 def test_boxes_in_brackets_are_read_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
