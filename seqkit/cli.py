@@ -16,6 +16,7 @@ COMMANDS = {
     "score": ("any system's output", "score --metric wer REFS.txt HYPS.txt"),
     "export": ("a run as ONNX", "export RUN OUT"),
     "push": ("a run to the Hub", "push RUN OWNER/NAME --license mit"),
+    "shards": ("a corpus as tar files", "shards DATA OUT"),
     "average": ("mean of runs' weights", "average RUN RUN OUT"),
     "demo": ("tasks on made-up data", "demo"),
     "page": ("runs in the browser", "page RUN"),
@@ -39,6 +40,7 @@ def _run(only: Sequence[str], argv: list[str]) -> object:
         "score": _score,
         "export": _export,
         "push": _push,
+        "shards": _shards,
         "average": _average,
         "demo": _demo,
         "page": _page,
@@ -116,6 +118,25 @@ def _score(argv: list[str]) -> None:
     command.run(parse(parser, argv))
 
 
+def _shards(argv: list[str]) -> None:
+    from pathlib import Path
+
+    parser = Parser("seqkit shards", "Write a corpus as tar files (webdataset's shards) that recipes train from.")
+    parser.add_argument("data", metavar="DATA", type=Path, help="folder of manifests, *.jsonl, with their media")
+    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write")
+    parser.add_argument(
+        "--megabytes", type=int, default=500, metavar="N", help="size of a shard; only a single item exceeds it [500]"
+    )
+    args = parse(parser, argv)
+    if args.megabytes < 1:
+        raise InputError(f"`--megabytes` must be at least 1, got {args.megabytes}")
+
+    from seqkit.data.shard_writer import summary, write_shards
+    from seqkit.find_data import find_data
+
+    print(*summary(write_shards(find_data(args.data), args.out, most=args.megabytes * 10**6)), sep="\n")
+
+
 def _average(argv: list[str]) -> None:
     from pathlib import Path
 
@@ -150,10 +171,12 @@ def _push(argv: list[str]) -> None:
 
 def _check(argv: list[str]) -> None:
     from seqkit.data import check
+    from seqkit.find_data import find_data
 
     parser = Parser("seqkit check", "Validate every manifest of a folder, and the media it names.")
     check.add_arguments(parser)
     args = parse(parser, argv)
+    args.folder = find_data(args.folder)
     check.run(args, find_recipe(args.recipe).reads if args.recipe else None)
 
 

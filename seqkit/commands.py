@@ -16,6 +16,7 @@ from seqkit.config import flatten, read_values, replace, save_config, typed_valu
 from seqkit.data.manifest_keys import describe_keys
 from seqkit.errors import InputError
 from seqkit.field_flags import add_device, add_fields, add_options, describe_presets, given_fields, given_options
+from seqkit.find_data import find_data, word_of
 from seqkit.find_run import config_of, find_run, report_home
 from seqkit.flags import Parser, parse, pick_device, run_cli, run_command
 from seqkit.predict import predict
@@ -57,7 +58,12 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
         usage="%(prog)s --data DIR --out RUN [--preset P] [--config FILE] [--<field> VALUE …] [--resume] [--init RUN]",
         epilog=_everything(recipe) if everything else _example(recipe),
     )
-    parser.add_argument("--data", metavar="DIR", type=Path, help="folder of the manifests; --preset tiny makes its own")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="folder or address of the manifests, or pattern of shards [tiny makes its own]",
+    )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="the run folder to write")
     parser.add_argument("--preset", choices=recipe.presets, help="the fields to change first [small]")
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML of fields, such as a run's config.yaml")
@@ -96,7 +102,7 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
         check_same_data(args.out, data, digest)
 
     def write_config(folder: Path) -> None:
-        header = {"recipe": recipe.name, "data": str(data.resolve()), "data_sha256": digest}
+        header = {"recipe": recipe.name, "data": word_of(data), "data_sha256": digest}
         save_config(config, folder / "config.yaml", **header)
 
     next_command = f"to score it: seqkit {recipe.name} evaluate --run {args.out} --split val"
@@ -116,7 +122,9 @@ def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
         required=True,
         help="the folder of a trained run, or hf://OWNER/NAME; several are an ensemble",
     )
-    parser.add_argument("--data", metavar="DIR", type=Path, help="folder of the split (default: the run's own)")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="folder, address or pattern of the split [the run's own]"
+    )
     parser.add_argument("--split", metavar="NAME", required=True, help="the manifest to score, without .jsonl")
     parser.add_argument(
         "--name",
@@ -134,7 +142,7 @@ def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
     stored = read_recipe_values(recipe, path)
     if not args.data and "data" not in stored:
         raise InputError(f"`--data` must be a folder of manifests; {path} names none")
-    data = args.data or Path(stored["data"])
+    data = find_data(args.data or stored["data"], (args.split,))
     search, options = given_fields(args, recipe.config), given_options(args, recipe.evaluation)
     device = pick_device(args.device)
     own = update(recipe.config(), path, stored)
@@ -174,7 +182,7 @@ def _resolve(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Path]:
                 f"leave it out, or begin another run with --init {args.out}"
             )
     if args.data or "data" in values:
-        return config, args.data or Path(values["data"])
+        return config, find_data(args.data or values["data"], ("train", "val"))
     if args.preset != "tiny" or recipe.synthetic is None:
         raise InputError("`--data` must be a folder of manifests; only --preset tiny makes its own")
     return config, recipe.synthetic()

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from seqkit.config import fields_by_name, yaml_text
 from seqkit.data.files import atomic_write, parse_json, read_json, read_lines
 from seqkit.errors import InputError
+from seqkit.find_data import find_data
 from seqkit.flags import Parser
 from seqkit.recipe import SEARCH, EvaluationReport, Recipe
 from seqkit.score.confidence import Difference
@@ -53,7 +54,7 @@ def run(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("`compare` must run as one process; train its variants one by one to use several")
     data = ["--data", args.data] if args.data else []
-    if args.data and is_unanswered(Path(args.data), args.split):
+    if args.data and is_unanswered(find_data(args.data, (args.split,)), args.split):
         raise InputError(f"`--split` must have references to compare by, got {args.split}, of which no item has any")
     searched = {name for name, leaf in fields_by_name(recipe.config).items() if leaf.path[0] == SEARCH}
     results: list[Result] = []

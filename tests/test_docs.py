@@ -24,6 +24,7 @@ import pytest
 import torch
 
 import seqkit
+from seqkit import cli
 from seqkit.cli import main
 from seqkit.data.manifest import parse_line
 from seqkit.data.manifest_keys import example_line
@@ -143,7 +144,7 @@ def commands(code: str) -> Iterator[list[str]]:
 def faults(words: list[str]) -> Iterator[str]:
     if not words:
         return
-    if words[0] not in (*TASKS, "prepare", "check", "score", "export", "push", "average", "demo", "page", "--help"):
+    if words[0] not in (*TASKS, *cli.COMMANDS, "--help"):
         yield words[0]
         return
     called = 2 if words[0] in TASKS or words[0] == "prepare" else 1

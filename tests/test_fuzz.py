@@ -46,7 +46,7 @@ NO_FILE = {  # functions that read no content of a file of other people's, with 
     "seqkit/hub/card.py:about_data": "lines that are counted",
     "seqkit/score/own_metric.py:own_metric": "a hash of bytes",
     "seqkit/average.py:check_assets": "bytes that are compared",
-    "seqkit/data/cache.py:_read": "a hash of bytes",
+    "seqkit/data/files.py:file_hash": "a hash of bytes",
     "seqkit/data/decoder_process.py:call": "the answers of our own child process",
     "seqkit/data/decoder_process.py:dump_error": "what it has just written",
     "seqkit/data/decoder_process.py:serve": "the calls of our own parent process",

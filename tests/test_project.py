@@ -46,6 +46,7 @@ FLOORS = {  # every part of the library with the parts it may stand on
         "seqkit.recipe", "seqkit.tasks",
     ),
     "seqkit.find_run": ("seqkit", "seqkit.errors", "seqkit.train.checkpoint"),
+    "seqkit.find_data": ("seqkit.errors", "seqkit.data"),
     "seqkit.hub": (
         "seqkit", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.find_run", "seqkit.recipe", "seqkit.tasks",
         "seqkit.train.checkpoint",

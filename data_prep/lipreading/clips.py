@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqkit.data.decoder_process import size_of
+from seqkit.data.shards import size_of
 from seqkit.errors import InputError
 from seqkit.flags import Parser
 

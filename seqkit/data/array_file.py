@@ -12,19 +12,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqkit.data.shards import openable
 from seqkit.errors import DAMAGE, InputError
 
 BROKEN = (*DAMAGE, MemoryError, tokenize.TokenError, zipfile.BadZipFile)  # of numpy and its zip files
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """Opens a .npy file as a memory-mapped array. Raises InputError, naming the file, for one that is missing, broken
-    or holds no numbers."""
+    """Opens a .npy file as a memory-mapped array; one in a shard is read. Raises InputError, naming the file, for one
+    that is missing, broken or holds no numbers."""
     try:
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
+        source = openable(path)
+        if not isinstance(source, Path):
+            table: Any = parse_array(source.read())
+        else:
+            table = np.load(source, mmap_mode="r", allow_pickle=False)
         if not isinstance(table, np.ndarray) or not np.issubdtype(table.dtype, np.number):
             raise ValueError("no array of numbers")
         return table
+    except InputError:
+        raise
     except BROKEN as error:
         raise InputError(f"{path}: must be a .npy array of numbers, got {_told(error)}; make it again") from None
 

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from seqkit.data.feature_store import FeatureStore, HalfArray, StoreWriter, locked, open_store, plain, read_record
 from seqkit.data.image import Pixels, Square, to_pixels
+from seqkit.data.shards import file_behind, open_file
 from seqkit.errors import InputError
 
 Extract = Callable[[Tensor], Sequence[Tensor]]  # uint8 pixels (B, 3, size, size) to arrays that begin with B
@@ -147,7 +148,7 @@ def _read(paths: Sequence[Path], stamps: Stamps, square: Square, writer: StoreWr
     try:
         if not stamps[number]:
             raise InputError(f"{path}: no such picture; correct the path or fetch the file")
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             content = plain(file_digest(file, "sha256").digest())
         return content, None if writer.find(content) else square.read(path)
     except OSError as error:
@@ -159,7 +160,7 @@ def _read(paths: Sequence[Path], stamps: Stamps, square: Square, writer: StoreWr
 def stamp_of(path: Path) -> bytes:
     """Returns a stamp that changes when the file is written, moved or touched; empty where there is none."""
     try:
-        status = os.stat(path)
+        status = os.stat(file_behind(path))
     except OSError:
         return b""
     facts = f"\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}".encode()

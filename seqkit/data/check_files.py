@@ -13,6 +13,7 @@ from tqdm import tqdm
 from seqkit.data.array_file import read_array
 from seqkit.data.check_media import ROUNDING, Finding, Line
 from seqkit.data.decoder_process import apart
+from seqkit.data.shards import has_file, size_of
 from seqkit.errors import InputError
 
 MOUTH = 200  # pixels of the longest side that a video of a mouth alone may have
@@ -47,7 +48,7 @@ def sounds(lines: Sequence[Line]) -> Iterator[Finding]:
 
 def opened(lines: Sequence[Line], key: str, title: str, read: Callable[[Path], T]) -> Iterator[tuple[Line, T | str]]:
     """What `read` makes of the file of every line that has one, or the text of its error."""
-    there = [line for line in lines if (path := getattr(line.item, key)) and path.is_file() and path.stat().st_size]
+    there = [line for line in lines if (path := getattr(line.item, key)) and has_file(path) and size_of(path)]
     found: dict[Path, T | str] = {}
     for line in tqdm(there, desc=title, unit=" items", disable=None):
         place: Path = getattr(line.item, key)

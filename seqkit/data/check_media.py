@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqkit.data.manifest import MEDIA, Item
+from seqkit.data.shards import has_file, size_of
 
 SLACK = 1e-3  # seconds by which rounded times may reach past an end
 ROUNDING = 0.1  # the same of a length that is written down
@@ -32,9 +33,9 @@ def media(lines: Sequence[Line]) -> Iterator[Finding]:
     for line in lines:
         for key in MEDIA:
             path: Path | None = getattr(line.item, key)
-            if path is not None and not path.is_file():
+            if path is not None and not has_file(path):
                 yield Finding(True, "missing file", f"{line.at(key)}: no file {path}; put it there or remove the item")
-            elif path is not None and path.stat().st_size == 0:
+            elif path is not None and size_of(path) == 0:
                 yield Finding(True, "empty file", f"{line.at(key)}: {path} is empty; replace it or remove the item")
 
 

@@ -14,6 +14,7 @@ import av
 from av.container import InputContainer
 
 from seqkit.data.clock import FRAME_RATE, JUMP, LASTS, Clock, Run, continues, make_clock
+from seqkit.data.shards import has_file, open_file, openable, size_of
 from seqkit.errors import InputError
 
 Note = Callable[[str], None]
@@ -34,15 +35,16 @@ def ignore(note: str) -> None:
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
     """Opens a container and closes it at the end. Raises InputError, naming the file, for one that is none."""
-    if not path.is_file():
+    if not has_file(path):
         raise InputError(f"{path}: no such video; correct the path or fetch the file")
-    if not path.stat().st_size:
+    if not size_of(path):
         raise InputError(f"{path}: must be a video, got an empty file; fetch it again")
-    own = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    own, source = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}, openable(path)
     try:  # an absolute path, for in another one ffmpeg takes what is before a colon for a protocol
-        container = av.open(os.path.abspath(path), metadata_errors="replace", options=own)
+        place: Any = os.path.abspath(source) if isinstance(source, Path) else source
+        container = av.open(place, metadata_errors="replace", options=own)
     except (av.FFmpegError, ValueError) as error:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             cut = file.read(8)[4:] == b"ftyp"
         found = "the beginning of one that is cut off" if cut else f"something else ({type(error).__name__})"
         raise InputError(f"{path}: must be a video, got {found}; fetch it again") from None

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from seqkit.data.shards import size_of
 from seqkit.errors import InputError
 
 T = TypeVar("T")
@@ -115,14 +116,6 @@ def end_all() -> None:
 
 
 atexit.register(end_all)
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a file; 0 where there is none."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 def apart(path: Path, function: Callable[..., T], *arguments: Any, **others: Any) -> T:

@@ -1,6 +1,7 @@
 """Atomic writing of files, and reading of text lines with line numbers."""
 
 import codecs
+import hashlib
 import io
 import json
 import math
@@ -139,6 +140,12 @@ def parse_json(text: str | bytes, place: str, *, finite: bool = True) -> Any:
     except ValueError as error:  # other bytes than UTF-8, more digits than Python reads, NaN
         fault = str(error).partition(";")[0]
     raise InputError(f"{place}: must be a JSON object, got {fault}")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of the bytes of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> Any:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, UnidentifiedImageError
 
+from seqkit.data.shards import has_file, openable, size_of
 from seqkit.errors import DAMAGE, InputError
 
 if TYPE_CHECKING:
@@ -140,12 +141,12 @@ class Square(NamedTuple):
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The file's header read, its pixels not yet; any fault of the file, here or within, is an InputError."""
-    if not path.is_file():
+    if not has_file(path):
         raise InputError(f"{path}: no such picture; correct the path or fetch the file")
-    if not path.stat().st_size:
+    if not size_of(path):
         raise InputError(f"{path}: must be a picture, got an empty file; fetch it again")
     try:
-        with _quietly(), Image.open(path, formats=FORMATS) as image:
+        with _quietly(), Image.open(openable(path), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image

@@ -83,7 +83,7 @@ def write_manifest(path: Path, items: Iterable[Item]) -> int:
     folder = Path(os.path.abspath(path.parent))
     with atomic_write(path) as file:
         for number, item in enumerate(items, 1):
-            values = _as_json(item, folder)
+            values = as_json(item, folder)
             parse_item(values, folder, f"{path}, line {number}")
             file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
     return number
@@ -137,7 +137,8 @@ def _parsed(path: Path) -> Iterator[tuple[int, Item]]:
             yield number, parse_line(line, path.parent, f"{path}, line {number}")
 
 
-def _as_json(item: Item, folder: Path) -> dict[str, Any]:
+def as_json(item: Item, folder: Path) -> dict[str, Any]:
+    """An item as the object of its line in a manifest of `folder`: only the keys that it has."""
     values: dict[str, Any] = {}
     for key in KEYS:
         value = getattr(item, key)

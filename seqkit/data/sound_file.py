@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data.resampling import resample
+from seqkit.data.shards import has_file, open_file, openable, size_of
 from seqkit.errors import InputError
 
 Floats = NDArray[np.float32]
@@ -57,12 +58,12 @@ def read_cut(path: Path, start: float = 0.0, end: float | None = None) -> Cut:
     damaged, or does not reach as far as the cut."""
     import soundfile
 
-    if not path.is_file():
+    if not has_file(path):
         raise InputError(f"{path}: no such sound file; correct the path or fetch the file")
-    if not path.stat().st_size:
+    if not size_of(path):
         raise InputError(f"{path}: must be sound, got an empty file; fetch it again")
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(openable(path)) as file:
             check_rate(path, file.samplerate)
             if file.format != "MP3" and not joined(path):  # of MP3, its count of samples may be a guess
                 return _read_blocks(path, file, start, end)
@@ -81,11 +82,17 @@ def read_cut(path: Path, start: float = 0.0, end: float | None = None) -> Cut:
 
 def joined(path: Path) -> list[int]:
     """Where files of the same kind begin, of which several are joined to one; empty for a single one."""
+    if not isinstance(source := openable(path), Path):
+        return _beginnings(source.read())
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        mark, into = MARKS.get(content[:4], (b"", 0))
-        places = [0]
-        while mark and (found := content.find(mark, places[-1] + into + 1)) >= 0:
-            places.append(found - into)
+        return _beginnings(content)
+
+
+def _beginnings(content: bytes | mmap.mmap) -> list[int]:
+    mark, into = MARKS.get(content[:4], (b"", 0))
+    places = [0]
+    while mark and (found := content.find(mark, places[-1] + into + 1)) >= 0:
+        places.append(found - into)
     return places if len(places) > 1 else []
 
 
@@ -93,8 +100,9 @@ def _read_joined(path: Path) -> Cut | None:
     """All of joined files, at the rate of the first; None where one of them is damaged."""
     import soundfile
 
-    content, places = path.read_bytes(), joined(path)
-    cuts = []
+    places, cuts = joined(path), []
+    with open_file(path) as whole:
+        content = whole.read()
     for first, last in zip(places, [*places[1:], None], strict=True):
         try:
             with soundfile.SoundFile(io.BytesIO(content[first:last])) as file:

@@ -14,14 +14,17 @@ import torch
 
 from seqkit import draw
 from seqkit.config import load_config, save_config
+from seqkit.data.array_file import read_array
 from seqkit.data.check import check
 from seqkit.data.files import read_lines
-from seqkit.data.manifest import read_manifest
+from seqkit.data.manifest import Item, read_manifest, write_manifest
+from seqkit.data.shard_writer import write_shards
 from seqkit.data.vocab import CharVocab, SubwordVocab, WordVocab, load_vocab
 from seqkit.data_prep.common.outputs import write_stats
 from seqkit.data_prep.grounding.proposals import read_proposals
 from seqkit.data_prep.own.table_rows import read_rows
 from seqkit.decode import NgramScorer, load_ngram, train_ngram, write_arpa, write_ngram
+from seqkit.find_data import find_data
 from seqkit.hub.card import read_reports
 from seqkit.recipes.language_model.data import read_texts
 from seqkit.recipes.vqa.word_vectors import read_vectors
@@ -241,6 +244,21 @@ def make_reports(folder: Path) -> None:
     (folder / "evaluate" / "test" / "report.json").write_bytes(json.dumps(report).encode())
 
 
+def make_shards(folder: Path) -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    np.save(folder / "f.npy", rows)
+    items = [Item(id=f"a{n}", features=folder / "f.npy", rows=(n, n + 2), references=("b",)) for n in range(4)]
+    write_manifest(folder / "train.jsonl", items)
+    write_shards(folder, folder / "s", most=1)
+
+
+def read_shards(folder: Path) -> None:
+    for word in ("s", "s/train-00000[02].tar"):
+        for item in read_manifest(find_data(folder / word) / "train.jsonl"):
+            if item.features:
+                read_array(item.features)
+
+
 def make_config(folder: Path) -> None:
     save_config(TrainingConfig(), folder / "config.yaml", recipe="translation", data="/x")
 
@@ -256,6 +274,7 @@ READERS = [
         within_packed,
     ),
     Reader("manifest", make_manifest, lambda folder: read_manifest(folder / "train.jsonl"), ["train.jsonl"]),
+    Reader("shards", make_shards, read_shards, ["s/shards.json", "s/train-000000.tar", "s/train.jsonl"]),
     Reader("check", make_checked, lambda folder: check(folder), ["train.jsonl", "f.npy", "val.jsonl"]),
     *(
         Reader(f"score {name}", make_scored, score(*SCORED[name]), [name], within_gzip if ".gz" in name else None)
