@@ -4,11 +4,13 @@ An image that is missing, empty, truncated or unreadable is dropped; one that is
 and named in `stats.json`. Captions stay as published.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from seqkit.data.manifest import Item
+from seqkit.data.text import is_blank
 from seqkit.data_prep.common import outputs
 from seqkit.data_prep.common.image_check import check_images
 from seqkit.data_prep.common.outputs import MAX_NAMED, PreparedSplit, Stats
@@ -64,14 +66,16 @@ def _id(name: str) -> str:
 
 
 def _keep_readable(files: Files, listed: Sequence[CaptionedImage], workers: int, title: str) -> PreparedSplit:
-    captions = {name: tuple(filter(str.strip, texts)) for name, texts, _ in listed}  # an empty one cannot be learned
+    captions = {
+        name: tuple(itertools.filterfalse(is_blank, texts)) for name, texts, _ in listed
+    }  # an empty one cannot be learned
     # Captions of test sets may never have been published: then the images are items all the same.
     unpublished = title not in ("train", "val", "dev") and not any(texts for _, texts, _ in listed)
     report = check_images(files, (name for name in captions if captions[name] or unpublished), workers, title)
     for name in (name for name in captions if not captions[name] and not unpublished):
         report.dropped["no_caption" if find_image(files, name) else "missing"].append(name)
     items = [Item(id=_id(name), image=path, references=captions[name]) for name, path in report.paths.items()]
-    empty = [name for name, texts, _ in listed for text in texts if not text.strip()]
+    empty = [name for name, texts, _ in listed for text in texts if is_blank(text)]
     return PreparedSplit(
         items,
         {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqkit.data.files import read_lines
-from seqkit.data.text import normalize_whitespace
+from seqkit.data.text import is_blank, normalize_whitespace
 from seqkit.data_prep.own.shares import Dropped
 from seqkit.errors import InputError
 
@@ -57,7 +57,7 @@ def read_folder(folder: Path, dropped: Dropped) -> Iterator[Utterance]:
     for name in (name for name in texts if name not in segments):
         dropped.add("no_segment", name, f"{folder}: neither in segments nor in wav.scp")
     for name, (recording, start, end) in segments.items():
-        if not texts.get(name, "").strip():
+        if is_blank(texts.get(name, "")):
             dropped.add("no_text", name, f"{folder / 'text'}: has none")
         elif recording not in recordings:
             dropped.add("missing", name, f"{folder / 'wav.scp'}: has no {recording}")

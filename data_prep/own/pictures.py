@@ -18,6 +18,7 @@ from pathlib import Path
 
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item
+from seqkit.data.text import is_blank
 from seqkit.data_prep.common.image_check import check_images
 from seqkit.data_prep.common.outputs import Stats, print_stats
 from seqkit.data_prep.common.raw_files import Files, find_files
@@ -65,7 +66,7 @@ def text_captions(raw: Path, files: Files) -> dict[str, list[str]]:
         if path.suffix.lower() in PICTURES and not path.name.startswith("."):
             text = path.with_suffix(".txt")
             lines = [line.strip() for _, line in read_lines(text)] if text.is_file() else []
-            found[path.relative_to(raw).as_posix()] = [line for line in lines if line]
+            found[path.relative_to(raw).as_posix()] = [line for line in lines if not is_blank(line)]
     return found
 
 

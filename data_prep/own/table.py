@@ -19,7 +19,6 @@ every row, else of the text: never by line.
 import itertools
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,9 +27,10 @@ from typing import Any
 from tqdm import tqdm
 
 from seqkit.config import nearest
+from seqkit.data.files import shown
 from seqkit.data.manifest import MEDIA, Item, parse_item
 from seqkit.data.manifest_keys import KEYS
-from seqkit.data.text import normalize_whitespace
+from seqkit.data.text import is_blank, normalize_whitespace
 from seqkit.data_prep.common.image_check import check_decode
 from seqkit.data_prep.common.outputs import Stats, print_stats
 from seqkit.data_prep.own.shares import Dropped, Shares, add_arguments, shares_of, write_own
@@ -45,6 +45,7 @@ PEEK = 100  # rows whose keys are the columns of a table: those of JSON may diff
 NESTED = ("boxes", "words", "rows", "extent")
 DOCUMENT = "document"  # names no key of a manifest: what a row belongs to, for the split
 SPLIT = "split_column"  # likewise: the split that a row is in
+PLACE = "place_of_row"  # likewise: where it stands
 Columns = Mapping[str, Sequence[str]]  # of every key that is mapped
 
 
@@ -62,7 +63,7 @@ def pick(row: Any, column: str) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    return value is None or value == [] or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()
+    return value is None or value == [] or (isinstance(value, float) and math.isnan(value)) or is_blank(str(value))
 
 
 def texts_of(value: Any) -> list[str]:
@@ -71,7 +72,20 @@ def texts_of(value: Any) -> list[str]:
         return [" ".join(f"{number:.10g}" for number in value)]
     if isinstance(value, list):
         return [text for one in value for text in texts_of(one)]
-    return [] if is_missing(value) else [str(value)]
+    return [] if is_missing(value) else [as_text(value)]
+
+
+def as_text(value: Any) -> str:
+    """A text, a number or a date as text; bytes, which some writers of Parquet make of texts, as UTF-8. Raises Unusable
+    for what is none: a truth value, a list, an object, other bytes."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise Unusable("invalid: must be a text, got bytes that are not UTF-8") from None
+    if isinstance(value, bool | list | dict):
+        raise Unusable(f"invalid: must be a text, got {shown(value)}")
+    return str(value)
 
 
 def json_value(key: str, value: Any, places: Places) -> Any:
@@ -87,7 +101,7 @@ def json_value(key: str, value: Any, places: Places) -> Any:
             raise Unusable(f"invalid: `{key}` must be a number or JSON, got {value[:60]!r}") from None
     if key in NUMBERS or key in NESTED:
         return value
-    return str(value)
+    return as_text(value)
 
 
 def item_of(row: Row, columns: Columns, name: str, places: Places, place: str) -> Item:
@@ -118,6 +132,8 @@ def chosen_columns(given: Columns, names: Sequence[str], place: str) -> dict[str
                 )
     own = {key: [key] for key in (*KEYS, DOCUMENT) if key in names}
     chosen: dict[str, Sequence[str]] = {key: given[key] for key in (*KEYS, DOCUMENT) if key in given} or {**own}
+    if not names:
+        raise InputError(f"{place}: must have at least one row below the names of its columns, got none")
     if not {"source", "references", *MEDIA} & set(chosen):
         raise InputError(
             f"columns of {place} must be mapped to keys, such as --source COLUMN --references COLUMN; it has "
@@ -157,8 +173,11 @@ def merged(items: Sequence[Item]) -> list[Item]:
         first = found.get(key)
         every = item.references if first is None else (*first.references, *item.references)
         found[key] = replace(first or item, references=every if alone else tuple(dict.fromkeys(every)))
-    if twice := [name for name, count in Counter(item.id for item in found.values()).items() if count > 1]:
-        raise InputError(f"--id must be a column whose values are unique, got {twice[0]!r} twice; leave --id out")
+    places: dict[str, str] = {}
+    for item in found.values():
+        if (first_place := places.setdefault(item.id, item.extra[PLACE])) != item.extra[PLACE]:
+            twice = f"got {item.id!r} twice, in {first_place} and {item.extra[PLACE]}"
+            raise InputError(f"--id must be a column whose values are unique, {twice}; leave --id out")
     return list(found.values())
 
 
@@ -200,7 +219,7 @@ class Reader:
                     self.dropped.add(reason, place, more)
                     continue
                 told = str(pick(row, self.given[SPLIT][0])).strip().lower() if SPLIT in self.given else ""
-                yield replace(item, extra={**item.extra, SPLIT: SPLITS.get(told) or table.split})
+                yield replace(item, extra={**item.extra, SPLIT: SPLITS.get(told) or table.split, PLACE: place})
 
 
 def prepare(raw: Path, out: Path, given: Columns, shares: Shares, header: Sequence[str] = ()) -> Stats:
@@ -216,7 +235,7 @@ def prepare(raw: Path, out: Path, given: Columns, shares: Shares, header: Sequen
     }
     named = [item.extra[SPLIT] for item in items]
     plain = [
-        replace(item, extra={key: value for key, value in item.extra.items() if key not in (DOCUMENT, SPLIT)})
+        replace(item, extra={key: value for key, value in item.extra.items() if key not in (DOCUMENT, SPLIT, PLACE)})
         for item in items
     ]
     about = {**reader.about, "columns_not_used": list(reader.unused)}

@@ -5,9 +5,12 @@ A row is a dict of plain values. Columns that the `datasets` library calls class
 """
 
 import csv
+import decimal
 import importlib
+import itertools
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,9 +28,12 @@ SPLITS = {
     "dev": "val",
     "test": "test",
 }
+PACKED = (".gz", ".bz2", ".xz")
 QUOTING: tuple[Literal[0], Literal[3]] = (csv.QUOTE_MINIMAL, csv.QUOTE_NONE)
 BATCH = 64  # rows of Parquet or Arrow that are held at once: they may hold pictures
 NO_ROWS = ("dataset_dict.json", "dataset_info.json", "state.json", "stats.json")
+
+EXCEL = re.compile(r'"?sep=(.)"?[,;\t]*')  # a first line that tells Excel the separator
 
 Row = dict[str, Any]
 
@@ -45,12 +51,18 @@ def find_tables(raw: Path, out: Path | None = None) -> list[Table]:
         return [Table(raw)]
     if not raw.is_dir():
         raise InputError(f"{raw}: must be a table or a folder of tables, got neither")
-    paths = sorted(path for path in raw.rglob("*") if path.suffix.lower() in ENDINGS and path.name not in NO_ROWS)
+    paths = sorted(path for path in raw.rglob("*") if ending_of(path) in ENDINGS and path.name not in NO_ROWS)
     paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(raw).parts)]
     paths = [path for path in paths if out is None or out.resolve() not in path.resolve().parents]
     if not paths:
         raise InputError(f"{raw}: must hold a table ({', '.join(ENDINGS)}), got none in it or below")
     return [Table(path, split_of(path.relative_to(raw))) for path in paths]
+
+
+def ending_of(path: Path) -> str:
+    """The ending of a table's name in lower case; that of a packed text is the one before."""
+    ending = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if ending in PACKED else ending
 
 
 def split_of(path: Path) -> str | None:
@@ -67,7 +79,7 @@ def read_rows(path: Path, header: Sequence[str] = ()) -> Iterator[tuple[str, Row
 
     Raises InputError with the place of the first fault.
     """
-    ending = path.suffix.lower()
+    ending = ending_of(path)
     if ending in (".csv", ".tsv", ".tab", ".txt"):
         yield from _read_separated(path, header)
     elif ending in (".jsonl", ".ndjson"):
@@ -121,13 +133,17 @@ def _lines(path: Path) -> Iterator[str]:
 def _read_separated(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Row]]:
     """CSV or TSV. Quotes are those of a spreadsheet where all rows then have as many cells as the header has, else
     letters like any other, as in many TSV files. Rows stream through, after a pass that finds out."""
-    first = next(_lines(path), "")
-    separator = max(",;\t", key=first.count) if path.suffix.lower() == ".csv" else "\t"
+    lines = _lines(path)
+    first = next(lines, "")
+    separator = max(",;\t", key=first.count) if ending_of(path) == ".csv" else "\t"
+    told = EXCEL.fullmatch(first.strip("\r\n"))
+    separator = told[1] if told else separator
     csv.field_size_limit(1 << 30)
 
     def cells_of(quoting: Literal[0, 3]) -> Iterator[tuple[int, list[str]]]:
-        reader = csv.reader(_lines(path), delimiter=separator, quoting=quoting, strict=True)
-        return ((reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
+        rows = itertools.islice(_lines(path), int(told is not None), None)
+        reader = csv.reader(rows, delimiter=separator, quoting=quoting, strict=True)
+        return ((reader.line_num + int(told is not None), cells) for cells in reader if any(map(str.strip, cells)))
 
     faults = []
     for quoting in QUOTING:
@@ -202,6 +218,8 @@ def class_labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
 
 
 def _label(names: Sequence[str] | None, value: Any) -> Any:
+    if isinstance(value, decimal.Decimal):
+        value = float(value)
     if isinstance(value, float) and not math.isfinite(value):  # how pandas writes what is not there
         return None
     return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value

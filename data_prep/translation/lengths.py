@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from seqkit.data.text import is_blank
 from seqkit.data_prep.common.holdout import stable_hash
 
 SAMPLE = 1000  # pairs that tell how a corpus is written
@@ -52,7 +53,7 @@ def writing_of(pairs: Iterable[tuple[str, str]]) -> Writing:
 
 def empty_side(source: str, target: str) -> str | None:
     """A pair with an empty side can be neither translated nor scored."""
-    return "empty_source" if not source else "empty_target" if not target else None
+    return "empty_source" if is_blank(source) else "empty_target" if is_blank(target) else None
 
 
 @dataclass

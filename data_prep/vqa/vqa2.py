@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from seqkit.data.files import shown
 from seqkit.data.manifest import Item
+from seqkit.data.text import is_blank
 from seqkit.data_prep.captioning.coco import with_2017_names
 from seqkit.data_prep.common.image_check import add_arguments
 from seqkit.data_prep.common.image_items import Split, check_disjoint, image_names, keep_readable, merge
@@ -91,9 +92,9 @@ def read_split(questions: Path, annotations: Path | None, subset: str) -> Split:
         picture = value_of(entry, "image_id", int, place)
         text = value_of(entry, "question", str, place)
         references, types, other = answers.get(number, Answered((), {}, None))
-        if annotations and not any(map(str.strip, references)):
+        if annotations and all(map(is_blank, references)):
             read.dropped["no_answer"].append(str(number))
-        elif not text.strip(" ?\t\n"):
+        elif is_blank(text.replace("?", "")):
             read.dropped["empty_question"].append(str(number))
         elif other not in (None, picture):
             read.dropped["answers_of_another_image"].append(str(number))

@@ -20,7 +20,7 @@ from seqkit.data.check_media import Finding, Line, media, times
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import MEDIA, Item, parse_line
 from seqkit.data.manifest_keys import KEYS, Reads, keys_of, unread
-from seqkit.data.text import normalize_whitespace, printable
+from seqkit.data.text import is_blank, normalize_whitespace, printable
 from seqkit.errors import InputError
 
 LONG = 250  # words; longer texts are remarked on
@@ -90,7 +90,7 @@ def _texts(lines: Sequence[Line]) -> Iterator[Finding]:
     for line in lines:
         for key, text in texts(line.item):
             words = len(text.split())
-            if words == 0:
+            if is_blank(text):
                 fault = f"{line.at(key)}: is empty; fill it in or remove the item"
                 yield Finding(key in ("source", "question"), "empty text", fault)
             elif words > LONG:

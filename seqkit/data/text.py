@@ -64,6 +64,11 @@ def invisible(text: str) -> list[str]:
     return [c for c in text if not c.isprintable() and not c.isspace() and c not in _JOINING]
 
 
+def is_blank(text: str) -> bool:
+    """Tells whether nothing of a text can be seen: it has no characters but white space and `invisible` ones."""
+    return all(c.isspace() or not c.isprintable() for c in text)
+
+
 def printable(text: str) -> str:
     """Escapes what a terminal would obey or not show: control characters, line breaks, marks of direction."""
     return "".join(c if c.isprintable() or c in _JOINING else c.encode("unicode_escape").decode() for c in text)

@@ -12,8 +12,10 @@ from PIL import Image
 
 from seqkit.data.manifest import read_manifest
 from seqkit.data_prep.captioning import coco
+from seqkit.data_prep.common.raw_files import value_of
 from seqkit.data_prep.grounding import referit
 from seqkit.data_prep.lipreading import an4
+from seqkit.data_prep.lipreading.grid_corpus import speaker_order
 from seqkit.data_prep.vqa import daquar, vqa2
 from seqkit.errors import InputError
 from tests.raw_files import run, stats, write_json, write_lines
@@ -123,3 +125,13 @@ def test_lists_of_which_no_features_are_there_say_why(tmp_path):
         InputError, match="got none that can be read: .*a.mfc: must be a number of values and that many"
     ):
         an4.main(argv)
+
+
+def test_numbers_of_too_many_digits_are_shown_as_such():
+    """A pickle can hold them; Python writes no more than 4,300 digits."""
+    with pytest.raises(InputError, match="x: `id` must be of type str, got a number of too many digits"):
+        value_of({"id": 10**5000}, "id", str, "x")
+
+
+def test_speakers_are_sorted_by_number_and_others_are_no_traceback():
+    assert sorted(["s10", "s2", "s\u00b2", "", "s2x"], key=speaker_order)[-2:] == ["s2", "s10"]

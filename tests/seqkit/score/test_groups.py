@@ -203,3 +203,8 @@ def test_lists_of_another_length_are_refused() -> None:
         score_by("wer", REFERENCES, SYSTEMS[0], ["a"])
     with pytest.raises(ValueError, match="`systems` must be the hypotheses of at least two systems, got 1"):
         compare("wer", REFERENCES, SYSTEMS[:1])
+
+
+def test_names_with_numbers_of_any_length_are_in_order() -> None:
+    groups = ["s10", "s2", "s" + "9" * 5000, "s02b", "t"]
+    assert in_order(groups) == ["s2", "s02b", "s10", "s" + "9" * 5000, "t"]
