@@ -23,10 +23,11 @@ from seqkit.data.video_file import read_frames
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import write_stats
 from seqkit.data_prep.lipreading.clips import Job, add_arguments, crash_result, job_size, make_clip, options
+from seqkit.data_prep.lipreading.contact_sheet import contact_sheet
 from seqkit.data_prep.lipreading.grid import ALIGNMENT_TOLERANCE, corpus_names
 from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus
 from seqkit.data_prep.lipreading.grid_splits import sample
-from seqkit.data_prep.lipreading.mouths import contact_sheet, make_detector, reduced
+from seqkit.data_prep.lipreading.mouths import make_detector, reduced
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
 

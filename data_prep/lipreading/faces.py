@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from seqkit.data_prep.lipreading.mouth_motion import MouthMotion, motion
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
@@ -82,6 +84,7 @@ class Track:
     lost: bool = True
     misses: int = 0
     hits: int = 0
+    mouth: MouthMotion = field(default_factory=MouthMotion)
 
     def box(self) -> FaceBox:
         """Where it was last."""
@@ -154,6 +157,8 @@ def track_faces(
         for face in live:
             if not face.lost:
                 face.follow(number, gray)
+            if not face.lost:
+                face.mouth.add(face.templates[-1], gray, face.templates[-1].corners[-1], face.box())
         if number - searched >= (SEARCH_EVERY if live else pause):
             searched, found = number, list(detect(frame, None))
             pause = SEARCH_EVERY_LOST if found or live else min(2 * pause, SEARCH_EVERY_EMPTY)
@@ -204,6 +209,7 @@ class Talker(NamedTuple):
     seen: float  # share of the frames in which it was found; between them it is interpolated
     others: int  # other faces of about its size
     beside: tuple[FaceBox, ...] = ()  # where these are
+    motion: float | None = None  # of the mouth, where it can be told
 
 
 def select_talker(tracks: Sequence[Track], frames: int, width: int, choose: str = "largest") -> Talker | None:
@@ -223,6 +229,7 @@ def select_talker(tracks: Sequence[Track], frames: int, width: int, choose: str 
     faces_T3 = np.full((frames, 3), np.nan)
     first = ranked[0]
     beside: list[Track] = []
+    ratios: list[float] = []
     for face in ranked:
         seen = [number for template in face.templates for number in template.frames]
         if not np.isnan(faces_T3[seen]).all():
@@ -230,9 +237,11 @@ def select_talker(tracks: Sequence[Track], frames: int, width: int, choose: str 
         elif 0.5 < _width(face) / _width(first) < 2:  # the first, and the same face found again
             for template in face.templates:
                 faces_T3[template.frames] = template.faces()
+            ratios += face.mouth.ratios
     known = ~np.isnan(faces_T3[:, 0])
     boxes = tuple(FaceBox(*np.median(np.concatenate([t.faces() for t in face.templates]), axis=0)) for face in beside)
-    return Talker(_smooth_track(faces_T3, known, _width(first)), float(known.mean()), len(beside), boxes)
+    track_T3 = _smooth_track(faces_T3, known, _width(first))
+    return Talker(track_T3, float(known.mean()), len(beside), boxes, motion(ratios))
 
 
 def _is_rival(face: Track, other: Track) -> bool:

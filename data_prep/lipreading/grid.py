@@ -20,9 +20,9 @@ from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import MAX_NAMED, print_stats, write_stats
 from seqkit.data_prep.lipreading import grid_splits
 from seqkit.data_prep.lipreading.clips import ClipResult, Job, add_arguments, crash_result, job_size, make_clip, options
+from seqkit.data_prep.lipreading.contact_sheet import contact_sheet
 from seqkit.data_prep.lipreading.grid_corpus import Clip, Corpus, read_corpus, sentence_of
 from seqkit.data_prep.lipreading.grid_splits import PROTOCOLS, sample, split
-from seqkit.data_prep.lipreading.mouths import contact_sheet
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse
 

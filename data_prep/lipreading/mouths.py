@@ -27,9 +27,8 @@ import numpy as np
 from seqkit import __version__
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.container import Note, ignore
-from seqkit.data.files import atomic_write
 from seqkit.data.sound_track import read_sound, write_wav
-from seqkit.data.video_file import read_clip, read_frames, write_clip
+from seqkit.data.video_file import read_frames, write_clip
 from seqkit.data_prep.lipreading.faces import (
     Detect,
     FaceBox,
@@ -40,6 +39,7 @@ from seqkit.data_prep.lipreading.faces import (
     select_talker,
     track_faces,
 )
+from seqkit.data_prep.lipreading.mouth_motion import MOVES
 from seqkit.errors import InputError
 
 CROP_SIZE = 160  # pixels of a side of a stored crop
@@ -52,6 +52,7 @@ MAX_SIDE = 480  # pixels of the longer side of the frames in which faces are tra
 MIN_FACE = 24  # pixels of the smallest face that the cascade searches for
 ENOUGH_PIXELS = 250  # of a face: larger ones are read at a fraction of their size, as resampling needs
 MOST_SCENES = 5  # that a remark names
+STILL_MOUTH = "the mouth does not move as that of a talker: a picture or pattern, or nobody who speaks"
 DETECTORS = ("cascade", "mediapipe")
 
 
@@ -121,12 +122,20 @@ def check_usable(source: Path, frames: int, face: Talker | None, note: Note, cho
         seen = f"one in {0.0 if face is None else face.seen:.0%} of its {frames} frames"
         advice = "film the talker facing the camera, with light on the face"
         raise Unusable("no_face", f"{source}: must show a face from the front, got {seen}; {advice}")
-    if face.seen < 0.9:
-        note(f"a face in {face.seen:.0%} of the frames alone")
-    if face.others:
-        taken = "largest near the center" if choose == "largest" else f"one on the {choose}"
-        note(f"{face.others + 1} faces, of which the {taken} was taken")
+    for remark in face_remarks(face.seen, face.others, face.motion, choose):
+        note(remark)
     return face
+
+
+def face_remarks(seen: float, others: int, motion: float | None, choose: str = "largest") -> Iterator[str]:
+    """What is odd about a talker that was seen in such a share of the frames, beside others, with such a mouth."""
+    if seen < 0.9:
+        yield f"a face in {seen:.0%} of the frames alone"
+    if others:
+        taken = "largest near the center" if choose == "largest" else f"one on the {choose}"
+        yield f"{others + 1} faces, of which the {taken} was taken"
+    if motion is not None and motion < MOVES:
+        yield STILL_MOUTH
 
 
 def find_talker(source: Path, detector: str = "cascade", note: Note = ignore) -> tuple[int, Talker | None]:
@@ -153,8 +162,9 @@ class Tracking:
         """The reduced frames, 25 a second, in the layout of the detector."""
         return read_frames(self.source, layout=make_detector(self.detector)[0], size=self._size, note=self.note)
 
-    def talker(self, frames: Iterator[Pixels], note: Note) -> tuple[int, Talker | None]:
-        """The number of some of its frames, and the talker's face in them in pixels of the source, if there is one."""
+    def talker(self, frames: Iterator[Pixels], note: Note, begin: float = 0.0) -> tuple[int, Talker | None]:
+        """The number of some of its frames, the first at second `begin` of the file, and the talker's face in them in
+        pixels of the source, if there is one."""
         width, cuts = 0, SceneCuts()
         _, to_gray, detect = make_detector(self.detector)
 
@@ -166,7 +176,7 @@ class Tracking:
                 yield frame
 
         tracks, number = track_faces(noting_width(), detect, to_gray)
-        if scenes := [f"{place / FRAME_RATE:.2f}" for place in cuts.frames()]:
+        if scenes := [f"{begin + place / FRAME_RATE:.2f}" for place in cuts.frames()]:
             note(f"the scene changes at second {', '.join(scenes[:MOST_SCENES])}; cut the file there")
         face = select_talker(tracks, number, width, self.choose)
         if face is None:
@@ -279,21 +289,3 @@ def landmarks() -> Detect:
         return boxes
 
     return detect
-
-
-def contact_sheet(path: Path, clips: Sequence[tuple[str, Path]], *, frames: int = 5) -> None:
-    """A JPEG with a row of frames, evenly over its length, for each titled clip; the first shows the two cuts."""
-    rows = []
-    for title, clip in clips:
-        pixels_THW3 = read_clip(clip)[:, :, :, ::-1]
-        row = [np.ascontiguousarray(pixels_THW3[i]) for i in np.linspace(0, len(pixels_THW3) - 1, frames).astype(int)]
-        for height, width in ((120, 120), (50, 100)):
-            corner = ((CROP_SIZE - width) // 2, (CROP_SIZE - height) // 2)
-            cv2.rectangle(row[0], corner, (CROP_SIZE - 1 - corner[0], CROP_SIZE - 1 - corner[1]), (255, 255, 255), 1)
-        cv2.putText(row[0], title, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 255, 255), 1, cv2.LINE_AA)
-        rows.append(np.hstack(row))
-    columns = 1 if len(rows) < 4 else 2
-    rows += [np.zeros_like(rows[0])] * (-len(rows) % columns)
-    sheet = np.hstack([np.vstack(rows[column::columns]) for column in range(columns)])
-    with atomic_write(path) as file:
-        file.write(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())

@@ -167,7 +167,7 @@ def crop_lane(job: Recording, lane: Sequence[PieceClip]) -> Iterator[PieceClip |
     for clip in lane:
         remarks: list[str] = []
         skip(frames, clip.first - place)
-        number, face = tracking.talker(itertools.islice(frames, clip.frames), remarks.append)
+        number, face = tracking.talker(itertools.islice(frames, clip.frames), remarks.append, clip.begin)
         place = clip.first + number
         try:
             if clip.frames is not None and number < clip.frames - MISSING:

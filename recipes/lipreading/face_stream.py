@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.data.container import read_clock
+from seqkit.data.clock import FRAME_RATE
+from seqkit.data.container import Note, read_clock
 from seqkit.data.decoder_process import DecoderEnded, DecoderProcess
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, Samples, read_sound
 from seqkit.errors import InputError
@@ -28,11 +29,14 @@ Pixels = NDArray[np.uint8]
 
 
 class Block(NamedTuple):
-    """Some frames of a recording."""
+    """Some frames of a recording; the last has none."""
 
     frames: int
     pixels_THW3: Pixels | None  # of the mouth, in BGR; None where no face is seen, or none is looked for
     samples_N: Samples | None  # None where there is no sound
+    others: int = 0  # faces beside the talker's
+    motion: float | None = None  # of the mouth, where it can be told
+    remarks: tuple[str, ...] = ()  # on the file, new in this block
 
 
 class FaceStream:
@@ -81,33 +85,44 @@ def next_block() -> Block | None:
 
 def read_blocks(path: Path, *, video: bool) -> Iterator[Block]:
     """Yields the blocks of a file, in this process."""
-    sound = SoundBlocks(path)
+    remarks: list[str] = []
+    sound = SoundBlocks(path, remarks.append)
     if not video:
         while (samples_N := sound.take(BLOCK)) is not None:
-            yield Block(-(-len(samples_N) // SAMPLES_PER_FRAME), None, samples_N)
-        return
-    for frames, pixels_THW3 in mouth_blocks(path):
-        samples_N = sound.take(frames)
+            yield Block(-(-len(samples_N) // SAMPLES_PER_FRAME), None, samples_N, remarks=taken(remarks))
+    for block in mouth_blocks(path, remarks.append) if video else ():
+        samples_N = sound.take(block.frames)
         if samples_N is not None:
-            samples_N = np.pad(samples_N, (0, frames * SAMPLES_PER_FRAME - len(samples_N)))
-        yield Block(frames, pixels_THW3, samples_N)
+            samples_N = np.pad(samples_N, (0, block.frames * SAMPLES_PER_FRAME - len(samples_N)))
+        yield block._replace(samples_N=samples_N, remarks=taken(remarks))
+    for _ in sound.blocks:  # to its end, for remarks on all of it
+        pass
+    yield Block(0, None, None, remarks=taken(remarks))
 
 
-def mouth_blocks(path: Path) -> Iterator[tuple[int, Pixels | None]]:
-    """Yields the number of a block's frames, and the mouth (T, H, W, 3) in them if a face is seen."""
+def taken(remarks: list[str]) -> tuple[str, ...]:
+    """The remarks so far, which are then forgotten."""
+    found = tuple(remarks)
+    remarks.clear()
+    return found
+
+
+def mouth_blocks(path: Path, note: Note) -> Iterator[Block]:
+    """Yields blocks without sound: the mouth (T, H, W, 3) if a face is seen. `note` hears of oddities."""
     from seqkit.data_prep.lipreading.mouths import MIN_SEEN, SPAN, Tracking, crop_boxes, crop_frames, shrunk_frames
 
-    tracking = Tracking(path)
+    tracking, place = Tracking(path, note=note), 0
     small, large = tracking.frames(), shrunk_frames(path, 1)
     before_4: NDArray[np.float64] | None = None
     while True:
-        frames, face = tracking.talker(islice(small, BLOCK), lambda remark: None)
+        frames, face = tracking.talker(islice(small, BLOCK), note, place / FRAME_RATE)
+        place += frames
         if not frames:
             return
         if face is None or face.seen < MIN_SEEN:
             deque(islice(large, frames), maxlen=0)
             before_4 = None
-            yield frames, None
+            yield Block(frames, None, None)
             continue
         boxes_T4 = crop_boxes(face)
         still = bool((boxes_T4 == boxes_T4[0]).all())
@@ -115,14 +130,15 @@ def mouth_blocks(path: Path) -> Iterator[tuple[int, Pixels | None]]:
         if still and before_4 is not None and np.abs(boxes_T4[0] - before_4).max() <= SAME_PLACE * width:
             boxes_T4 = np.tile(before_4, (len(boxes_T4), 1))
         before_4 = boxes_T4[0] if still else None
-        yield frames, np.stack(list(crop_frames(large, boxes_T4, 1)))
+        pixels_THW3 = np.stack(list(crop_frames(large, boxes_T4, 1)))
+        yield Block(frames, pixels_THW3, None, face.others, face.motion)
 
 
 class SoundBlocks:
     """The sound of a file, so many frames at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self.blocks = read_sound(path)
+    def __init__(self, path: Path, note: Note) -> None:
+        self.blocks = read_sound(path, note=note)
         self.held: list[Samples] = []
 
     def take(self, frames: int) -> Samples | None:

@@ -1,9 +1,9 @@
 """Long recordings to text, in constant memory: one stretch of speech after another, between pauses.
 
 A recurrent model that was trained on sentences reads a sentence best by itself. Pauses are found in the sound where
-the file has any, else in the lips. Speech of more than MOST seconds without a pause is cut at its longest gap; there a
-model of frames (CTC) reads windows that overlap, with MARGIN frames more on either side, whose logits are left out.
-What is read differs from what the pieces would give alone at such seams only.
+the file has any that is not silent, else in the lips. Speech of more than MOST seconds without a pause is cut at its
+longest gap; there a model of frames (CTC) reads windows that overlap, with MARGIN frames more on either side, whose
+logits are left out. What is read differs from what the pieces would give alone at such seams only.
 
 T frames.
 """
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqkit.data.sound_track import SILENCE
 from seqkit.recipes.lipreading.data import StreamReader, read_samples
 from seqkit.recipes.lipreading.raw_video import shift_words
 from seqkit.recipes.lipreading.recording import Recording
@@ -142,20 +143,20 @@ def motion(stream: Tensor) -> Floats:
 def spoken_stretches(recording: Recording, reader: StreamReader) -> Iterator[Stretch | None]:
     """Yields every stretch of a recording, and None after each of its blocks. Two seconds before a stretch can be read
     as well."""
-    stretches: Stretches | None = None
-    activity, heard, done, more = Activity(0.0, 0.0), False, 0, True
+    rate, done, more, loud = recording.rate, 0, True, False
+    stretches = Stretches(*(round(rate * seconds) for seconds in (LIPS.pause, MOST, CONTEXT, LEAST)))
+    activity = Activity(LIPS.least, LIPS.floor)
     while more:
         more = recording.advance()
         item, frames = (recording.item(done, recording.read), recording.read - done) if more else (None, 0)
-        if stretches is None:
-            heard = item is not None and item.audio is not None
-            sign, rate = SOUND if heard else LIPS, recording.rate
-            activity = Activity(sign.least, sign.floor)
-            stretches = Stretches(*(round(rate * seconds) for seconds in (sign.pause, MOST, CONTEXT, LEAST)))
+        samples_N = read_samples(item) if item is not None and item.audio else np.zeros(0)
+        if not loud and np.abs(samples_N).max(initial=0.0) > SILENCE:  # a silent track tells nothing of pauses
+            loud, activity = True, Activity(SOUND.least, SOUND.floor)
+            stretches.pause = round(rate * SOUND.pause)
         active_T = np.zeros(frames, bool)
-        if item is not None and heard and item.audio:
-            active_T = activity.feed(loudness(read_samples(item), frames))
-        elif item is not None and not heard and (item.video or item.features):
+        if loud and len(samples_N):
+            active_T = activity.feed(loudness(samples_N, frames))
+        elif item is not None and not loud and (item.video or item.features):
             active_T = activity.feed(motion(reader.read_video_stream(item)))
         done = recording.read
         yield from stretches.feed(active_T, last=not more)

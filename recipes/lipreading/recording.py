@@ -6,6 +6,7 @@ T frames.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from seqkit.data.video_file import write_clip
 from seqkit.recipes.lipreading.data import count_frames
 from seqkit.recipes.lipreading.face_stream import FaceStream
 from seqkit.recipes.lipreading.raw_video import measure
+from seqkit.train.distributed import print0
 
 
 class StoredRecording:
@@ -65,19 +67,41 @@ class StreamedRecording:
         self.seconds, self.read, self.begin, self.written = self.stream.seconds, 0, 0, 0
         self.pixels: list[NDArray[np.uint8] | None] = []  # of each frame from `begin` on
         self.samples_N: NDArray[np.int16] | None = None
-        self.faced = not video
+        self.faced, self.told = not video, set[str]()
+        self.shown, self.others, self.motion = 0, 0, list[float]()  # frames with a face, most beside it, its mouth
 
     def advance(self) -> bool:
-        """Read a block more; whether there was one."""
+        """Read a block more; whether there was one. Oddities of the file are printed once."""
         block = self.stream.next_block()
         if block is None:
             return False
+        self.tell(block.remarks)
+        if not block.frames:
+            self.tell_faces()
+            return False
+        if block.pixels_THW3 is not None:
+            self.shown, self.others = self.shown + block.frames, max(self.others, block.others)
+            self.motion += [] if block.motion is None else [block.motion]
         self.read, self.faced = self.read + block.frames, self.faced or block.pixels_THW3 is not None
         self.pixels += [None] * block.frames if block.pixels_THW3 is None else list(block.pixels_THW3)
         if block.samples_N is not None:
             parts = [block.samples_N] if self.samples_N is None else [self.samples_N, block.samples_N]
             self.samples_N = np.concatenate(parts)
         return True
+
+    def tell(self, remarks: Iterable[str]) -> None:
+        """Print what was not told before."""
+        for remark in remarks:
+            if remark not in self.told:
+                self.told.add(remark)
+                print0(f"{self.path}: {remark}")
+
+    def tell_faces(self) -> None:
+        """Print what is odd about the talker of the whole recording."""
+        from seqkit.data_prep.lipreading.mouths import face_remarks
+
+        if self.shown:
+            self.tell(face_remarks(self.shown / self.read, self.others, max(self.motion, default=None)))
 
     def item(self, first: int, end: int) -> Item:
         """The frames [first, end) as a clip, without pictures where some show no face; the clip before is removed."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.sound_track import SAMPLE_RATE, SAMPLES_PER_FRAME
 from seqkit.data.video_file import read_clip, read_frames, read_note
-from seqkit.data_prep.lipreading import faces, mouths
+from seqkit.data_prep.lipreading import faces, mouth_motion, mouths
+from seqkit.data_prep.lipreading.contact_sheet import contact_sheet
 from seqkit.data_prep.lipreading.faces import (
     FaceBox,
     NoseTemplate,
@@ -23,16 +24,7 @@ from seqkit.data_prep.lipreading.faces import (
     select_talker,
     subpixel_peak,
 )
-from seqkit.data_prep.lipreading.mouths import (
-    CROP_SIZE,
-    SPAN,
-    Unusable,
-    contact_sheet,
-    crop,
-    crop_boxes,
-    crops,
-    find_talker,
-)
+from seqkit.data_prep.lipreading.mouths import CROP_SIZE, SPAN, Unusable, crop, crop_boxes, crops, find_talker
 from seqkit.errors import InputError
 from seqkit.recipes.lipreading.raw_video import raw_item
 from tests.corpora import DATA
@@ -277,6 +269,63 @@ def test_a_scene_cut_is_named(tmp_path):
             else np.full((144, 176), 255, np.uint8)
         )
     assert cuts.frames() == []
+
+
+def filmed(picture: np.ndarray, frames: int, shake: float, noise: float) -> list[np.ndarray]:
+    """A picture as a camera sees it that is held by hand."""
+    rng, steps, found = np.random.default_rng(0), np.zeros((frames, 4)), []
+    for column in range(4):
+        walk = gaussian_smooth(np.cumsum(rng.normal(0, 1, frames)), 2)
+        steps[:, column] = (walk - walk.mean()) / walk.std()
+    for right, down, turn, size in steps * [shake, shake, 0.1 * shake, 0.001 * shake]:
+        matrix = cv2.getRotationMatrix2D((picture.shape[1] / 2, picture.shape[0] / 2), turn, 1 + size)
+        matrix[:, 2] += right, down
+        shown = cv2.warpAffine(picture, matrix, picture.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
+        found.append(np.clip(shown + rng.normal(0, noise, shown.shape), 0, 255).astype(np.uint8))
+    return found
+
+
+@pytest.mark.parametrize(("shake", "noise"), [(0.0, 0.0), (0.0, 2.0), (2.5, 0.5), (2.5, 5.0)])
+def test_a_picture_of_a_face_is_no_talker(shake, noise, tmp_path):
+    """Still, noisy, or moved by hand: its mouth moves with all of it alone."""
+    note, _ = made(tmp_path, filmed(face(width=90, opened=0.4), 40, shake, noise))
+    assert note["remarks"] == [mouths.STILL_MOUTH]
+
+
+def test_the_mouth_of_a_talker_moves_however_the_head_does(tmp_path):
+    for number, frames in enumerate((talking(40, swing(40, 10, 6)), filmed_talker(40, 2.5, 3.0))):
+        note, _ = made(tmp_path, frames)
+        assert note["remarks"] == [], number
+        talker = find_talker(tmp_path / "raw.mp4")[1]
+        assert talker is not None and talker.motion is not None and talker.motion > 2 * mouth_motion.MOVES
+    assert mouth_motion.motion([9.0] * 11) is None  # too few to tell by
+
+
+def filmed_talker(frames: int, shake: float, noise: float) -> list[np.ndarray]:
+    pictures = talking(frames, width=90)
+    return [filmed(picture, frames, shake, noise)[number] for number, picture in enumerate(pictures)]
+
+
+def test_what_moves_as_a_whole_differs_in_nothing():
+    rng = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(rng.uniform(0, 255, (120, 120)).astype(np.float32), (0, 0), 4)
+    texture = np.clip(8 * (texture - texture.mean()) + 128, 0, 255).astype(np.uint8)
+    here = mouth_motion.patch(texture, (60, 60, 60), mouth_motion.NOSE)
+    for x, y, width, gain in ((60.8, 59.5, 60, 1.0), (60, 60, 62, 1.0), (60, 60, 60, 1.2)):
+        there = gain * mouth_motion.patch(texture, (x, y, width), mouth_motion.NOSE) + 5 * (gain - 1)
+        assert mouth_motion.difference(here, there) < 0.15 * np.sqrt(np.mean((here - there) ** 2))
+    other = mouth_motion.patch(texture, (60, 60, 60), mouth_motion.MOUTH)
+    assert mouth_motion.difference(here, other) > 0.5 * here.std()
+
+
+@pytest.mark.skipif(not (GRID / "video").is_dir(), reason="needs the GRID clips")
+@pytest.mark.slow
+def test_no_talker_of_grid_is_taken_for_a_picture():
+    """Ten clips of each of eleven talkers."""
+    for talker in sorted((GRID / "video").iterdir()):
+        for clip in sorted(talker.glob("*.mp4"))[:10]:
+            found = find_talker(clip)[1]
+            assert found is not None and found.motion is not None and found.motion > mouth_motion.MOVES, clip
 
 
 def test_faces_are_looked_for_less_often_where_none_is_found():

@@ -95,6 +95,13 @@ def test_a_second_run_keeps_its_clips_and_makes_those_that_changed(prepared, mon
     assert again == {"talk-0002.mp4", "talk-0002.wav", "talk-0002.jpg"}
 
 
+def test_a_scene_cut_is_told_at_its_second_of_the_file(tmp_path):
+    blurred = [cv2.GaussianBlur(255 - picture, (0, 0), 3) for picture in talking(30)]
+    path = write_video(tmp_path / "a.mp4", [*talking(60), *blurred])
+    made = make_clips(Recording(path, (Cue("said", 1.0, 3.0),), tmp_path, "a"))
+    assert "the scene changes at second 2.40; cut the file there" in made.clips[0].note["remarks"]
+
+
 def test_the_contact_sheet_shows_frames_with_the_crop_and_the_crops(prepared):
     _, out = prepared
     sheet = cv2.imread(str(out / "contact_sheet.jpg"))

@@ -4,6 +4,8 @@ import random
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from seqkit.cli import main
 from seqkit.data.decoder_process import DecoderEnded
 from seqkit.data.manifest import read_manifest
 from seqkit.data.video_file import read_clip, write_clip
+from seqkit.data_prep.lipreading.mouths import STILL_MOUTH
 from seqkit.errors import InputError
 from seqkit.recipes.lipreading import face_stream, long_recording, raw_video
 from seqkit.recipes.lipreading.face_stream import FaceStream
@@ -26,6 +29,7 @@ from seqkit.recipes.lipreading.long_recording import (
     loudness,
     motion,
     read_parts,
+    spoken_stretches,
     with_margins,
 )
 from seqkit.recipes.lipreading.recording import StreamedRecording, open_recording
@@ -101,6 +105,35 @@ def test_a_video_comes_in_blocks_with_its_sound(tmp_path: Path) -> None:
     recording.close()
     assert recording.read == 680 and max(held) <= 260 and len(list(tmp_path.glob("*.mp4"))) <= 1
     assert places and recording.stream.process.child.poll() is not None
+
+
+def test_a_long_video_says_what_is_odd_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def two(number: int, second: float) -> np.ndarray:
+        picture = np.full((160, 320, 3), (70, 120, 150), np.uint8)
+        face(x=80, y=72, width=54, opened=0.3, picture=picture)
+        return face(x=230, y=72, width=80, opened=second, picture=picture)
+
+    pictures = [two(number, 0.3) for number in range(520)]
+    path = write_video(tmp_path / "a.mkv", pictures, np.zeros(RATE * 20, np.int16))
+    recording = StreamedRecording(path, tmp_path, video=True)
+    while recording.advance():
+        pass
+    recording.close()
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}: the sound is silent",
+        f"{path}: 2 faces, of which the largest near the center was taken",
+        f"{path}: {STILL_MOUTH}",
+    ]
+
+
+def test_lips_tell_of_speech_where_the_sound_is_silent(tmp_path: Path) -> None:
+    moving, still = talking(60), [face(opened=0.3)] * 60
+    path = write_video(tmp_path / "a.mkv", [*still, *moving, *still], np.zeros(RATE * 7, np.int16))
+    recording = StreamedRecording(path, tmp_path, video=True)
+    reader = SimpleNamespace(read_video_stream=lambda item: torch.from_numpy(read_clip(item.video, grayscale=True)))
+    found = [own for own in spoken_stretches(recording, cast(Any, reader)) if own is not None]
+    recording.close()
+    assert any(abs(own.first - 50) < 5 and abs(own.end - 130) < 5 for own in found)
 
 
 def test_sound_alone_comes_in_blocks(tmp_path: Path) -> None:
