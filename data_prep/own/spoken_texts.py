@@ -11,7 +11,6 @@ clock of the file, where players begin at 0. Readers and their traps, each tried
 """
 
 import html
-import importlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 from seqkit.data.files import read_lines
 from seqkit.data.text import normalize_whitespace
+from seqkit.data_prep.own.library import library
 from seqkit.data_prep.own.table import is_missing
 from seqkit.data_prep.own.table_rows import read_rows
 from seqkit.data_prep.own.text_grid import Interval, Tier, read_text_grid
@@ -75,15 +75,8 @@ def read_cues(path: Path, tier: str | None = None) -> list[Cue]:
     return [Cue(line) for line in lines if line]
 
 
-def _library(name: str, path: Path) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise InputError(f'{path}: a library must be installed to read it: pip install "seqkit[subtitles]"') from None
-
-
 def read_srt(path: Path) -> list[Cue]:
-    srt = _library("srt", path)
+    srt = library("srt", path, "subtitles")
     text = "\n".join(line for _, line in read_lines(path))
     try:
         found = list(srt.parse(text))
@@ -99,7 +92,7 @@ def read_srt(path: Path) -> list[Cue]:
 def read_vtt(path: Path) -> list[Cue]:
     """Cues of WebVTT. Where they have times inside, lines roll up: one that the cue before ended with is no new
     text."""
-    webvtt = _library("webvtt", path)
+    webvtt = library("webvtt", path, "subtitles")
     text = "\n".join(line for _, line in read_lines(path)) + "\n"
     try:
         found = list(webvtt.from_string(text))

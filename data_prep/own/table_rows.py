@@ -6,7 +6,6 @@ A row is a dict of plain values. Columns that the `datasets` library calls class
 
 import csv
 import decimal
-import importlib
 import itertools
 import json
 import math
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from seqkit.data.files import parse_json, read_lines, shown
+from seqkit.data_prep.own.library import library
 from seqkit.errors import InputError
 
 ENDINGS = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
@@ -174,10 +174,7 @@ def _uneven(rows: Iterator[tuple[int, list[str]]], header: Sequence[str]) -> str
 
 
 def _read_arrow(path: Path) -> Iterator[Row]:
-    try:
-        arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    except ImportError:
-        raise InputError(f'{path}: pyarrow must be installed to read it: pip install "seqkit[tables]"') from None
+    arrow, parquet = (library(name, path, "tables") for name in ("pyarrow", "pyarrow.parquet"))
     try:
         if path.suffix.lower() == ".parquet":
             file = parquet.ParquetFile(path)

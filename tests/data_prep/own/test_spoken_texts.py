@@ -119,5 +119,5 @@ def test_what_is_no_subtitle_is_refused(tmp_path, name, text):
 @pytest.mark.parametrize(("name", "module"), [("a.srt", "srt"), ("a.vtt", "webvtt")])
 def test_without_the_library_one_line_says_what_to_install(tmp_path, monkeypatch, name, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=r'a library must be installed to read it: pip install "seqkit\[subtitles\]"'):
+    with pytest.raises(InputError, match=rf'{module} must be installed to read it: pip install "seqkit\[subtitles\]"'):
         read(tmp_path / name, "1\n")

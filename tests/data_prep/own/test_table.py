@@ -307,6 +307,15 @@ def test_without_pyarrow_one_line_says_what_to_install(tmp_path, monkeypatch):
         list(read_rows(tmp_path / "a.parquet"))
 
 
+def test_a_pyarrow_that_does_not_load_says_why(tmp_path, monkeypatch):
+    """From 26 on it needs NumPy 2, of which pip knows nothing."""
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('pyarrow requires NumPy 2.0 or newer')\n")
+    monkeypatch.delitem(__import__("sys").modules, "pyarrow")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"a\.parquet: pyarrow must load to read it, got: pyarrow requires NumPy 2"):
+        list(read_rows(tmp_path / "a.parquet"))
+
+
 def test_ids_must_be_unique(tmp_path):
     path = write_table(tmp_path, "csv", [row | {"key": row["n"] // 2} for row in rows()])
     with pytest.raises(InputError, match="--id must be a column whose values are unique, got '0' twice"):
