@@ -14,6 +14,7 @@ from seqkit.errors import InputError
 from seqkit.nn.attention import AttentionKind
 from seqkit.nn.backbones import Backbone
 from seqkit.nn.decoder import Wiring, build_decoder
+from seqkit.nn.dropout import Dropout
 from seqkit.nn.initialize import INITIALIZERS, Initializer
 from seqkit.nn.memory import Memory
 from seqkit.nn.readout import ReadoutKind
@@ -70,7 +71,7 @@ class Captioner(nn.Module):
         super().__init__()
         memory_dim = image_encoder.pooled_dim if n.attention is None else n.proj_dim or image_encoder.dim
         projection = nn.Sequential(nn.Linear(image_encoder.dim, n.proj_dim), nn.ReLU()) if n.proj_dim else nn.Identity()
-        self.project = nn.Sequential(projection, nn.Dropout(n.dropout)) if n.attention else nn.Identity()
+        self.project = nn.Sequential(projection, Dropout(n.dropout)) if n.attention else nn.Identity()
         self.decoder = build_decoder(
             vocab_size,
             n.embed_dim,

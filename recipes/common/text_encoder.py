@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.described import described
+from seqkit.nn.dropout import Dropout
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.encoders import RecurrentEncoder
 from seqkit.ranges import Range
@@ -52,7 +53,7 @@ class TextEncoder(nn.Module):
             kind=config.cell,
             dropout=config.text_dropout,
         )
-        self.dropout = nn.Dropout(config.text_dropout)
+        self.dropout = Dropout(config.text_dropout)
         self.dim = config.text_layers * config.text_dim
 
     def forward(self, tokens_BT: Tensor, lengths_B: Tensor) -> Tensor:

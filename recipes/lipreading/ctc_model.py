@@ -21,6 +21,7 @@ from seqkit.decode.ctc import SPECIAL_TOKENS
 from seqkit.decode.search import Scorers
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.nn.dropout import Dropout
 from seqkit.ranges import Range
 from seqkit.recipes.common.scorers import ScorerOptions, word_separator
 from seqkit.recipes.lipreading.data import StreamReader, count_frames
@@ -55,7 +56,7 @@ class CtcModel(nn.Module):
     def __init__(self, video_encoder: StreamEncoder, vocab_size: int) -> None:
         super().__init__()
         self.video_encoder, self.output = video_encoder, nn.Linear(video_encoder.output_dim, vocab_size)
-        self.dropout = nn.Dropout(video_encoder.dropout.p)
+        self.dropout = Dropout(video_encoder.dropout.p)
 
     def forward(self, values: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, T, V) and lengths of padded frames or features."""

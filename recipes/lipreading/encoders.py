@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.nn.dropout import Dropout
 from seqkit.nn.encoders import Encoded, RecurrentEncoder
 from seqkit.nn.frames import PixelNorm
 from seqkit.nn.frontends import ConvSubsampling, FrameStacking, LinearFrontEnd, ResNet, Stcnn, VggM
@@ -89,7 +90,7 @@ class StreamEncoder(nn.Module):
 
     def __init__(self, frontend: nn.Module, encoder: RecurrentEncoder, *, dropout: float) -> None:
         super().__init__()
-        self.frontend, self.encoder, self.dropout = frontend, encoder, nn.Dropout(dropout)
+        self.frontend, self.encoder, self.dropout = frontend, encoder, Dropout(dropout)
         self.output_dim = encoder.output_dim
 
     def forward(self, values: Tensor, lengths_B: Tensor) -> Encoded:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from seqkit.described import described
 from seqkit.nn import initialize
 from seqkit.nn.backbones import Backbone
+from seqkit.nn.dropout import Dropout
 from seqkit.ranges import Range
 from seqkit.recipes.common.fusion import ImageTextFusion, Norm, center, normalize, vector_length, without_noise
 from seqkit.recipes.common.image_reader import ImageFeatures
@@ -71,7 +72,7 @@ class VQAModel(nn.Module):
         self.text_encoder = TextEncoder(text_encoder, vocab_size, vectors_VE)
         self.norm: Norm = network.normalize
         self.center = network.center
-        self.dropout = nn.Dropout(network.image_dropout)
+        self.dropout = Dropout(network.image_dropout)
         self.attention_fusion: ImageTextFusion | None = None
         self.fusion: ImageTextFusion | None = None
         fused_dim = self.text_encoder.dim

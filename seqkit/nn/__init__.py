@@ -19,8 +19,9 @@ from seqkit.nn.backbones import Backbone, Features, region_features
 from seqkit.nn.bilinear import CompactBilinear, CountSketch, l2_normalize, signed_sqrt
 from seqkit.nn.ctc import ctc_loss, frames_needed
 from seqkit.nn.decoder import Decoder, Wiring, build_decoder
+from seqkit.nn.dropout import Dropout, VariationalDropout
 from seqkit.nn.embedding import Embedding
-from seqkit.nn.encoders import Encoded, RecurrentEncoder, TextEncoder, VariationalDropout
+from seqkit.nn.encoders import Encoded, RecurrentEncoder, TextEncoder
 from seqkit.nn.frames import PackedFrames, PixelNorm, TemporalConv
 from seqkit.nn.frontends import ConvSubsampling, FrameStacking, LinearFrontEnd, ResNet, Stcnn, VggM
 from seqkit.nn.fusion import (
@@ -59,6 +60,7 @@ __all__ = [
     "CountSketch",
     "Decoder",
     "DotAttention",
+    "Dropout",
     "Embedding",
     "Encoded",
     "FUSIONS",

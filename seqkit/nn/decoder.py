@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.nn.attention import AttentionKind, make_attention
+from seqkit.nn.dropout import Dropout
 from seqkit.nn.embedding import Embedding
 from seqkit.nn.initial_state import InitHidden, make_init_hidden
 from seqkit.nn.kernels import attention as fused
@@ -79,7 +80,7 @@ def build_decoder(
         dropout=dropout,
     )
     initial = make_init_hidden(init_hidden, sum(memory_dims), encoder_layers, cells)
-    first = nn.Sequential(nn.Linear(sum(memory_dims), embed_dim), nn.Dropout(dropout)) if prefix else None
+    first = nn.Sequential(nn.Linear(sum(memory_dims), embed_dim), Dropout(dropout)) if prefix else None
     return Decoder(
         embedding, cells, attentions, output, wiring=wiring, init_hidden=initial, prefix=first, dropout=dropout
     )
@@ -120,7 +121,7 @@ class Decoder(nn.Module):
         self.attentions = nn.ModuleList(attentions)
         self.context_dims = tuple(int(attention.context_dim) for attention in attentions)  # type: ignore[arg-type]
         self.init_hidden, self.prefix, self.wiring = init_hidden, prefix, wiring
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @property
     def fusible(self) -> bool:

@@ -2,7 +2,7 @@
 
 Bidirectional: Schuster and Paliwal 1997. Reversed source: Sutskever et al. 2014, arXiv:1409.3215,
 section 3.3. Pyramid: Chan et al. 2015, arXiv:1508.01211, section 3.1. Residual: Wu et al. 2016,
-arXiv:1609.08144, section 3.1. Variational dropout: Gal and Ghahramani 2016, arXiv:1512.05287.
+arXiv:1609.08144, section 3.1.
 
 B batch, T input time, S output time, I input width, D output width, L layers, V vocabulary, E embedding width.
 """
@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seqkit.nn.dropout import Dropout, VariationalDropout
 from seqkit.nn.embedding import Embedding
-from seqkit.nn.kernels.lstm import run_lstm, usable
+from seqkit.nn.kernels import usable
+from seqkit.nn.kernels.lstm import run_lstm
 from seqkit.nn.masks import mask_from_lengths, reverse
 from seqkit.nn.recurrent import CellKind, recurrent_layer
 
@@ -26,21 +28,6 @@ class Encoded(NamedTuple):
     lengths_B: Tensor
     h_BLD: Tensor
     c_BLD: Tensor  # width 0 for layers that keep no second state
-
-
-class VariationalDropout(nn.Module):
-    """Variational dropout: one mask a sequence, the same at every time step of (B, T, D)."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """In training, x with each sequence's mask; else x itself."""
-        if not self.training or not self.rate:
-            return x_BTD
-        keep_B1D = torch.rand(len(x_BTD), 1, x_BTD.shape[2], device=x_BTD.device) >= self.rate
-        return x_BTD * keep_B1D / (1 - self.rate)
 
 
 def join_pairs(values_BTI: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,7 +71,7 @@ class RecurrentEncoder(nn.Module):
             below = input_dim if i == 0 else self.output_dim
             below *= 2 if i >= self.first_halving else 1
             self.layers.append(recurrent_layer(kind, below, hidden_dim, bidirectional=bidirectional))
-        self.dropout = VariationalDropout(dropout) if variational else nn.Dropout(dropout)
+        self.dropout = VariationalDropout(dropout) if variational else Dropout(dropout)
 
     def forward(self, x_BTI: Tensor, lengths_B: Tensor) -> Encoded:
         """Sequences (B, T, I) and lengths, each at least 1, to `Encoded`; raises ValueError for a length below 1."""
@@ -141,7 +128,7 @@ class TextEncoder(nn.Module):
 
     def __init__(self, embedding: Embedding, encoder: nn.Module, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.embedding, self.encoder, self.dropout = embedding, encoder, nn.Dropout(dropout)
+        self.embedding, self.encoder, self.dropout = embedding, encoder, Dropout(dropout)
 
     def forward(self, tokens_BT: Tensor, lengths_B: Tensor) -> Encoded:
         """Ids (B, T) and lengths (B,) to the encoder's values, lengths and last states."""

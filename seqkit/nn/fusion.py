@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqkit.nn.bilinear import CompactBilinear, l2_normalize, signed_sqrt
+from seqkit.nn.dropout import Dropout
 
 FusionKind = Literal["sum", "product", "concat", "bilinear", "compact", "mlb", "mutan", "mfb"]
 
@@ -76,7 +77,7 @@ class ConcatFusion(nn.Module):
         self.joint = nn.Linear(first_dim + second_dim, dim) if layers else None
         self.layers = _layers(dim, dim, max(layers - 1, 0), dropout)
         if layers:
-            self.layers = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), *(self.layers if layers > 1 else ()))
+            self.layers = nn.Sequential(nn.ReLU(), Dropout(dropout), *(self.layers if layers > 1 else ()))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """(..., D1) and (..., D2) to (..., dim); raises ValueError for other widths."""
@@ -103,7 +104,7 @@ class BilinearFusion(nn.Module):
         super().__init__()
         self.dim = first_map * second_map
         self.first, self.second = nn.Linear(first_dim, first_map), nn.Linear(second_dim, second_map)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """(..., D1) and (..., D2) to (..., dim)."""
@@ -119,7 +120,7 @@ class CompactBilinearFusion(nn.Module):
         self, first_dim: int, second_dim: int, dim: int = 16000, *, dropout: float = 0.0, seed: int = 0
     ) -> None:
         super().__init__()
-        self.dim, self.dropout = dim, nn.Dropout(dropout)
+        self.dim, self.dropout = dim, Dropout(dropout)
         self.pool = CompactBilinear((first_dim, second_dim), dim, seed=seed)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -133,7 +134,7 @@ class MLB(nn.Module):
 
     def __init__(self, first_dim: int, second_dim: int, dim: int = 1200, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dim, self.dropout = dim, nn.Dropout(dropout)
+        self.dim, self.dropout = dim, Dropout(dropout)
         self.first, self.second = nn.Linear(first_dim, dim), nn.Linear(second_dim, dim)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -159,7 +160,7 @@ class MUTAN(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.dim, self.rank, self.dropout = dim, rank, nn.Dropout(dropout)
+        self.dim, self.rank, self.dropout = dim, rank, Dropout(dropout)
         self.first, self.second = (
             nn.Sequential(nn.Linear(width, map_dim), nn.Tanh(), nn.Linear(map_dim, rank * dim, bias=False))
             for width in (first_dim, second_dim)
@@ -182,7 +183,7 @@ class MFB(nn.Module):
         self, first_dim: int, second_dim: int, dim: int = 1000, *, rank: int = 5, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.dim, self.rank, self.dropout = dim, rank, nn.Dropout(dropout)
+        self.dim, self.rank, self.dropout = dim, rank, Dropout(dropout)
         self.first, self.second = nn.Linear(first_dim, dim * rank), nn.Linear(second_dim, dim * rank)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -234,8 +235,8 @@ def _layers(in_dim: int, dim: int, layers: int, dropout: float) -> nn.Sequential
     """Fully connected layers, each followed by ReLU and dropout; dropout alone for none."""
     parts: list[nn.Module] = []
     for width in (in_dim, *(dim for _ in range(layers - 1)))[:layers]:
-        parts += [nn.Linear(width, dim), nn.ReLU(), nn.Dropout(dropout)]
-    return nn.Sequential(*(parts or [nn.Dropout(dropout)]))
+        parts += [nn.Linear(width, dim), nn.ReLU(), Dropout(dropout)]
+    return nn.Sequential(*(parts or [Dropout(dropout)]))
 
 
 def _check(first: Tensor, second: Tensor, widths: tuple[int, int]) -> None:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seqkit.nn.kernels import usable
 from seqkit.nn.kernels.cross_entropy import CrossEntropy
-from seqkit.nn.kernels.lstm import usable
 from seqkit.nn.masks import mask_from_lengths
 
 

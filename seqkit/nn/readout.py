@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from seqkit.nn.dropout import Dropout
 from seqkit.nn.embedding import Embedding
 
 ReadoutKind = Literal["tanh", "maxout", "linear"]
@@ -42,7 +43,7 @@ class Readout(nn.Module):
         self.kind, self.feature_dim = kind, feature_dim
         width = 2 * readout_dim if kind == "maxout" else readout_dim
         self.hidden = nn.Identity() if kind == "linear" else nn.Linear(feature_dim, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(readout_dim, vocab_size)
         if tied_embedding is not None:
             self.output.weight = tied_embedding.weight

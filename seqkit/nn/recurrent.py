@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from seqkit.nn.dropout import Dropout
+
 CellKind = Literal["lstm", "gru", "rnn"]
 CELLS: dict[CellKind, type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
@@ -41,7 +43,7 @@ class RecurrentStack(nn.Module):
         self.layers = nn.ModuleList(recurrent_layer(kind, dim, hidden_dim) for dim in input_dims)
         self.kind, self.hidden_dim, self.residual = kind, hidden_dim, residual
         self.cell_dim = hidden_dim if kind == "lstm" else 0  # width of the second state
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def zeros(self, like_B: Tensor) -> tuple[Tensor, Tensor]:
         """The zero state (B, L, H) and (B, L, H or 0), with the device and type of `like_B`."""

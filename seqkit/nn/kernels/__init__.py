@@ -1,4 +1,4 @@
-"""Kernels for a CPU: steps of an LSTM and of additive attention, built from `steps.cpp` by the machine's compiler.
+"""Kernels for a CPU: an LSTM's and additive attention's steps, cross entropy, dropout; built from `steps.cpp`.
 
 Where there is no compiler, or SEQKIT_KERNELS=0 is set, `available` is false, and the plain modules do the work. What is
 built is kept below $XDG_CACHE_HOME or ~/.cache, by the source, the compiler and the processor.
@@ -30,6 +30,7 @@ ARGUMENTS = {  # i: int, l: int64, f: float, p: pointer
     "attention_forward": "iiiipppp" + "pl" + "pp" + "l" + "p",
     "attention_backward": "iiiipppp" + "pl" + "p" + "pl" + "p" + "pl" + "pppp",
     "cross_entropy": "iippfpp",
+    "dropout": "liifpp",
 }
 C_TYPES: dict[str, Any] = {"i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float, "p": ctypes.c_void_p}
 
@@ -39,6 +40,18 @@ Function = Callable[..., None]
 def available() -> bool:
     """Whether the kernels can be used: a compiler was there, and nobody has switched them off."""
     return os.environ.get("SEQKIT_KERNELS") != "0" and _functions() is not None
+
+
+def usable(x: Tensor) -> bool:
+    """Whether the kernels serve `x`: in training on a CPU, in float32 or bfloat16, with kernels at hand."""
+    return (
+        x.device.type == "cpu"
+        and torch.is_grad_enabled()
+        and x.dtype in TYPES
+        and product_dtype(x) in TYPES
+        and not torch.compiler.is_compiling()
+        and available()
+    )
 
 
 def call(name: str, dtype: torch.dtype, *arguments: Tensor | float | None) -> None:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqkit.nn.attention import AdditiveAttention, GatedAttention
-from seqkit.nn.kernels import call
-from seqkit.nn.kernels.lstm import sum_of_products, usable
+from seqkit.nn.kernels import call, usable
+from seqkit.nn.kernels.lstm import sum_of_products
 from seqkit.nn.memory import Memory, State, rows
 from seqkit.nn.recurrent import RecurrentStack
 

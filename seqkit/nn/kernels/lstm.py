@@ -13,20 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqkit.nn import kernels
 from seqkit.nn.kernels import call
-
-
-def usable(x: Tensor) -> bool:
-    """Whether the fused recurrences serve `x`: in training on a CPU, in float32 or bfloat16, with kernels at hand."""
-    return (
-        x.device.type == "cpu"
-        and torch.is_grad_enabled()
-        and x.dtype in kernels.TYPES
-        and kernels.product_dtype(x) in kernels.TYPES
-        and not torch.compiler.is_compiling()
-        and kernels.available()
-    )
 
 
 def real_steps(lengths_B: Tensor, steps: int) -> Tensor | None:

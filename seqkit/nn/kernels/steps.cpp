@@ -1,5 +1,5 @@
 // One time step of an LSTM and of additive attention, forward and backward, without the matrix products, which stay
-// torch's. Built and called by kernels/__init__.py; the plain modules are the law.
+// torch's; cross entropy; dropout. Built and called by kernels/__init__.py; the plain modules are the law.
 //
 // N is float or bfloat16, the type of what enters or leaves a product; cell states, energies, weights of attention and
 // everything that is summed are float. Tensors are dense but for rows, whose distance is given as `..._row`.
@@ -207,6 +207,35 @@ void cross_entropy(int rows, int V, const N* logits, const int64_t* targets, flo
     }
 }
 
+// Bits that look drawn, a function of `i` and two keys: two rounds of an integer hash.
+inline uint32_t drawn(uint32_t i, uint32_t key, uint32_t other) {
+    uint32_t x = i * 0x9e3779b9u + key;
+    x = (x ^ (x >> 16)) * 0x7feb352du;
+    x = (x ^ (x >> 15)) * 0x846ca68bu;
+    x = (x ^ (x >> 16)) + other;
+    x = (x ^ (x >> 15)) * 0x735a2d97u;
+    x = (x ^ (x >> 15)) * 0x2c1b3c6du;
+    return x ^ (x >> 15);
+}
+
+// Of `size` numbers each is 0 with probability `p`, else divided by 1 - p; which ones, the two keys say.
+template <typename N>
+void dropout(int64_t size, int key, int other, float p, const N* from, N* to) {
+    const uint32_t least = uint32_t(double(p) * 4294967296.0);
+    const float scale = 1.f / (1.f - p);
+    const int64_t block = 1 << 14;
+    #pragma omp parallel for schedule(static)
+    for (int64_t first = 0; first < size; first += block) {
+        const int count = int(size - first < block ? size - first : block);
+        const uint32_t own = uint32_t(key) + uint32_t(first >> 32) * 0x85ebca6bu, begin = uint32_t(first);
+        #pragma omp simd
+        for (int i = 0; i < count; ++i) {
+            float kept = drawn(begin + i, own, uint32_t(other)) < least ? 0.f : scale;
+            store(to + first + i, load(from + first + i) * kept);
+        }
+    }
+}
+
 }  // namespace
 
 // Every function as an entry of a table, float before bfloat16: one name to look up.
@@ -216,3 +245,4 @@ extern "C" void* const attention_forward_of[] = {(void*)attention_forward<float>
 extern "C" void* const attention_backward_of[] = {(void*)attention_backward<float>,
                                                   (void*)attention_backward<bfloat16>};
 extern "C" void* const cross_entropy_of[] = {(void*)cross_entropy<float>, (void*)cross_entropy<bfloat16>};
+extern "C" void* const dropout_of[] = {(void*)dropout<float>, (void*)dropout<bfloat16>};

@@ -12,7 +12,8 @@ from torch import Tensor
 from seqkit.nn import kernels
 from seqkit.nn.decoder import build_decoder
 from seqkit.nn.encoders import RecurrentEncoder
-from seqkit.nn.kernels.lstm import LSTMSteps, usable
+from seqkit.nn.kernels import usable
+from seqkit.nn.kernels.lstm import LSTMSteps
 from seqkit.nn.losses import cross_entropy
 
 Work = Callable[[], Sequence[Tensor]]
