@@ -8,8 +8,9 @@ A field that holds a number, or several, has its range in its type; `check_range
 """
 
 import dataclasses
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from seqkit.errors import InputError
@@ -41,8 +42,13 @@ class Range(NamedTuple):
         return " and ".join(f"{word} {limit:.15g}" for word, limit in words if limit is not None) or "finite"
 
 
-def ranges(cls: type[Any]) -> dict[str, Range | None]:
+def ranges(cls: type[Any]) -> Mapping[str, Range | None]:
     """Every number of dataclass `cls` by name, those of its sections too, with its range; None where it has none."""
+    return _ranges(cls)  # type: ignore[arg-type]
+
+
+@functools.cache
+def _ranges(cls: type[Any]) -> Mapping[str, Range | None]:
     found: dict[str, Range | None] = {}
     for name, hint in get_type_hints(cls, include_extras=True).items():
         for part in (hint, *get_args(hint)):

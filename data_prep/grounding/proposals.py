@@ -92,6 +92,8 @@ def read_proposals(path: Path) -> dict[str, list[Box]]:
             continue
         try:
             entry = parse_json(text, place)
+            if any(isinstance(edge, bool) for box in entry["boxes"] for edge in box):
+                raise ValueError("no number")
             boxes = np.array(entry["boxes"], np.float64).reshape(-1, 4)
             name = Path(entry["image"]).name
         except (ValueError, TypeError, LookupError, OverflowError):  # an InputError is a ValueError

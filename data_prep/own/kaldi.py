@@ -38,12 +38,14 @@ def find_folders(raw: Path) -> list[Path]:
 def read_map(path: Path) -> dict[str, str]:
     """The rest of each line by its first word; nothing for a missing file. Raises InputError for a name given twice."""
     found: dict[str, str] = {}
+    lines: dict[str, int] = {}
     for number, line in read_lines(path) if path.is_file() else ():
         name, _, rest = normalize_whitespace(line).partition(" ")
         if name in found:
-            raise InputError(f"{path}, line {number}: must name {name!r} once, got it twice; take out one of the two")
+            twice = f"got it in line {lines[name]}, too; take out one of the two"
+            raise InputError(f"{path}, line {number}: must name {name!r} once, {twice}")
         if name:
-            found[name] = rest
+            found[name], lines[name] = rest, number
     return found
 
 
@@ -84,7 +86,10 @@ def sound_of(entry: str, folder: Path) -> Path | tuple[str, str]:
     """The file of an entry of `wav.scp`, or why there is none: reason and text."""
     words = [entry]
     if entry.rstrip().endswith("|"):
-        words = shlex.split(entry.rstrip().rstrip("|"))
+        try:
+            words = shlex.split(entry.rstrip().rstrip("|"))
+        except ValueError:  # a quotation that does not end
+            words = []
         if not words or Path(words[0]).name not in READERS or "|" in words:
             return "command", f"{entry!r:.80} is a command, which is not run; write its output to a file and name that"
         words = [word for word in words[1:] if not word.startswith("-")]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
+from seqkit.data.box_text import read_box
 from seqkit.data.image import read_size
 from seqkit.data.manifest import Item, read_manifest
 from seqkit.data.vocab import Vocab
@@ -20,7 +21,7 @@ from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
 from seqkit.recipes.common.image_text import normalize_text, text_ids, train_text_vocab
-from seqkit.score.boxes import ENOUGH, iou, read_box
+from seqkit.score.boxes import ENOUGH, iou
 from seqkit.train.distributed import print0
 
 Boxes = NDArray[np.float32]

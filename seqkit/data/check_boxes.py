@@ -1,9 +1,9 @@
 """Rules of `seqkit check` for boxes: candidates and true boxes of phrases, in pixels of the upright picture."""
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from seqkit.data.box_text import read_numbers
 from seqkit.data.check_files import opened
 from seqkit.data.check_media import Finding, Line
 
@@ -23,7 +23,7 @@ def boxes(lines: Sequence[Line]) -> Iterator[Finding]:
         if extent is not None and list(extent) != [height, width]:
             fault = f"{line.at('extent')}: is {extent}, but the upright picture has [{height}, {width}]; correct it"
             yield Finding(True, "other extent", fault)
-        truth = [(f"references` {text!r}", text, _numbers(text)) for text in line.item.references]
+        truth = [(f"references` {text!r}", text, read_numbers(text)) for text in line.item.references]
         given = [(f"boxes` {list(box)}", str(list(box)), box) for box in line.item.boxes]
         for name, text, box in [*given, *truth]:
             place = f'{line.file}, line {line.number}, id "{line.item.id}", `{name}'
@@ -45,14 +45,6 @@ def _fault(box: Box, height: int, width: int, place: str) -> Finding | None:
     if left < -PIXEL or top < -PIXEL or right > width + PIXEL or bottom > height + PIXEL:
         return Finding(False, "box beyond the edge", f"{place}: reaches out of the {width} x {height} picture; {SIZED}")
     return None
-
-
-def _numbers(text: str) -> Box | None:
-    try:
-        box = tuple(float(part) for part in text.replace(",", " ").strip(" []()").split())
-    except ValueError:
-        return None
-    return box if len(box) == 4 and all(map(math.isfinite, box)) else None
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -7,30 +7,20 @@ A box is left, top, right, bottom in pixels; right and bottom are the first outs
 arXiv:1606.01847): a box is right when its intersection over union with any reference box is at least 0.5. Some papers
 say "more than"; the two differ at exactly 0.5 alone. A hypothesis that is no box is wrong.
 
-Texts are four numbers, left, top, right, bottom: with white space, commas or semicolons between, any brackets around,
-as in `0 0 9 9`, `[0, 0, 9, 9]`, `(0,0),(9,9)` or `<box>(0,0),(9,9)</box>`; or four named numbers, as in
-`{"x": 0, "y": 0, "width": 9, "height": 9}`, in the names of NAMES.
+Texts are boxes in the notations of `seqkit.data.box_text`.
 
 N and M boxes, R corpora.
 """
 
-import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from seqkit.data.box_text import read_box
 from seqkit.errors import InputError
 from seqkit.score.metric import Array, Metric, References, TextOptions
 from seqkit.score.vqa import mean
 
-_ORDERS = "x1 y1 x2 y2, x0 y0 x1 y1, xmin ymin xmax ymax, left top right bottom, l t r b, x y w h, x y width height, "
-_ORDERS += "left top width height, cx cy w h, cx cy width height"
-NAMES = {frozenset(names): names for names in (order.split() for order in _ORDERS.split(", "))}
-_NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-_FOUR = re.compile(r"[\s\[({<]*" + r"[\s,;|\[\](){}<>]+".join([_NUMBER] * 4) + r"[\s\])}>,.]*")
-_NAMED = re.compile(r"([A-Za-z]\w*)[\"']?\s*[:=]\s*" + _NUMBER)
-_TAG = re.compile(r"</?\w*box\w*>|<\|box_(?:start|end)\|>|\b(?:tensor|array)(?=\()", re.IGNORECASE)
 ENOUGH = 0.5  # intersection over union of a right box
 
 
@@ -49,32 +39,6 @@ def iou(first_N4: Array, second_M4: Array) -> Array:
     covered_NM = _areas(first_N14) + _areas(second_1M4) - shared_NM
     found_NM: Array = np.divide(shared_NM, covered_NM, out=np.zeros_like(shared_NM), where=shared_NM > 0)
     return found_NM
-
-
-def read_box(text: str) -> tuple[float, float, float, float] | None:
-    """Parses a box in any notation of the module's docstring; None where the text is no box with an area."""
-    numbers = read_numbers(text)
-    if numbers is None:
-        return None
-    left, top, right, bottom = numbers
-    return numbers if all(map(math.isfinite, numbers)) and left < right and top < bottom else None
-
-
-def read_numbers(text: str) -> tuple[float, float, float, float] | None:
-    """Parses four numbers, those of a box by names as left, top, right, bottom; None where they are not four."""
-    text = _TAG.sub(" ", text)
-    named = {name.lower().replace("_", ""): float(value) for name, value in _NAMED.findall(text)}
-    if frozenset(named) in NAMES:
-        first, second, third, fourth = (named[name] for name in NAMES[frozenset(named)])
-        if "w" in named or "width" in named:
-            first, second = (first - third / 2, second - fourth / 2) if "cx" in named else (first, second)
-            third, fourth = first + third, second + fourth
-        return first, second, third, fourth
-    match = _FOUR.fullmatch(text)
-    if not match:
-        return None
-    first, second, third, fourth = map(float, match.groups())
-    return first, second, third, fourth
 
 
 def _areas(boxes_4: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqkit.score.boxes import read_box
+from seqkit.data.box_text import read_box
 
 EACH = 12  # items of a kind
 Box = tuple[float, float, float, float]

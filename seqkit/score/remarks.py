@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from seqkit.data.box_text import read_box, read_numbers
 from seqkit.data.text import invisible, normalize_whitespace
 from seqkit.score.bleu import MAX_ORDER
-from seqkit.score.boxes import ENOUGH, iou, read_box, read_numbers
+from seqkit.score.boxes import ENOUGH, iou
 from seqkit.score.caption import caption_words, document_frequencies
 from seqkit.score.evaluate import Statistics, corpus_scores
 from seqkit.score.language import by_character, options_for, tokenizer_for

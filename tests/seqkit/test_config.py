@@ -233,7 +233,7 @@ def test_a_save_that_fails_leaves_the_old_file_alone(tmp_path: Path, monkeypatch
     ("text", "message"),
     [
         ("hiden: 4", "c.yaml: `hiden` must be a field of the config; did you mean `hidden`?"),
-        ("hidden: [", "c.yaml: must be YAML: .*line 1"),
+        ("hidden: [", "c.yaml: must be YAML: .*line [12]"),
         ("hidden: 4\n\nhidden: 5", "c.yaml, line 3: `hidden` must be there once, line 1 has it"),
         ("- 1", "c.yaml: must map names of fields to values"),
         ("3: 4", "c.yaml: must map names"),

@@ -127,7 +127,7 @@ def test_commands_are_not_run_but_files_that_they_only_read_are_read(tmp_path):
     ("name", "line", "fault"),
     [
         ("segments", "a1-0 a1 1.0", r"segments: a1-0 must have a recording, start and end, got 'a1 1\.0'"),
-        ("text", "a1-0 again", "text, line 9: must name 'a1-0' once, got it twice"),
+        ("text", "a1-0 again", "text, line 9: must name 'a1-0' once, got it in line \\d, too"),
     ],
 )
 def test_malformed_kaldi_files_are_refused(tmp_path, name, line, fault):
@@ -136,6 +136,17 @@ def test_malformed_kaldi_files_are_refused(tmp_path, name, line, fault):
     (raw / name).write_text(f"{text}{line}\n" if name == "text" else f"{line}\n")
     with pytest.raises(InputError, match=fault):
         prepare(raw, tmp_path / "out", Shares())
+
+
+def test_a_command_whose_quotation_does_not_end_costs_its_utterance(tmp_path):
+    raw = kaldi(tmp_path / "raw")
+    (raw / "wav.scp").write_text((raw / "wav.scp").read_text() + 'odd sox "a.wav |\n')
+    with (raw / "segments").open("a") as file:
+        file.write("odd-0 odd 0 1\n")
+    with (raw / "text").open("a") as file:
+        file.write("odd-0 hello\n")
+    prepare(raw, tmp_path / "out", Shares(split="all"))
+    assert "is a command, which is not run" in stats(tmp_path / "out")["all"]["reasons"]["odd-0"]
 
 
 def test_segments_beyond_their_recording_are_dropped(tmp_path):

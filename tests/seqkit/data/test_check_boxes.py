@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from seqkit.data.box_text import read_box
 from seqkit.data.check import check
 
 RIGHT = [2, 3, 12, 20]
@@ -56,6 +57,12 @@ def test_a_reference_that_is_no_box_and_another_extent_are_named(tmp_path):
     assert seen == [True, "no box"] and "must be left, top, right, bottom, got '2 3 12'" in said
     [(*seen, said)] = found(tmp_path, [RIGHT], extent=[40, 30])
     assert seen == [True, "other extent"] and "is [40, 30], but the upright picture has [30, 40]; correct it" in said
+
+
+@pytest.mark.parametrize("text", ["(2,3),(12,20)", '{"x": 2, "y": 3, "w": 10, "h": 17}', "2;3;12;20"])
+def test_references_are_read_as_training_reads_them(tmp_path, text):
+    assert found(tmp_path, [RIGHT], text) == []
+    assert read_box(text) == (2, 3, 12, 20)
 
 
 def test_the_picture_is_taken_upright(tmp_path):

@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from seqkit.data.box_text import read_box
 from seqkit.errors import InputError
-from seqkit.score.boxes import iou, read_box
+from seqkit.score.boxes import iou
 from seqkit.score.evaluate import corpus_scores, scores_with_intervals, statistics
 from seqkit.score.metric import Array, TextOptions
 
