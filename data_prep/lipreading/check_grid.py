@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqkit.data.clock import FRAME_RATE
-from seqkit.data.sound_track import CANCELED, SAMPLES_PER_FRAME, SILENT, read_sound
+from seqkit.data.sound_file import CANCELED, SILENT
+from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound
 from seqkit.data.video_file import read_frames
 from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.outputs import write_stats

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqkit.data.sound_track import SILENCE
+from seqkit.data.sound_file import SILENCE
 from seqkit.recipes.lipreading.data import StreamReader, read_samples
 from seqkit.recipes.lipreading.raw_video import shift_words
 from seqkit.recipes.lipreading.recording import Recording

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from seqkit.data.audio import SAMPLE_RATE, read_audio
+from seqkit.data.audio import SAMPLE_RATE, read_audio, to_samples
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.container import first_stream, opened, read_clock, start_offset
 from seqkit.data.decoder_process import apart
 from seqkit.data.manifest import Item
+from seqkit.data.sound_file import oddities, read_cut
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound, write_wav
 from seqkit.data.video_file import read_clip, read_note
 from seqkit.described import described
@@ -86,9 +87,10 @@ def raw_item(path: Path, folder: Path, *, video: bool = True) -> Item:
 def decoded_item(path: Path, folder: Path, video: bool, longest: float) -> Decoded:
     """The same of video and sound of at most `longest` seconds, in this process."""
     if not is_video(path):
-        seconds = len(read_audio(path)) / SAMPLE_RATE
+        cut = read_cut(path)
+        seconds = len(to_samples(path, cut)) / SAMPLE_RATE
         refuse_long(path, seconds, longest)
-        return Decoded(Item(id=path.name, audio=path, seconds=seconds))
+        return Decoded(Item(id=path.name, audio=path, seconds=seconds), oddities(cut))
     if read_note(path):
         read_clip(path, grayscale=True)  # to its end, as it will be read again
         sound = path.with_suffix(".wav")
@@ -151,7 +153,10 @@ def file_offset(path: Path) -> float:
 
 
 def _decoded_offset(path: Path) -> float:
-    return start_offset(path) if is_video(path) and not read_note(path) else 0.0
+    try:
+        return 0.0 if read_note(path) else start_offset(path)
+    except InputError:
+        return 0.0  # of sound that another decoder reads
 
 
 def shifted(found: Prediction, seconds: float) -> Prediction:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data.resampling import resample, torchaudio_functional
-from seqkit.data.sound_file import read_cut
+from seqkit.data.sound_file import Cut, read_cut
 from seqkit.errors import InputError
 
 Floats = NDArray[np.float32]
@@ -41,10 +41,15 @@ def read_audio(path: Path, *, start: float | None = None, end: float | None = No
     Channels are averaged. Raises InputError with the file's name for one that is missing, empty or damaged, is no
     sound, or does not reach as far as the cut.
     """
-    rate, samples_N, _ = read_cut(Path(path), start or 0.0, end)
-    if not np.isfinite(samples_N).all():
+    return to_samples(Path(path), read_cut(Path(path), start or 0.0, end))
+
+
+def to_samples(path: Path, cut: Cut) -> Floats:
+    """The samples (N,) at 16 kHz of what was read of a file, clipped at full scale. Raises InputError where one is no
+    finite number."""
+    if not np.isfinite(cut.samples_N).all():
         raise InputError(f"{path}: every sample must be a finite number, got NaN or infinity; make the file again")
-    return resample(samples_N, rate, SAMPLE_RATE)
+    return resample(np.clip(cut.samples_N, -1.0, 1.0), cut.rate, SAMPLE_RATE)
 
 
 def change_speed(samples_N: Floats, factor: float) -> Floats:

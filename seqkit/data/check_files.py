@@ -107,14 +107,12 @@ def more_than_a_mouth(path: Path) -> str:
 
 
 def _sound(path: Path) -> Clip:
-    from seqkit.data.sound_file import read_cut
-    from seqkit.data.sound_track import silence
+    from seqkit.data.sound_file import oddities, read_cut
 
-    rate, samples_N, loudest = read_cut(path)
-    if not np.isfinite(samples_N).all():
+    cut = read_cut(path)
+    if not np.isfinite(cut.samples_N).all():
         raise InputError(f"{path}: every sample must be a finite number, got NaN or infinity; make the file again")
-    most = float(np.abs(samples_N).max(initial=0.0))
-    return Clip(len(samples_N) / rate, silence(most, loudest), "silent sound")
+    return Clip(len(cut.samples_N) / cut.rate, "; ".join(oddities(cut)), "odd sound")
 
 
 def features(lines: Sequence[Line]) -> Iterator[Finding]:

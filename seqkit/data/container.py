@@ -24,6 +24,7 @@ FORMATS = (
     "caf,amr,ac3,eac3,m4v,h264,hevc,mjpeg,dv,mxf,nut,ivf,gif"
 )  # that hold their media themselves: no play list, nothing that names another file
 
+MOST_PLANES = 8  # of sound, from which on PyAV does not find the last of them
 PRIMING = 0.3  # seconds before zero at which sound may begin that no player plays: what its encoder puts before it
 ANY_CLOCK = 0x200  # AVFMT_TS_DISCONT, of containers whose time stamps begin anywhere
 
@@ -87,7 +88,7 @@ def read_clock(path: Path) -> Clock:
             if index not in counts:  # a stream that begins later, or that damage has made up
                 continue
             counts[index] += 1
-            if stamp is None or not packet.size:
+            if stamp is None or not packet.size or packet.is_discard:  # as an edit list hides what was trimmed away
                 continue
             start = stamp * unit
             end = start + min(max(packet.duration or 0, 0) * unit, LASTS)
@@ -136,20 +137,21 @@ def whole(container: InputContainer, stream: Any, note: Note, clock: Clock) -> I
             packet.dts = None if packet.dts is None else packet.dts + ticks
         try:
             for frame in packet.decode():
-                if isinstance(frame, av.AudioFrame) and len(frame.planes) != planes_of(frame):
-                    faults["frames"] += 1  # PyAV would read memory that is not the frame's
-                    continue
                 faults["frames"] += frame.is_corrupt
-                yield frame
+                yield from packed(frame) if isinstance(frame, av.AudioFrame) else (frame,)
         except av.FFmpegError:
             faults["packets"] += 1
     if damaged := faults.total():
         note(f"{damaged} damaged places in the {stream.type}")
 
 
-def planes_of(frame: av.AudioFrame) -> int:
-    """The number of planes that the samples of a frame must have."""
-    return frame.layout.nb_channels if frame.format.is_planar else 1
+def packed(frame: av.AudioFrame) -> list[av.AudioFrame]:
+    """A frame of sound, packed where it has eight planes or more: PyAV counts too many then, and would read memory that
+    is not the frame's."""
+    if not frame.format.is_planar or frame.layout.nb_channels < MOST_PLANES:
+        return [frame]
+    resampler = av.AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
+    return [*resampler.resample(frame), *resampler.resample(None)]
 
 
 def _packets(container: InputContainer, *streams: Any, faults: Counter[str] | None = None) -> Iterator[Any]:

@@ -8,6 +8,7 @@ N samples, C channels.
 
 import io
 import mmap
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,13 @@ Floats = NDArray[np.float32]
 BLOCK = 1 << 16  # samples that are read at once
 SLACK = 0.1  # seconds by which a cut may reach past the end of a file
 UNKNOWN = 1 << 30  # samples; a header that says more was written before the length was known
+PIPED = 0x7F000000  # bytes; a header that says more was written before the length was known
+SIZES = re.compile(r"^ *(?:data|SSND|Data Size) +: (\d+) \(should be (\d+)\)", re.MULTILINE)  # as libsndfile tells them
+LAST_PAGE = "cut off in its last page"  # of Ogg
+HEAD = 1 << 20  # bytes in which the count of an MP3 file stands, where it has one
+OVER = 2.0  # times full scale, which sound of a lossy codec does not reach
+SILENCE = 0.002  # of full scale; sound that never exceeds it is silence
+SILENT, CANCELED = "the sound is silent", "the channels of the sound cancel each other out; keep one of them"
 RATES = (1_000, 1_000_000)  # samples a second that sound may have
 MARKS = {b"fLaC": (b"fLaC\0", 0), b"OggS": (b"OggS\0\2", 0), b"RIFF": (b"WAVEfmt ", 8)}  # of a beginning, how far in
 OTHERS = {
@@ -51,6 +59,7 @@ class Cut(NamedTuple):
     rate: int
     samples_N: Floats  # mono
     loudest: float  # largest value before channels were averaged
+    damage: tuple[str, ...] = ()
 
 
 def read_cut(path: Path, start: float = 0.0, end: float | None = None) -> Cut:
@@ -62,22 +71,56 @@ def read_cut(path: Path, start: float = 0.0, end: float | None = None) -> Cut:
         raise InputError(f"{path}: no such sound file; correct the path or fetch the file")
     if not size_of(path):
         raise InputError(f"{path}: must be sound, got an empty file; fetch it again")
+    told = 0.0
     try:
         with soundfile.SoundFile(openable(path)) as file:
             check_rate(path, file.samplerate)
-            if file.format != "MP3" and not joined(path):  # of MP3, its count of samples may be a guess
+            guessed, reason = file.format == "MP3" and not counted(path), "no sample"
+            told = 0.0 if guessed or file.frames >= UNKNOWN else file.frames / file.samplerate
+            if file.format != "MP3" and not joined(path) and file.frames:  # none by the header that a pipe may have
                 return _read_blocks(path, file, start, end)
-            reason = "no sound"
     except (soundfile.LibsndfileError, TypeError) as error:  # the latter for a name that ends in .raw
         reason = str(getattr(error, "error_string", "no header")).strip().rstrip(".")
     found = _read_joined(path) if joined(path) else _decode(path)
+    if found is None and reason == "no sample":
+        raise InputError(f"{path}: must hold at least one sample, got none; fetch it again")
     if found is None:
         raise InputError(
             f"{path}: must be sound as wav, flac, ogg or mp3, got other or damaged data ({reason}); "
             "convert it, or fetch it again"
         )
+    seconds = len(found.samples_N) / found.rate
+    if seconds < told - SLACK:
+        found = found._replace(damage=(*found.damage, cut_off(seconds, told)))
     first, last = _span(path, start, end, found.rate, len(found.samples_N))
     return found._replace(samples_N=found.samples_N[first:last])
+
+
+def counted(path: Path) -> bool:
+    """Whether an MP3 file has a header that counts its frames; without, their number is a guess."""
+    with open_file(path) as file:
+        head = file.read(HEAD)
+    return b"Xing\0\0\0" in head or b"Info\0\0\0" in head
+
+
+def cut_off(seconds: float, told: float) -> str:
+    """A remark on sound that is shorter than its file tells."""
+    return f"cut off: {seconds:.2f} of {told:.2f} seconds"
+
+
+def oddities(cut: Cut) -> tuple[str, ...]:
+    """Remarks on sound: damage, silence, samples beyond full scale."""
+    most = float(np.abs(cut.samples_N).max(initial=0.0))
+    over = f"samples reach {cut.loudest:.3g} times full scale, at which they are clipped" if cut.loudest > OVER else ""
+    return tuple(filter(None, (*cut.damage, silence(most, cut.loudest), over)))
+
+
+def silence(mixed: float, channels: float) -> str:
+    """What is wrong with sound whose loudest sample, of full scale, is `mixed` in mono and `channels` before; empty
+    where nothing is."""
+    if mixed > SILENCE:
+        return ""
+    return CANCELED if channels > SILENCE else SILENT
 
 
 def joined(path: Path) -> list[int]:
@@ -137,23 +180,29 @@ def _read_blocks(path: Path, file: Any, start: float, end: float | None) -> Cut:
     if not known:
         first, last = _span(path, start, end, file.samplerate, len(samples_N))
         samples_N = samples_N[first:last]
-    return Cut(file.samplerate, samples_N, loudest)
+    sizes = SIZES.search(file.extra_info) if not first and known else None
+    said, there = map(int, sizes.groups()) if sizes else (0, 0)
+    seconds = file.frames / file.samplerate
+    short = there < said < PIPED and seconds * (said / max(1, there) - 1) > SLACK
+    damage: tuple[str, ...] = (cut_off(seconds, seconds * said / there),) if short else ()
+    damage += (LAST_PAGE,) if "Junk after the last page" in file.extra_info else ()
+    return Cut(file.samplerate, samples_N, loudest, damage)
 
 
 def _decode(path: Path) -> Cut | None:
     """All of a file by the decoder of videos, at its first rate; None for what that does not read either."""
     from seqkit.data.clock import Clock
-    from seqkit.data.container import first_stream, ignore, opened, whole
+    from seqkit.data.container import first_stream, opened, whole
     from seqkit.data.sound_track import to_channels
 
     parts: list[tuple[int, list[Floats]]] = []  # of several rates where files are joined
-    loudest = 0.0
+    loudest, notes = 0.0, list[str]()
     try:
         with opened(path) as container:
             stream = first_stream(container, "audio")
             if stream is None or container.format.name.split(",")[0] not in OTHERS:
                 return None
-            for frame in whole(container, stream, ignore, Clock()):
+            for frame in whole(container, stream, notes.append, Clock()):
                 if not parts or parts[-1][0] != frame.sample_rate:
                     check_rate(path, frame.sample_rate)
                     parts.append((frame.sample_rate, []))
@@ -164,7 +213,7 @@ def _decode(path: Path) -> Cut | None:
         return None
     if not parts:
         return None
-    return _join([(rate, np.concatenate(own)) for rate, own in parts], loudest)
+    return _join([(rate, np.concatenate(own)) for rate, own in parts], loudest)._replace(damage=tuple(notes))
 
 
 def _span(path: Path, start: float, end: float | None, rate: int, length: int) -> tuple[int, int]:

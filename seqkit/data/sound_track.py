@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.container import Note, first_stream, first_time, ignore, opened, read_clock, whole
 from seqkit.data.files import atomic_write
+from seqkit.data.sound_file import silence
 
 Samples = NDArray[np.int16]
 Floats = NDArray[np.float32]
@@ -25,8 +26,6 @@ Floats = NDArray[np.float32]
 SAMPLE_RATE = 16_000  # samples a second
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAME_RATE
 SLIP = 0.015  # seconds by which sound may be off its place before it is put right
-SILENCE = 0.002  # of full scale; sound that never exceeds it is silence
-SILENT, CANCELED = "the sound is silent", "the channels of the sound cancel each other out; keep one of them"
 BLOCK = SAMPLE_RATE  # samples of silence that are held at once
 
 
@@ -102,14 +101,6 @@ def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:
         yield from (piece.to_ndarray()[0].astype(np.int16) for piece in resampler.rest() if place)
         if fault := silence(loudest / 2**15, resampler.loudest):
             note(fault)
-
-
-def silence(mixed: float, channels: float) -> str:
-    """What is wrong with sound whose loudest sample, of full scale, is `mixed` in mono and `channels` before; empty
-    where nothing is."""
-    if mixed > SILENCE:
-        return ""
-    return CANCELED if channels > SILENCE else SILENT
 
 
 def write_wav(path: Path, blocks: Iterable[Samples], frames: int) -> bool:

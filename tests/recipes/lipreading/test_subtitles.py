@@ -1,5 +1,6 @@
 """What `predict` takes and writes: sound known by what is in the file, subtitles that open, times of files."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from seqkit.data.audio import read_audio
 from seqkit.errors import InputError
 from seqkit.recipes.lipreading import raw_video, subtitles
 from seqkit.recipes.lipreading.raw_video import file_offset, is_video, raw_item, shift_words
@@ -89,6 +91,25 @@ def test_sound_alone_is_known_by_what_is_in_the_file(name, codec, tmp_path):
     item = raw_item(tmp_path / name, tmp_path)
     assert item.video is None and item.audio == tmp_path / name and item.seconds == pytest.approx(1, abs=0.1)
     assert not is_video(tmp_path / name) and file_offset(tmp_path / name) == 0
+
+
+def test_words_of_sound_that_starts_late_are_on_the_files_own_clock(tmp_path):
+    with av.open(str(tmp_path / "a.m4a"), "w", "mp4") as file:
+        audio = file.add_stream("aac", rate=RATE, layout="mono")
+        for first in range(0, RATE, 1024):
+            piece = av.AudioFrame.from_ndarray(clicks(1, [0.5])[None, first : first + 1024], "s16", "mono")
+            piece.sample_rate, piece.pts, piece.time_base = RATE, first + 2 * RATE, Fraction(1, RATE)
+            file.mux(audio.encode(piece))
+        file.mux(audio.encode(None))
+    item = raw_item(tmp_path / "a.m4a", tmp_path)
+    click = int(np.argmax(np.abs(read_audio(item.audio)) > 0.3)) / RATE
+    assert file_offset(tmp_path / "a.m4a") + click == pytest.approx(2.5, abs=0.02)
+
+
+def test_what_is_odd_about_sound_is_told(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", np.stack([clicks(1, [0.5]), -clicks(1, [0.5])], 1), RATE)
+    raw_item(tmp_path / "a.wav", tmp_path)
+    assert f"{tmp_path / 'a.wav'}: the channels of the sound cancel each other out" in capsys.readouterr().err
 
 
 def test_sound_that_is_too_long_is_refused_as_a_video_is(tmp_path, monkeypatch):

@@ -245,16 +245,14 @@ def test_whole_faces_and_silence_are_remarked(tmp_path):
     lines = [item(id=n, video=f"{n}.mp4", audio=f"{n}.wav") for n in "ab"]
     findings = found(corpus(tmp_path, line1=lines[0], line2=lines[1]))
     told = {
-        kind: text
-        for is_problem, kind, text in findings
-        if not is_problem and kind in ("no mouth clip", "silent sound")
+        kind: text for is_problem, kind, text in findings if not is_problem and kind in ("no mouth clip", "odd sound")
     }
     assert (
         "has 360 x 288 pixels and no note of a mouth clip: the model would see it whole; `seqkit"
         in told["no mouth clip"]
     )
     assert sum(kind == "no mouth clip" for _, kind, _ in findings) == 1
-    assert sorted(text.split(": ")[-1] for _, kind, text in findings if kind == "silent sound") == [
+    assert sorted(text.split(": ")[-1] for _, kind, text in findings if kind == "odd sound") == [
         "the channels of the sound cancel each other out; keep one of them",
         "the sound is silent",
     ]

@@ -295,7 +295,43 @@ def test_silence_by_accident_is_told(tmp_path):
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 def test_what_an_encoder_of_sound_puts_before_zero_moves_no_times(rate, tmp_path):
     path = write_video(tmp_path / "a.mp4", flashes(50), clicks(2, [0.5], rate), rate=rate)
-    assert read_clock(path).begin < 0 and start_offset(path) == 0.0
+    assert read_clock(path).begin <= 0 and start_offset(path) == 0.0
+
+
+def trimmed(path: Path, edits: list[tuple[float, float]]) -> None:
+    """Gives the only track of an .mp4 an edit list of (seconds that are shown, from which second on)."""
+    content = bytearray(path.read_bytes())
+    place, header = content.index(b"elst"), content.index(b"mdhd")
+    unit = struct.unpack(">I", content[header + 16 : header + 20])[0]
+    assert struct.unpack(">I", content[place + 8 : place + 12])[0] == len(edits) == 1
+    for number, (lasts, begin) in enumerate(edits):
+        values = struct.pack(">Iihh", round(1000 * lasts), round(begin * unit), 1, 0)
+        content[place + 12 + 12 * number : place + 24 + 12 * number] = values
+    path.write_bytes(content)
+
+
+def test_what_was_trimmed_from_a_video_counts_nowhere(tmp_path):
+    """As phones trim: all frames stay in the file, an edit list shows some."""
+    path = write(tmp_path / "a.mp4", flashes(100, 70))
+    trimmed(path, [(2.0, 2.0)])
+    assert len(list(read_frames(path))) == 50 and seen(path) == [20]
+    clock = read_clock(path)
+    assert start_offset(path) == 0 and clock.end - clock.begin == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize(("name", "codecs"), [("a.mp4", ("libx264", "aac")), ("a.mkv", ("libx264", "libopus"))])
+def test_eight_channels_are_heard(name, codecs, tmp_path):
+    """Of 7.1 sound in planes, PyAV counts more planes than there are."""
+    samples_CN = np.zeros((8, 48_000), np.int16)
+    samples_CN[5] = 8 * (4000 * np.sin(np.arange(48_000) / 20)).astype(np.int16)
+    notes: list[str] = []
+    with av.open(str(tmp_path / name), "w") as file:
+        audio = file.add_stream(codecs[1], rate=48_000, layout="7.1")
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples_CN.T).reshape(1, -1), "s16", "7.1")
+        frame.sample_rate = 48_000
+        file.mux([*audio.encode(frame), *audio.encode(None)])
+    found = heard(tmp_path / name, note=notes.append)[2000:14_000]
+    assert np.abs(found).max() == pytest.approx(4000, rel=0.1) and notes == []
 
 
 def test_the_first_of_two_tracks_is_taken_and_told(tmp_path):

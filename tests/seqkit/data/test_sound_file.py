@@ -10,7 +10,7 @@ import soundfile
 
 from seqkit.data.audio import read_audio
 from seqkit.data.resampling import MAX_KERNEL, resample
-from seqkit.data.sound_file import joined, read_cut
+from seqkit.data.sound_file import SILENT, joined, oddities, read_cut
 from seqkit.errors import InputError
 
 RATE = 16_000
@@ -79,6 +79,36 @@ def test_wav_from_a_pipe_is_read_to_its_end(size, tmp_path):
         content[place : place + 4] = size.to_bytes(4, "little")
     path.write_bytes(content)
     assert seconds(path) == 2
+
+
+@pytest.mark.parametrize("size", [0, 2**32 - 1])
+def test_a_wav_that_says_zero_or_all_is_read_to_its_end_without_a_remark(size, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(1), RATE)
+    content = bytearray(path.read_bytes())
+    content[40:44] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert seconds(path) == 1 and oddities(read_cut(path)) == ()
+
+
+@pytest.mark.parametrize("ending", ["wav", "aiff", "au", "flac", "ogg", "mp3"])
+def test_sound_that_is_cut_off_is_told(ending, tmp_path):
+    path = tmp_path / f"a.{ending}"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * RATE).astype(np.float32)
+    soundfile.write(path, noise, RATE)
+    assert oddities(read_cut(path)) == ()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (*_, remark) = oddities(read_cut(path))
+    assert remark.startswith("cut off") and 0.5 < seconds(path) < 1.6
+
+
+def test_samples_beyond_full_scale_are_clipped_as_players_do_and_told(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 10 * tone(0.1), RATE, subtype="FLOAT")
+    assert oddities(read_cut(path)) == ("samples reach 3 times full scale, at which they are clipped",)
+    assert np.abs(read_audio(path)).max() == 1
+    soundfile.write(path, 0 * tone(0.1), RATE)
+    assert oddities(read_cut(path)) == (SILENT,)
 
 
 @pytest.mark.parametrize("rate", [16_001, 44_056, 15_999])
