@@ -2,13 +2,14 @@
 
 import functools
 import importlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from seqkit import __version__
 from seqkit.config import nearest
 from seqkit.errors import InputError
 from seqkit.flags import Parser, parse, run_cli
-from seqkit.tasks import CORPORA, TASKS, find_corpus, find_recipe
+from seqkit.share import read_parts, run_merged, run_part, split_flags
+from seqkit.tasks import CORPORA, SHARED, TASKS, find_corpus, find_recipe
 
 COMMANDS = {
     "prepare": ("own files, corpora", "prepare videos --raw DIR --out DIR"),
@@ -17,6 +18,7 @@ COMMANDS = {
     "export": ("a run as ONNX", "export RUN OUT"),
     "push": ("a run to the Hub", "push RUN OWNER/NAME --license mit"),
     "shards": ("a corpus as tar files", "shards DATA OUT"),
+    "merge": ("parts of a command", "merge PARTS"),
     "average": ("mean of runs' weights", "average RUN RUN OUT"),
     "demo": ("tasks on made-up data", "demo"),
     "page": ("runs in the browser", "page RUN"),
@@ -41,6 +43,7 @@ def _run(only: Sequence[str], argv: list[str]) -> object:
         "export": _export,
         "push": _push,
         "shards": _shards,
+        "merge": _merge,
         "average": _average,
         "demo": _demo,
         "page": _page,
@@ -62,11 +65,32 @@ def _run(only: Sequence[str], argv: list[str]) -> object:
             f"To train: `seqkit {task} train --data DIR --out RUN`; `seqkit --help` lists all"
         )
     try:
-        return known[first](argv[1:])
+        return _cut(known, argv)
     except ModuleNotFoundError as error:  # installed with --no-deps for `score` and `check` alone
         if (error.name or "").split(".")[0] not in PACKAGES:
             raise
         raise InputError(f"`seqkit {first}` must find {error.name}, got no such package: pip install seqkit") from None
+
+
+def _cut(known: Mapping[str, Callable[[list[str]], object]], argv: list[str]) -> object:
+    """Run a command, or with `--shard` a part of it."""
+    rest, shard, parts = split_flags(argv)
+    if not (shard or parts):
+        return known[argv[0]](argv[1:])
+    if len(argv) < 2 or argv[0] != "prepare" and (argv[0] not in TASKS or argv[1] not in ("evaluate", "predict")):
+        raise InputError(f"`--shard` must be given to evaluate, predict or prepare, got `{' '.join(argv[:2])}`")
+    if argv[0] == "prepare" and argv[1] not in SHARED:
+        raise InputError(f"`--shard` must be given to a preparation with work to share, got `{argv[1]}`: run it whole")
+    run_part(lambda words: known[words[0]](words[1:]), rest, shard, parts)
+    return 0
+
+
+def _merge(argv: list[str]) -> object:
+    from pathlib import Path
+
+    parser = Parser("seqkit merge", "Run a command of which `--shard i/n --parts DIR` has computed all parts.")
+    parser.add_argument("parts", metavar="DIR", type=Path, help="the folder of the parts, all made by you")
+    return run_merged(functools.partial(_run, ()), read_parts(parse(parser, argv).parts))
 
 
 def _help(known: Collection[str]) -> str:

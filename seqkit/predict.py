@@ -11,8 +11,9 @@ from seqkit.data.files import PLOTS, check_without
 from seqkit.errors import InputError
 from seqkit.field_flags import add_device, add_fields, add_options, given_fields, given_options
 from seqkit.flags import Parser, parse, pick_device, stdin_batches
-from seqkit.recipe import SEARCH, Recipe
+from seqkit.recipe import SEARCH, Recipe, TrainedRun
 from seqkit.score.prediction import Interrupted, Prediction
+from seqkit.share import all_inputs, is_part, is_shared, shared
 
 
 def predict(recipe: Recipe, argv: list[str]) -> int:
@@ -47,10 +48,15 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
     for words in _batches(recipe, args.inputs):
         inputs = run.predictor.parse(words)
         try:
-            found = run.predict_each(inputs, args.nbest) if inputs else []
-        except KeyboardInterrupt as interrupt:  # what was read until then is given like the rest
+            found = _answered(recipe, run, inputs, args.nbest) if inputs else []
+        except KeyboardInterrupt as interrupt:
+            if is_part():
+                raise
+            # what was read until then is given like the rest
             found, interrupted = [[interrupt.found]] if isinstance(interrupt, Interrupted) else [], True
             inputs = inputs[: len(found)]
+        if is_part():
+            continue
         if found and not count and (refused := _refused_alike(found)):
             raise refused
         for number, (given, own) in enumerate(zip(inputs, found, strict=True), count + 1):
@@ -63,17 +69,29 @@ def predict(recipe: Recipe, argv: list[str]) -> int:
         count += len(inputs)
         if interrupted:
             break
-    if recipe.after_prediction:
+    if recipe.after_prediction and not is_part():
         recipe.after_prediction(options, [given for given, _ in usable], [own for _, own in usable])
     if interrupted:
         raise KeyboardInterrupt
     return 2 if len(usable) < count else 0
 
 
+def _answered(
+    recipe: Recipe, run: TrainedRun, inputs: Sequence[Any], nbest: int
+) -> Sequence[list[Prediction] | InputError]:
+    """The predictions of each input; where each may be long, inputs are what parts of the command share."""
+    if recipe.one_by_one:
+        found = shared(lambda some: [run.predict_each(own, nbest) for own in some], [inputs], used=False)
+        return found[0] if found else []
+    return run.predict_each(inputs, nbest)
+
+
 def _batches(recipe: Recipe, inputs: Sequence[str]) -> Iterable[Sequence[str]]:
     """The inputs that are answered together: all that were given, or one by one where each may take long; or what
     comes on standard input."""
-    batches = [inputs] if inputs else stdin_batches(paired=recipe.paired)
+    batches: Iterable[Sequence[str]] = [inputs] if inputs else stdin_batches(paired=recipe.paired)
+    if not inputs and is_shared():
+        batches = [all_inputs(lambda: [word for words in stdin_batches(paired=recipe.paired) for word in words])]
     return ([word] for words in batches for word in words) if recipe.one_by_one else batches
 
 

@@ -26,6 +26,7 @@ from seqkit.score.evaluate import Statistics
 from seqkit.score.metric import AS_IT_IS, TextOptions
 from seqkit.score.prediction import Prediction
 from seqkit.score.report import Provenance, format_table, scored_items, write_report
+from seqkit.share import alone, or_end
 from seqkit.start import Start, check_origin
 from seqkit.train import checkpoint
 from seqkit.train.distributed import print0, process_group, rank
@@ -238,7 +239,8 @@ class TrainedRun(NamedTuple):
             if len(inputs) == 1:
                 return [error]
         half = len(inputs) // 2
-        return self.predict_each(inputs[:half], nbest) + self.predict_each(inputs[half:], nbest)
+        with alone():
+            return self.predict_each(inputs[:half], nbest) + self.predict_each(inputs[half:], nbest)
 
 
 def load(recipe: Recipe, runs: Sequence[Path], device: torch.device, search: Mapping[str, Any]) -> TrainedRun:
@@ -266,15 +268,13 @@ class EvaluationReport(NamedTuple):
 def evaluate(
     run: TrainedRun, data: Path, split: str, options: Any, folder: Path, *, plots: bool = False
 ) -> EvaluationReport:
-    """Decode and score a split and write the report to `folder`; `options` are of the recipe's type `evaluation`.
-
-    A split without references is decoded alone. `plots` draws attention into the report.
-    """
+    """Decode and score a split and write the report to `folder`, with attention drawn into it for `plots`; a split
+    without references is decoded alone. `options` are of the recipe's type `evaluation`."""
     began = time.monotonic()
     if run.recipe.answer and is_unanswered(data, split):
-        answered = scored_items(*run.recipe.answer(run.predictor, data, split))
+        answered = scored_items(*or_end(run.recipe.answer(run.predictor, data, split)))
         return EvaluationReport(folder, write_answers(folder, answered, run.recipe.server_entry), AS_IT_IS)
-    found = run.recipe.evaluate(run.predictor, data, split, options)
+    found = or_end(run.recipe.evaluate(run.predictor, data, split, options))
     decode = {**found.decode, "seconds": time.monotonic() - began}
     source = data / f"{split}.jsonl" if data.is_dir() else data
     origin = folder.parent.parent if folder.parent.name == "evaluate" else None

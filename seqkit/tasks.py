@@ -81,6 +81,10 @@ CORPORA = {
     "synthetic": Entry("synthetic.corpora", "corpora made by rule, for any task"),
 }
 
+SHARED = (  # corpora whose preparation decodes media, of which `--shard` computes a part
+    *("flickr8k", "coco", "daquar", "vqa2", "referit", "grid", "check_grid", "lrs", "videos", "pictures"),
+)
+
 
 def find_recipe(task: str) -> "Recipe":
     """The recipe of a task; InputError for a name that is none."""

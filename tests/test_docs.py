@@ -36,6 +36,7 @@ RECIPES = sorted((ROOT / "recipes").rglob("README.md"))
 OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "recipes").rglob("*.md"))]
 FENCED = re.compile(r"(?:^<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.M)
 COMMANDS = ("train", "evaluate", "predict", "compare")
+EVERYWHERE = ("--help", "--help-all", "--shard", "--parts")  # answered before a command is
 
 
 class Block(NamedTuple):
@@ -154,7 +155,7 @@ def faults(words: list[str]) -> Iterator[str]:
     known = flags(tuple(words[:called])) if "--" not in "".join(words[:called]) else set()
     for place, word in enumerate(words):
         flag = word.partition("=")[0].replace("-", "_").replace("__", "--", 1)
-        if word.startswith("--") and flag not in known and word not in ("--help", "--help-all"):
+        if word.startswith("--") and flag not in known and word not in EVERYWHERE:
             yield word
         if word == "--preset" and words[place + 1] not in presets(words[0]):
             yield f"--preset {words[place + 1]}"

@@ -30,7 +30,7 @@ FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit.ranges": ("seqkit.errors",),
     "seqkit.data": ("seqkit.errors",),
     "seqkit.nn": ("seqkit.errors",),
-    "seqkit.decode": ("seqkit.errors", "seqkit.nn.memory"),
+    "seqkit.decode": ("seqkit.errors", "seqkit.nn.memory", "seqkit.share"),
     "seqkit.score": ("seqkit", "seqkit.errors", "seqkit.data", "seqkit.decode"),
     "seqkit.train": (
         "seqkit", "seqkit.errors", "seqkit.ranges", "seqkit.data", "seqkit.nn", "seqkit.decode", "seqkit.score",
@@ -46,6 +46,7 @@ FLOORS = {  # every part of the library with the parts it may stand on
         "seqkit.recipe", "seqkit.tasks",
     ),
     "seqkit.find_run": ("seqkit", "seqkit.errors", "seqkit.train.checkpoint"),
+    "seqkit.share": ("seqkit", "seqkit.errors"),
     "seqkit.find_data": ("seqkit.errors", "seqkit.data"),
     "seqkit.hub": (
         "seqkit", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.find_run", "seqkit.recipe", "seqkit.tasks",
@@ -56,7 +57,7 @@ FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit.unscored": ("seqkit.errors", "seqkit.data", "seqkit.score"),
     "seqkit.recipe": (
         "seqkit.held_out", "seqkit.unscored", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.find_run",
-        "seqkit.score", "seqkit.start", "seqkit.train",
+        "seqkit.score", "seqkit.share", "seqkit.start", "seqkit.train",
     ),
     "seqkit.same_data": ("seqkit.errors", "seqkit.config", "seqkit.train"),
     "seqkit.compare": ("seqkit",),

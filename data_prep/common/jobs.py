@@ -8,6 +8,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from seqkit.data.decoder_process import DecoderEnded, borrowed, end_all
+from seqkit.share import shared_jobs
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -35,12 +36,24 @@ def map_jobs(
         except DecoderEnded:
             return crash(job)
 
-    waiting, running = iter(range(len(jobs))), dict[Future[R], int]()
-    with tqdm(total=len(jobs), desc=title, unit=f" {unit}", disable=None) as bar, ThreadPoolExecutor(workers) as pool:
+    def run(numbers: list[int]) -> Iterator[tuple[int, R]]:
+        return _run(lambda number: done_apart(jobs[number]), numbers, workers, title, unit)
+
+    yield from shared_jobs(run, len(jobs))
+
+
+def _run(
+    work: Callable[[int], R], numbers: Sequence[int], workers: int, title: str, unit: str
+) -> Iterator[tuple[int, R]]:
+    waiting, running = iter(numbers), dict[Future[R], int]()
+    with (
+        tqdm(total=len(numbers), desc=title, unit=f" {unit}", disable=None) as bar,
+        ThreadPoolExecutor(workers) as pool,
+    ):
         try:
             while True:
                 for number in waiting:
-                    running[pool.submit(done_apart, jobs[number])] = number
+                    running[pool.submit(work, number)] = number
                     if len(running) >= 2 * workers:
                         break
                 if not running:

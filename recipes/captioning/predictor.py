@@ -3,8 +3,9 @@
 T tokens, S grid cells of R rows and C columns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from seqkit.data.decoder_process import apart
 from seqkit.data.image import read_image
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
-from seqkit.decode import Ensemble, Hypothesis, Search, beam, score_targets, token_logprobs
+from seqkit.decode import Ensemble, Hypothesis, Search, beam, each_batch, in_batches, score_targets, token_logprobs
 from seqkit.decode.search import Scorers
 from seqkit.errors import InputError
 from seqkit.nn.memory import Memory
@@ -62,25 +63,27 @@ class CaptionPredictor:
         `words`: with each word's probability, for which the captions are read once more.
         """
         images = [Path(path) for path in inputs]
-        return [captions for batch in self._batches(images, nbest, words=words) for captions in batch]
+        batches = in_batches(images, self.search.decode_batch_size)
+        decoded = each_batch(partial(self._decode, nbest=nbest, words=words), batches)
+        return [captions for batch in decoded for captions in batch]
 
     def predict_items(self, items: Sequence[Item], *, words: bool = True) -> list[Prediction]:
         """The best caption of every item's image."""
         return [best for best, *_ in self.predict([item.image for item in items if item.image], words=words)]
 
     @torch.no_grad()
-    def _batches(self, images: Sequence[Path], nbest: int, *, words: bool) -> Iterator[list[list[Prediction]]]:
+    def _decode(self, images: Sequence[Path], *, nbest: int, words: bool) -> list[list[Prediction]]:
+        """One batch of `predict`."""
         longest = self.search.max_len or MAX_LEN
         search = self.search.search(longest, nbest, suppress_tokens=(*Search.suppress_tokens, UNK))
-        decoders, size = Ensemble([member.model.decoder for member in self.members]), self.search.decode_batch_size
-        for first in range(0, len(images), size):
-            memories = tuple(member.make_memory(images[first : first + size]) for member in self.members)
-            found = beam(decoders, memories, search, scorers=self.scorers)
-            logprobs = token_logprobs(decoders, memories, found) if words else [[[]] * len(some) for some in found]
-            yield [
-                distinct((self.prediction(h, p, longest) for h, p in zip(some, known, strict=True)), nbest)
-                for some, known in zip(found, logprobs, strict=True)
-            ]
+        decoders = Ensemble([member.model.decoder for member in self.members])
+        memories = tuple(member.make_memory(images) for member in self.members)
+        found = beam(decoders, memories, search, scorers=self.scorers)
+        logprobs = token_logprobs(decoders, memories, found) if words else [[[]] * len(some) for some in found]
+        return [
+            distinct((self.prediction(h, p, longest) for h, p in zip(some, known, strict=True)), nbest)
+            for some, known in zip(found, logprobs, strict=True)
+        ]
 
     def prediction(self, found: Hypothesis, logprobs: Sequence[float], longest: int) -> Prediction:
         """A hypothesis as text, with words where their tokens' log-probabilities are given."""

@@ -4,7 +4,7 @@ B batch, K candidate boxes, M members.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from seqkit.data.image import read_image, read_size
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab
 from seqkit.data_prep.grounding.proposals import clip_boxes, windows
+from seqkit.decode import each_batch, in_batches
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
@@ -69,12 +70,16 @@ class GroundingPredictor:
         Raises InputError for an image that cannot be read or has no proposals, and for a phrase without words.
         """
         phrases = [given if isinstance(given, Phrase) else self.with_candidates(*as_pair(given)) for given in inputs]
-        found = []
-        for phrase, logprobs_K in zip(phrases, self._log_probs(phrases), strict=True):
-            best_N, places_N = logprobs_K.topk(min(nbest, len(phrase.boxes)))
-            ranked = zip(places_N.tolist(), best_N.tolist(), strict=True)
-            found.append([box_prediction(phrase.boxes[place], logprob) for place, logprob in ranked])
-        return found
+
+        def decode(batch: Sequence[Phrase]) -> list[list[Prediction]]:
+            found = []
+            for phrase, logprobs_K in zip(batch, self._log_probs(batch), strict=True):
+                best_N, places_N = logprobs_K.topk(min(nbest, len(phrase.boxes)))
+                ranked = zip(places_N.tolist(), best_N.tolist(), strict=True)
+                found.append([box_prediction(phrase.boxes[place], logprob) for place, logprob in ranked])
+            return found
+
+        return [boxes for batch in each_batch(decode, in_batches(phrases, self.batch_size)) for boxes in batch]
 
     def predict_items(self, items: Sequence[Item]) -> list[Prediction]:
         """The best candidate of every item."""
@@ -98,13 +103,11 @@ class GroundingPredictor:
         return Phrase(image, text, boxes, size)
 
     @torch.no_grad()
-    def _log_probs(self, phrases: Sequence[Phrase]) -> Iterator[Tensor]:
+    def _log_probs(self, batch: Sequence[Phrase]) -> list[Tensor]:
         """For every phrase the log of the members' mean probability of its candidates (K,)."""
-        for first in range(0, len(phrases), self.batch_size):
-            batch = phrases[first : first + self.batch_size]
-            logprobs_MBK = torch.stack([member.log_probs(batch, self.vocab) for member in self.members])
-            logprobs_BK = logprobs_MBK.logsumexp(0) - math.log(len(self.members))
-            yield from (row_K[: len(phrase.boxes)] for row_K, phrase in zip(logprobs_BK, batch, strict=True))
+        logprobs_MBK = torch.stack([member.log_probs(batch, self.vocab) for member in self.members])
+        logprobs_BK = logprobs_MBK.logsumexp(0) - math.log(len(self.members))
+        return [row_K[: len(phrase.boxes)] for row_K, phrase in zip(logprobs_BK, batch, strict=True)]
 
     def plot(self, given: tuple[Path, str] | Phrase, found: Sequence[Prediction], path: Path) -> None:
         """Draw the boxes, each with its probability, on the image."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqkit.data.batch import Example, collate, pad
 from seqkit.data.vocab import Vocab, load_vocab
-from seqkit.decode import load_ngram
+from seqkit.decode import each_batch, in_batches, load_ngram
 from seqkit.decode import ngram as grams
 from seqkit.described import described
 from seqkit.errors import InputError
@@ -156,13 +156,19 @@ class LanguageModelPredictor(NamedTuple):
 
     def score(self, texts: Sequence[str]) -> Iterator[ScoredText]:
         """Every text's log-probabilities, symbol by symbol."""
-        size, unk = self.search.decode_batch_size, self.members[0].unknown
-        for first in range(0, len(texts), size):
-            rows_MB = [[member.encode(text) for text in texts[first : first + size]] for member in self.members]
-            logprob_MBT = [member.logprobs(rows) for member, rows in zip(self.members, rows_MB, strict=True)]
-            logprob_BT = torch.stack(logprob_MBT).logsumexp(0) - math.log(len(self.members))
-            for row, logprobs in zip(rows_MB[0], logprob_BT.tolist(), strict=True):
-                yield ScoredText(row, logprobs[: len(row) + 1], [*(i != unk for i in row), True])
+        for batch in each_batch(self._score, in_batches(texts, self.search.decode_batch_size)):
+            yield from batch
+
+    def _score(self, texts: Sequence[str]) -> list[ScoredText]:
+        """One batch of `score`."""
+        unk = self.members[0].unknown
+        rows_MB = [[member.encode(text) for text in texts] for member in self.members]
+        logprob_MBT = [member.logprobs(rows) for member, rows in zip(self.members, rows_MB, strict=True)]
+        logprob_BT = torch.stack(logprob_MBT).logsumexp(0) - math.log(len(self.members))
+        return [
+            ScoredText(row, logprobs[: len(row) + 1], [*(i != unk for i in row), True])
+            for row, logprobs in zip(rows_MB[0], logprob_BT.tolist(), strict=True)
+        ]
 
     def predict(self, inputs: Sequence[str], nbest: int = 1) -> list[list[Prediction]]:
         """Each text itself: `logprob` of the text and its end, `score`, the mean over its symbols and the end, and its

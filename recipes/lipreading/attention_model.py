@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from seqkit.data.batch import Batch, Example, PaddedSequence, collate
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
-from seqkit.decode import CtcPrefixScorer, Ensemble, Hypothesis, Search, beam, score_targets, token_logprobs
+from seqkit.decode import CtcPrefixScorer, Ensemble, Hypothesis, Search, beam, map_alike, score_targets, token_logprobs
 from seqkit.decode.search import Scorers
 from seqkit.described import described
 from seqkit.errors import InputError
@@ -272,15 +272,12 @@ class SpeechPredictor:
         """The `nbest` transcriptions of items under one condition, without times; items of like length are decoded
         together. `greedy`: with a beam of 1, and without words.
         """
-        frames = [count_frames(item) for item in items]
-        order = sorted(range(len(items)), key=lambda number: frames[number])
-        found: dict[int, list[Prediction]] = {}
-        size = self.search.decoding.decode_batch_size
-        for first in range(0, len(order), size):
-            numbers = order[first : first + size]
-            together = [self.read([items[n] for n in numbers], reader, modality, snr) for reader in self.readers]
-            found |= zip(numbers, self.transcribe(together, nbest, greedy=greedy), strict=True)
-        return [found[number] for number in range(len(items))]
+
+        def decode(batch: Sequence[Item]) -> list[list[Prediction]]:
+            together = [self.read(batch, reader, modality, snr) for reader in self.readers]
+            return self.transcribe(together, nbest, greedy=greedy)
+
+        return map_alike(decode, items, [count_frames(item) for item in items], self.search.decoding.decode_batch_size)
 
     def read(
         self, items: Sequence[Item], reader: StreamReader, modality: Modality | None = None, snr: float | None = None

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from seqkit.data.batch import Example, collate
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.manifest import Item
+from seqkit.data.shards import has_file
 from seqkit.data.vocab import BOS, UNK, Vocab
-from seqkit.decode import Hypothesis, Search, ctc_token_logprobs, greedy_ctc, prefix_beam
+from seqkit.decode import Hypothesis, Search, ctc_token_logprobs, greedy_ctc, map_alike, prefix_beam
 from seqkit.decode.ctc import SPECIAL_TOKENS
 from seqkit.decode.search import Scorers
 from seqkit.described import described
@@ -35,6 +36,7 @@ from seqkit.score.prediction import Prediction, Word, distinct
 from seqkit.score.words import with_times, words_of
 from seqkit.train.distributed import print0
 
+T = TypeVar("T")
 OWN_LM = "lm.ngram"  # the run's own language model in its checkpoint's folder
 
 
@@ -103,7 +105,7 @@ class CtcPredictor:
         """Whether a file is read in windows."""
         if path.suffix != ".npy":
             return is_long(path)
-        return path.is_file() and count_frames(Item(id=path.name, features=path)) > LONGEST * self.rate
+        return has_file(path) and count_frames(Item(id=path.name, features=path)) > LONGEST * self.rate
 
     @property
     def rate(self) -> float:
@@ -169,7 +171,15 @@ class CtcPredictor:
 
     def predict_items(self, items: Sequence[Item]) -> list[Prediction]:
         """The best transcription of every item, without words."""
-        return [best for best, *_ in self.decode(self.item_logits(items), words=False)]
+
+        def decode(batch: Sequence[Item]) -> list[Prediction]:
+            return [best for best, *_ in self.decode(self.item_logits(batch), words=False)]
+
+        return self.map_items(decode, items)
+
+    def map_items(self, fn: Callable[[Sequence[Item]], Sequence[T]], items: Sequence[Item]) -> list[T]:
+        """`fn` of items of like size together; results in their order."""
+        return map_alike(fn, items, [count_frames(item) for item in items], self.search.decode_batch_size)
 
     def item_logits(self, items: Sequence[Item]) -> list[Tensor]:
         """Logits (T, V) of every item, on the CPU."""

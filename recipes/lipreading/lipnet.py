@@ -262,14 +262,20 @@ def evaluate(predictor: CtcPredictor, data: Path, split: str, options: None) -> 
     """Greedy, by the beam, and with language model and grammar; how late words are, and confused phonemes."""
     items, _, timed = read_split(data, split, "video")
     warn_unknown(predictor.vocab, items)
-    logits = predictor.item_logits(items)
     plain = dataclasses.replace(predictor, scorers=())
     ways = {"greedy": dataclasses.replace(plain, search=dataclasses.replace(predictor.search, beam=1))}
     if predictor.search.beam > 1:
         ways["beam"] = plain
     if predictor.search.beam > 1 and predictor.scorers:
         ways["scorers"] = predictor
-    found = {name: [best for best, *_ in own.decode(logits)] for name, own in ways.items()}
+
+    def decode(batch: Sequence[Item]) -> list[tuple[Tensor, list[Prediction]]]:
+        logits = predictor.item_logits(batch)
+        texts = [[best for best, *_ in own.decode(logits)] for own in ways.values()]
+        return list(zip(logits, map(list, zip(*texts, strict=True)), strict=True))
+
+    logits, decoded = zip(*predictor.map_items(decode, items), strict=True)
+    found = {name: [own[way] for own in decoded] for way, name in enumerate(ways)}
     *_, best = found.values()
 
     def finish(folder: Path, report: Mapping[str, Any]) -> str:

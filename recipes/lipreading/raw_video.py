@@ -14,6 +14,7 @@ from seqkit.data.container import first_stream, opened, read_clock, start_offset
 from seqkit.data.decoder_process import apart
 from seqkit.data.manifest import Item
 from seqkit.data.sound_file import oddities, read_cut
+from seqkit.data.shards import has_file
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound, write_wav
 from seqkit.data.video_file import read_clip, read_note
 from seqkit.described import described
@@ -41,7 +42,7 @@ class Length(NamedTuple):
 
 def measure(path: Path) -> Length:
     """How long a file of video or sound is, by its time stamps. Raises InputError for one that is missing or none."""
-    if not path.is_file():
+    if not has_file(path):
         raise InputError(f"INPUT must be a file, got {path}, which is none")
     found: Length = apart(path, _measured, path)
     return found
@@ -74,7 +75,7 @@ def raw_item(path: Path, folder: Path, *, video: bool = True) -> Item:
     """
     from seqkit.train.distributed import print0
 
-    if not path.is_file():
+    if not has_file(path):
         raise InputError(f"INPUT must be a file, got {path}, which is none")
     if path.suffix == ".npy":
         return Item(id=path.name, features=path)

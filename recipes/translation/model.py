@@ -3,7 +3,7 @@
 B batch, S source tokens, T target tokens, Z summary width.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -176,13 +176,12 @@ class TranslationPredictor(NamedTuple):
         batches = BucketBatchSampler(lengths, 1 << 30, shuffle=False, max_items=most).epoch(0)
         found = {number: [NOTHING] for number in range(len(ids)) if not ids[number]}
 
-        def decode(batch: Sequence[int]) -> Iterable[tuple[int, list[Prediction]]]:
+        def decode(batch: Sequence[int]) -> list[list[Prediction]]:
             numbers = [order[place] for place in batch]
-            sources = [inputs[n] for n in numbers]
-            return zip(numbers, self.decode([ids[n] for n in numbers], sources, nbest, words=words), strict=True)
+            return self.decode([ids[n] for n in numbers], [inputs[n] for n in numbers], nbest, words=words)
 
-        for translations in map_batches(decode, batches, self.device):
-            found |= translations
+        for batch, translations in zip(batches, map_batches(decode, batches, self.device), strict=True):
+            found |= zip((order[place] for place in batch), translations, strict=True)
         return [found[number] for number in range(len(ids))]
 
     @torch.no_grad()

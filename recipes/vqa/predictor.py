@@ -4,7 +4,7 @@ B batch, S grid cells, G glimpses, A answer classes, M members, N answers of an 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from seqkit.data.decoder_process import apart
 from seqkit.data.image import read_image
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
+from seqkit.decode import each_batch, in_batches
 from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.recipes.common.image_encoder import ImageEncoderConfig, image_reader
@@ -81,27 +82,30 @@ class AnswerPredictor:
 
     def answer(self, inputs: Sequence[Question], nbest: int = 1) -> list[list[Prediction]]:
         """The `nbest` answers to every question; an answer's score is its probability."""
-        found: list[list[Prediction]] = []
-        for logprobs_BA, _ in self._batches(inputs):
+
+        def decode(batch: Sequence[Question]) -> list[list[Prediction]]:
+            logprobs_BA, _ = self._log_probs(batch)
             best_BN, classes_BN = logprobs_BA.topk(min(nbest, logprobs_BA.shape[1]))
+            found = []
             for logprobs, classes in zip(best_BN.tolist(), classes_BN.tolist(), strict=True):
                 ranked = [(self.answers.texts[i], p, math.exp(p)) for i, p in zip(classes, logprobs, strict=True)]
                 found.append([Prediction(text, p, share, probability=share) for text, p, share in ranked])
-        return found
+            return found
+
+        return [answers for batch in each_batch(decode, in_batches(inputs, self.batch_size)) for answers in batch]
 
     @property
     def device(self) -> torch.device:
         return self.members[0].model.classifier.weight.device
 
     @torch.no_grad()
-    def _batches(self, inputs: Sequence[Question]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For every batch the log of the members' mean probability (B, A), and the first's attention (B, G, S)."""
-        for first in range(0, len(inputs), self.batch_size):
-            images, questions = zip(*inputs[first : first + self.batch_size], strict=True)
-            paths = [Path(image) for image in images]
-            found = [member.log_probs(paths, questions, self.vocab) for member in self.members]
-            logprobs_MBA = torch.stack([logprobs_BA for logprobs_BA, _ in found])
-            yield logprobs_MBA.logsumexp(0) - math.log(len(found)), found[0][1].cpu()
+    def _log_probs(self, batch: Sequence[Question]) -> tuple[Tensor, Tensor]:
+        """The log of the members' mean probability (B, A), and the first's attention (B, G, S)."""
+        images, questions = zip(*batch, strict=True)
+        paths = [Path(image) for image in images]
+        found = [member.log_probs(paths, questions, self.vocab) for member in self.members]
+        logprobs_MBA = torch.stack([logprobs_BA for logprobs_BA, _ in found])
+        return logprobs_MBA.logsumexp(0) - math.log(len(found)), found[0][1].cpu()
 
     def plot(self, given: Question, found: Sequence[Prediction], path: Path) -> None:
         """Draw the first member's glimpses over the image. InputError for a model without any."""
@@ -111,7 +115,7 @@ class AnswerPredictor:
         encoder = self.members[0].model.image_encoder
         if encoder is None or self.members[0].model.attention_fusion is None:
             raise InputError("plots need a model with glimpses, got a run whose `attention` or `fusion` is null")
-        [(_, weights_1GS)] = self._batches([given])
+        _, weights_1GS = self._log_probs([given])
         maps = [(f"glimpse {g}", weights_S.reshape(encoder.grid)) for g, weights_S in enumerate(weights_1GS[0], 1)]
         pixels = apart(Path(image), read_image, Path(image), at_least=480)
         heat_maps(pixels, maps, path, title=f"{question}  {found[0].text}")

@@ -17,7 +17,7 @@ from seqkit.decode.lm import MappedScorer, NgramScorer, WordScorer, match_symbol
 from seqkit.decode.ngram import Ngram
 from seqkit.decode.ngram_file import is_ngram, load_ngram, write_ngram
 from seqkit.decode.ngram_train import train_ngram
-from seqkit.decode.parallel import map_batches
+from seqkit.decode.parallel import each_batch, in_batches, map_alike, map_batches
 from seqkit.decode.sampling import Sampling, sample, sample_with_gradient
 from seqkit.decode.scorer import Coverage, LanguageModel, LengthBonus
 from seqkit.decode.search import Hypothesis, LengthPenalty, Model, Scorer, Scorers, Search
@@ -52,6 +52,9 @@ __all__ = [
     "lexicon",
     "load_arpa",
     "load_ngram",
+    "each_batch",
+    "in_batches",
+    "map_alike",
     "map_batches",
     "match_symbols",
     "prefix_beam",

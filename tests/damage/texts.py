@@ -33,6 +33,7 @@ from seqkit.score.metric import AS_IT_IS
 from seqkit.score.read_texts import read_corpus
 from seqkit.score.report_plots import learning_curve
 from seqkit.score.wups import Dictionary
+from seqkit.share import read_parts, run_part, shared
 from seqkit.train.training_config import TrainingConfig
 from tests.damage.mutations import mutate
 from tests.damage.outcomes import Reader
@@ -259,6 +260,13 @@ def read_shards(folder: Path) -> None:
                 read_array(item.features)
 
 
+def make_part(folder: Path) -> None:
+    def command(words: list[str]) -> object:
+        return shared(lambda batches: [[len(text) for text in batch] for batch in batches], [["a", "b"], ["cc"]])
+
+    run_part(command, ["prepare"], "1/1", str(folder))
+
+
 def make_config(folder: Path) -> None:
     save_config(TrainingConfig(), folder / "config.yaml", recipe="translation", data="/x")
 
@@ -274,6 +282,7 @@ READERS = [
         within_packed,
     ),
     Reader("manifest", make_manifest, lambda folder: read_manifest(folder / "train.jsonl"), ["train.jsonl"]),
+    Reader("part of a command", make_part, read_parts, ["1-of-1.part"]),
     Reader("shards", make_shards, read_shards, ["s/shards.json", "s/train-000000.tar", "s/train.jsonl"]),
     Reader("check", make_checked, lambda folder: check(folder), ["train.jsonl", "f.npy", "val.jsonl"]),
     *(
