@@ -13,8 +13,8 @@ from seqkit.data.clock import FRAME_RATE
 from seqkit.data.container import first_stream, opened, read_clock, start_offset
 from seqkit.data.decoder_process import apart
 from seqkit.data.manifest import Item
-from seqkit.data.sound_file import oddities, read_cut
 from seqkit.data.shards import has_file
+from seqkit.data.sound_file import oddities, read_cut
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound, write_wav
 from seqkit.data.video_file import read_clip, read_note
 from seqkit.described import described
