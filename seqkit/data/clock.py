@@ -31,6 +31,19 @@ class Run:
     other: "Run | None" = None  # the other stream's run when this one began, and its end so far
     other_end: float = 0.0
     shift: float = 0.0  # from stored to corrected times
+    shown: tuple[float, float] | None = None  # first and last time of what it shows, in whatever order it is stored
+
+    def show(self, time: float, seconds: float) -> None:
+        """Adds what is shown from `time` on; one that is far from its place is a damaged time stamp."""
+        if self.start - BACK <= time <= self.end + LASTS:
+            first, last = self.shown or (time, time)
+            self.shown = min(first, time), max(last, time + seconds)
+
+    def shown_from(self) -> float:
+        return self.start if self.shown is None else self.shown[0]
+
+    def shown_to(self) -> float:
+        return self.end if self.shown is None else self.shown[1]
 
 
 class Clock(NamedTuple):
@@ -81,8 +94,8 @@ def make_clock(runs: Sequence[Run]) -> Clock:
             jumps += 1
         latest[run.stream] = run
         shifts.setdefault(run.stream, []).append((run.number, run.shift))
-    firsts = {run.stream: run.start + run.shift for run in reversed(runs)}
-    ends = [run.end + run.shift for run in runs]
+    firsts = {run.stream: run.shown_from() + run.shift for run in reversed(runs)}
+    ends = [run.shown_to() + run.shift for run in runs]
     return Clock(shifts, pauses, jumps, min(firsts.values(), default=0.0), max(ends, default=0.0))
 
 

@@ -91,12 +91,15 @@ def read_clock(path: Path) -> Clock:
             if stamp is None or not packet.size or packet.is_discard:  # as an edit list hides what was trimmed away
                 continue
             start = stamp * unit
-            end = start + min(max(packet.duration or 0, 0) * unit, LASTS)
+            lasts = min(max(packet.duration or 0, 0) * unit, LASTS)
+            shown, end = start if packet.pts is None else packet.pts * unit, start + lasts
             if continues(own[index], start):
                 own[index][-1].end = end
+                own[index][-1].show(shown, lasts)
                 continue
             others = [(own[other][-1], own[other][-1].end) for other in own if other != index and own[other]]
             run = Run(index, counts[index] - 1, start, end, *(others[0] if others else (None, 0.0)))
+            run.show(shown, lasts)
             own[index] = [*own[index][-1:], run]
             runs.append(run)
         return make_clock(runs)

@@ -53,6 +53,8 @@ def read_frames(
             if shape is None:
                 shape, own = square_size(frame, video_stream(container, path)), (frame.height, frame.width)
                 shape = size(*shape) if size else shape
+                if frame.interlaced_frame:
+                    note("the video is interlaced: moving lips show as combs; deinterlace it")
             elif own != (frame.height, frame.width):
                 own = frame.height, frame.width
                 note(f"the size of the picture changes to {frame.width} x {frame.height}")

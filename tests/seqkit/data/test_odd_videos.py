@@ -48,10 +48,10 @@ def write(
         video = file.add_stream(codecs[0], rate=25)
         video.height, video.width, video.pix_fmt = *frames[0].shape[:2], "yuv420p"
         video.codec_context.time_base = tick
-        for key, value in stream.items():
-            setattr(video, key, value)
         if codecs[0] == "libx264":
             video.options = {"preset": "ultrafast", "crf": "12", "bf": "0"}
+        for key, value in stream.items():
+            setattr(video, key, value)
         if sound is not None:
             audio = file.add_stream(codecs[1], rate=rate, layout="mono")
             for begin, part in zip(sound_times, np.array_split(sound, len(sound_times)), strict=True):
@@ -214,6 +214,26 @@ def test_picture_and_sound_are_on_one_clock_in_every_container(name, codecs, rat
     path = write(tmp_path / name, flashes(50, 25), clicks(2, [1.0], rate), codecs=codecs, rate=rate)
     assert seen(path) == [25] and abs(loud(path) - 1.0) <= 0.02
     assert all(len(part) for part in read_sound(path))  # an empty block is none: encoders fail at it
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mp4", "a.mkv"])
+def test_frames_that_are_stored_in_another_order_begin_when_the_first_is_shown(name, tmp_path):
+    """With B-frames the first packet is stamped for its decoding, up to 120 ms before what it shows."""
+    options = {"preset": "ultrafast", "bf": "3"}
+    path = write(tmp_path / name, flashes(50, 25), clicks(2, [1.0]), codecs=("libx264", "aac"), options=options)
+    assert start_offset(path) <= 0.065 and seen(path) == [25] and abs(loud(path) - 1.0) < 0.02  # a block of AAC
+    path = write(tmp_path / f"b{name}", flashes(50, 25), options=options)
+    clock = read_clock(path)
+    assert start_offset(path) == 0 and clock.end - clock.begin == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_an_interlaced_video_is_told(interlaced, tmp_path):
+    notes: list[str] = []
+    options = {"flags": "+ildct+ilme"} if interlaced else {}
+    path = write(tmp_path / "a.mpg", flashes(5), codecs=("mpeg2video", "mp2"), options=options)
+    list(read_frames(path, note=notes.append))
+    assert notes == (["the video is interlaced: moving lips show as combs; deinterlace it"] if interlaced else [])
 
 
 def test_a_last_frame_that_claims_to_last_for_days_is_bounded(tmp_path):
