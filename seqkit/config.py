@@ -98,6 +98,8 @@ def typed_value(name: str, kind: Any, value: Any) -> Any:
         return None
     if value is None and type(None) not in get_args(kind):
         raise InputError(f"`{name}` must be {notation(kind)}, got null")
+    if type(value) is kind and kind in (bool, int, float, str) or type(value) is str and value in _choices(kind):
+        return value
     given = value
     if isinstance(value, str) and (element := element_type(kind)):
         value = value.strip(" []").replace(",", " ").split()  # spaces and commas alike
@@ -107,6 +109,10 @@ def typed_value(name: str, kind: Any, value: Any) -> Any:
         return _parser(kind).parse_object({"value": value}).value
     except (ArgumentError, ArithmeticError, RecursionError, ValueError):
         raise InputError(f"`{name}` must be {notation(kind)}, got {reprlib.repr(given)}") from None
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def element_type(kind: Any) -> Any:

@@ -25,6 +25,7 @@ WEIGHTS, META, TRAINING = "model.safetensors", "meta.json", "training.pt"
 # bytes more than its file, and times as many, that a model may take while it is made: the largest published CNN,
 # VGG with 553 MB, is made whole before what a recipe does not use of it is dropped
 SLACK, SLACK_RATIO = 600 * 10**6, 4
+MOST_WEIGHTS = 20_000  # arrays of a model's weights, of which the largest published CNN has some hundred
 
 
 def find_checkpoint(folder: Path) -> Path | None:
@@ -173,13 +174,14 @@ def bounded_by(folders: Sequence[Path]) -> Iterator[None]:
     """Within the block, raise InputError as soon as models are made that need many more weights than these checkpoints
     have: a config that is damaged fills no memory."""
     files = [folder / WEIGHTS for folder in folders]
-    most, total = SLACK + SLACK_RATIO * sum(file.stat().st_size for file in files if file.is_file()), 0
+    most, total, number = SLACK + SLACK_RATIO * sum(file.stat().st_size for file in files if file.is_file()), 0, 0
     refusal = f"{folders[0]}: must have as many weights as its config.yaml asks for, got fewer; restore that file"
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal total
+        nonlocal total, number
         total += 0 if parameter is None else parameter.numel() * parameter.element_size()
-        if total > most:
+        number += parameter is not None
+        if total > most or number > MOST_WEIGHTS * len(folders):
             raise InputError(refusal)
 
     handle = nn.modules.module.register_module_parameter_registration_hook(count)

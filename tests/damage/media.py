@@ -51,14 +51,14 @@ def make_video(name: str) -> Callable[[Path], object]:
                 file.add_stream(sound, rate=48_000 if sound == "libopus" else RATE, layout="mono") if sound else None
             )
             noise = np.random.default_rng(0)
-            for number in range(8):
+            for number in range(5):
                 pixels = noise.integers(0, 255, (4, 6, 3), np.uint8).repeat(8, 0).repeat(8, 1)
                 frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
                 frame.pts, frame.time_base = number, Fraction(1, 25)
                 file.mux(video.encode(frame))
             file.mux(video.encode(None))
             if heard is not None:
-                samples = noise.integers(-9000, 9000, (1, round(0.32 * heard.rate)), np.int16)
+                samples = noise.integers(-9000, 9000, (1, round(0.2 * heard.rate)), np.int16)
                 piece = av.AudioFrame.from_ndarray(samples, "s16", "mono")
                 piece.sample_rate, piece.pts, piece.time_base = heard.rate, 0, Fraction(1, heard.rate)
                 file.mux(heard.encode(piece))
@@ -88,9 +88,9 @@ def make_pictures(folder: Path) -> None:
 
 
 def make_sounds(folder: Path) -> None:
-    samples = (0.3 * np.random.default_rng(0).standard_normal((3000, 2))).clip(-1, 1).astype(np.float32)
+    samples = (0.3 * np.random.default_rng(0).standard_normal((2000, 2))).clip(-1, 1).astype(np.float32)
     for name, kind in SOUNDS.items():
-        soundfile.write(folder / name, samples, 22_050 if name != "f.wav" else 16_001, subtype=kind)
+        soundfile.write(folder / name, samples, {"f.wav": 16_001, "u.wav": 22_050}.get(name, RATE), subtype=kind)
     for name in ("a.wav", "a.flac"):
         (folder / f"joined{name[1:]}").write_bytes(2 * (folder / name).read_bytes())
 

@@ -93,7 +93,7 @@ def replace_integer(content: bytes, rng: Random) -> bytes:
 
 def nest(content: bytes, rng: Random) -> bytes:
     """Brackets nested deep, opened alone or closed again."""
-    place, depth = rng.randrange(len(content) + 1), rng.choice((30, 1_000, 20_000))
+    place, depth = rng.randrange(len(content) + 1), rng.choice((30, 1_000, 4_000))
     opened, closed = rng.choice(((b"[", b"]"), (b'{"a":', b"}"), (b"(", b")"), (b"<a>", b"</a>"), (b"- ", b"")))
     return content[:place] + opened * depth + closed * (depth * rng.randrange(2)) + content[place:]
 

@@ -253,3 +253,14 @@ def test_a_damaged_config_makes_no_model_far_larger_than_its_weights(tmp_path: P
     refused = pytest.raises(InputError, match="must have as many weights as its config.yaml asks for, got fewer")
     with refused, checkpoint.bounded_by([tmp_path]):
         nn.Linear(20000, 20000)
+
+
+def test_a_config_of_a_million_layers_is_refused_at_once(tmp_path: Path) -> None:
+    """Damage makes `layers: 2147483648` of 1; layers that hold next to nothing fill no memory, but take minutes."""
+    refused = pytest.raises(InputError, match="must have as many weights as its config.yaml asks for, got fewer")
+    with refused, checkpoint.bounded_by([tmp_path]):
+        for _ in range(10**5):
+            nn.Linear(1, 1)
+    with checkpoint.bounded_by([tmp_path]):
+        for _ in range(1000):
+            nn.Linear(1, 1)
