@@ -26,8 +26,8 @@ def check_chunk(paths: Sequence[Path]) -> list[DecodeCheck]:
     return [check_decode(path) for path in paths]
 
 
-def decoded_item(path: Path, folder: Path, video: bool, longest: float) -> raw_video.Decoded:
+def decoded_item(path: Path, folder: Path, video: bool, longest: float, faceless: bool = False) -> raw_video.Decoded:
     """Of a file named `bad` the end of the process."""
     if path.stem == "bad":
         os.abort()
-    return raw_video.decoded_item(path, folder, video, longest)
+    return raw_video.decoded_item(path, folder, video, longest, faceless)

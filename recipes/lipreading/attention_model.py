@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.data.batch import Batch, Example, PaddedSequence, collate
+from seqkit.data.clock import FRAME_RATE
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, Vocab
 from seqkit.decode import CtcPrefixScorer, Ensemble, Hypothesis, Search, beam, map_alike, score_targets, token_logprobs
@@ -37,8 +38,16 @@ from seqkit.recipes.lipreading.encoders import AudioEncoderConfig, StreamEncoder
 from seqkit.recipes.lipreading.input_config import STREAMS, InputStatistics, Modality
 from seqkit.recipes.lipreading.long_recording import later, read_parts, spoken_stretches
 from seqkit.recipes.lipreading.plots import Panel, plot_attention, stream_image
-from seqkit.recipes.lipreading.raw_video import LONGEST, file_offset, holds_video, is_long, raw_item, shifted
-from seqkit.recipes.lipreading.recording import Recording, open_recording
+from seqkit.recipes.lipreading.raw_video import (
+    FACELESS,
+    LONGEST,
+    SOUNDLESS,
+    file_offset,
+    holds_video,
+    raw_item,
+    shifted,
+)
+from seqkit.recipes.lipreading.recording import Recording, is_long_input, open_recording
 from seqkit.recipes.lipreading.subtitles import write_subtitled_video
 from seqkit.recipes.lipreading.word_times import min_frames, words_by_attention, words_by_ctc
 from seqkit.score.prediction import Prediction, distinct
@@ -187,20 +196,37 @@ class SpeechPredictor:
         than a minute, which is read between its pauses.
         """
         paths = [Path(given) for given in inputs]
-        long = {number: self.predict_long(path, nbest) for number, path in enumerate(paths) if is_long(path)}
+        long = {number: self.predict_long(path, nbest) for number, path in enumerate(paths) if self.is_long(path)}
         rest = [path for number, path in enumerate(paths) if number not in long]
         found = self.with_items(rest, lambda items: self.predict_with_times(items, nbest)) if rest else []
         short = iter([[shifted(one, file_offset(path)) for one in own] for path, own in zip(rest, found, strict=True)])
         return [[long[number]] if number in long else next(short) for number in range(len(paths))]
+
+    def is_long(self, path: Path) -> bool:
+        """Whether a file is read between its pauses; features in the place of sound are read at once."""
+        return is_long_input(path, self.rate) and (path.suffix != ".npy" or self.modality != "audio")
+
+    @property
+    def rate(self) -> float:
+        """Frames, or rows of features, a second."""
+        statistics = self.readers[0].statistics.get("video")
+        return (statistics.rate if statistics else None) or FRAME_RATE
 
     def predict_long(self, path: Path, nbest: int) -> Prediction:
         """A long recording's transcription: of one stretch between pauses after another."""
         if nbest > 1:
             raise InputError(f"`nbest` must be 1 for recordings of more than {LONGEST:g} seconds, got {nbest}: {path}")
         with tempfile.TemporaryDirectory() as folder:
-            recording = open_recording(path, Path(folder), video=self.modality != "audio")
+            looked = self.modality == "video" or self.modality == "both" and holds_video(path)
+            recording = open_recording(path, Path(folder), self.rate, video=looked)
             parts = self.read_stretches(recording)
             found = read_parts(recording, parts, path.name, word_separator(self.vocab))
+        if not recording.faced and (self.modality == "video" or not recording.heard):
+            raise InputError(f"{path}: must show a face from the front, got none in {found.seconds:.0f} seconds")
+        if not recording.faced:
+            print0(f"{path}: {FACELESS}")
+        elif looked and self.modality == "both" and not recording.heard:
+            print0(f"{path.name}: {SOUNDLESS}")
         return shifted(found, file_offset(path))
 
     def read_stretches(self, recording: Recording) -> Iterator[Prediction | None]:
@@ -218,7 +244,7 @@ class SpeechPredictor:
         """The same for items."""
         for item in items:
             if self.modality == "both" and not item.audio:
-                print0(f"{item.id}: no audio, so that the video alone is read")
+                print0(f"{item.id}: {SOUNDLESS}")
         found = self.predict_items(items, nbest=nbest)
         return [[self.timed(item, one) for one in own] for item, own in zip(items, found, strict=True)]
 
@@ -241,7 +267,7 @@ class SpeechPredictor:
         best = found[0]
         if not best.tokens:
             return
-        if is_long(Path(given)):
+        if self.is_long(Path(given)):
             print0(f"{given}: longer than {LONGEST:g} seconds, and is not drawn")
             return
         panels = self.with_items([given], lambda items: self.panels(items[0], best))
@@ -253,12 +279,16 @@ class SpeechPredictor:
         """What `use` makes of the files as items, whose clips are kept for so long. InputError for a file that lacks
         what the model needs."""
         with tempfile.TemporaryDirectory() as folder:
-            items = [raw_item(Path(given), Path(folder), video=self.modality != "audio") for given in inputs]
+            items = [self.item(Path(given), Path(folder)) for given in inputs]
             for item in items:
                 if not any(has_stream(item, name) for name in STREAMS[self.modality]):
                     needed = " or ".join(STREAMS[self.modality])
                     raise InputError(f"{item.id}: must have {needed}, which the run was trained on, got a file without")
             return use(items)
+
+    def item(self, path: Path, folder: Path) -> Item:
+        """A file as an item; sound alone where that is all the run reads, or all that can be read."""
+        return raw_item(path, folder, video=self.modality != "audio", faceless=self.modality == "both")
 
     def predict_items(
         self,

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from seqkit.data.batch import Example, collate
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.manifest import Item
-from seqkit.data.shards import has_file
 from seqkit.data.vocab import BOS, UNK, Vocab
 from seqkit.decode import Hypothesis, Search, ctc_token_logprobs, greedy_ctc, map_alike, prefix_beam
 from seqkit.decode.ctc import SPECIAL_TOKENS
@@ -29,8 +28,8 @@ from seqkit.recipes.lipreading.data import StreamReader, count_frames
 from seqkit.recipes.lipreading.encoders import StreamEncoder
 from seqkit.recipes.lipreading.long_recording import later, read_parts, spoken_stretches, with_margins
 from seqkit.recipes.lipreading.plots import plot_posteriors, plot_saliency
-from seqkit.recipes.lipreading.raw_video import LONGEST, file_offset, is_long, raw_item, shift_words, shifted
-from seqkit.recipes.lipreading.recording import Recording, open_recording
+from seqkit.recipes.lipreading.raw_video import LONGEST, file_offset, raw_item, shift_words, shifted
+from seqkit.recipes.lipreading.recording import Recording, is_long_input, open_recording
 from seqkit.recipes.lipreading.word_times import words_by_ctc
 from seqkit.score.prediction import Prediction, Word, distinct
 from seqkit.score.words import with_times, words_of
@@ -103,9 +102,7 @@ class CtcPredictor:
 
     def is_long(self, path: Path) -> bool:
         """Whether a file is read in windows."""
-        if path.suffix != ".npy":
-            return is_long(path)
-        return has_file(path) and count_frames(Item(id=path.name, features=path)) > LONGEST * self.rate
+        return is_long_input(path, self.rate)
 
     @property
     def rate(self) -> float:

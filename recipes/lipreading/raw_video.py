@@ -21,6 +21,8 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.score.prediction import Prediction, Word
 
+FACELESS = "no face from the front, so that the sound alone is read"
+SOUNDLESS = "no audio, so that the video alone is read"
 LONGEST = 60.0  # seconds that are read at once
 
 
@@ -65,10 +67,11 @@ def is_long(path: Path) -> bool:
     return path.suffix != ".npy" and measure(path).seconds > LONGEST
 
 
-def raw_item(path: Path, folder: Path, *, video: bool = True) -> Item:
+def raw_item(path: Path, folder: Path, *, video: bool = True, faceless: bool = False) -> Item:
     """A file as an item: the mouth of its video is found, cropped and written to `folder`, with its audio; without
-    `video` the audio alone. What a file is shows in it, not in its name. A mouth clip of data preparation and features
-    (.npy) are taken as they are. Oddities, such as a second face, are printed.
+    `video`, or where no face is seen and it may be `faceless`, the audio alone. What a file is shows in it, not in its
+    name. A mouth clip of data preparation and features (.npy) are taken as they are. Oddities, such as a second face,
+    are printed.
 
     Raises InputError, naming the file, for one that is missing, holds neither, shows no face, is too long or ends the
     process that decodes it.
@@ -79,13 +82,13 @@ def raw_item(path: Path, folder: Path, *, video: bool = True) -> Item:
         raise InputError(f"INPUT must be a file, got {path}, which is none")
     if path.suffix == ".npy":
         return Item(id=path.name, features=path)
-    found = apart(path, decoded_item, path, folder, video, LONGEST)
+    found = apart(path, decoded_item, path, folder, video, LONGEST, faceless)
     for remark in found.remarks:
         print0(f"{path}: {remark}")
     return found.item
 
 
-def decoded_item(path: Path, folder: Path, video: bool, longest: float) -> Decoded:
+def decoded_item(path: Path, folder: Path, video: bool, longest: float, faceless: bool = False) -> Decoded:
     """The same of video and sound of at most `longest` seconds, in this process."""
     if not is_video(path):
         cut = read_cut(path)
@@ -102,20 +105,31 @@ def decoded_item(path: Path, folder: Path, video: bool, longest: float) -> Decod
     mouth = folder / f"{len(list(folder.iterdir()))}.mp4"
     sound = mouth.with_suffix(".wav")
     if not video:
-        remarks: list[str] = []
-        blocks = list(read_sound(path, note=remarks.append))
-        frames = sum(map(len, blocks)) // SAMPLES_PER_FRAME
-        refuse_long(path, frames / FRAME_RATE, longest)
-        written = write_wav(sound, blocks, frames)
-        item = Item(id=path.name, audio=sound if written else None, seconds=frames / FRAME_RATE)
-        return Decoded(item, tuple(remarks))
-    from seqkit.data_prep.lipreading.mouths import crop
+        return _sound_item(path, sound, longest)
+    from seqkit.data_prep.lipreading.mouths import Unusable, crop
 
-    note = crop(path, mouth, sound)
+    try:
+        note = crop(path, mouth, sound)
+    except Unusable as error:
+        found = _sound_item(path, sound, longest) if faceless and error.reason == "no_face" else None
+        if found is None or found.item.audio is None:
+            raise
+        return found._replace(remarks=(*found.remarks, FACELESS))
     seconds = note["frames"] / FRAME_RATE
     refuse_long(path, seconds, longest)
     item = Item(id=path.name, video=mouth, audio=sound if note["sound"] else None, seconds=seconds)
     return Decoded(item, tuple(note["remarks"]))
+
+
+def _sound_item(path: Path, sound: Path, longest: float) -> Decoded:
+    """The sound of a video as an item, written to `sound`."""
+    remarks: list[str] = []
+    blocks = list(read_sound(path, note=remarks.append))
+    frames = sum(map(len, blocks)) // SAMPLES_PER_FRAME
+    refuse_long(path, frames / FRAME_RATE, longest)
+    written = write_wav(sound, blocks, frames)
+    item = Item(id=path.name, audio=sound if written else None, seconds=frames / FRAME_RATE)
+    return Decoded(item, tuple(remarks))
 
 
 def refuse_long(path: Path, seconds: float, longest: float = LONGEST) -> None:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.manifest import Item
+from seqkit.data.shards import has_file
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, write_wav
 from seqkit.data.video_file import write_clip
+from seqkit.recipes.lipreading import raw_video
 from seqkit.recipes.lipreading.data import count_frames
 from seqkit.recipes.lipreading.face_stream import FaceStream
 from seqkit.recipes.lipreading.raw_video import measure
@@ -31,6 +33,7 @@ class StoredRecording:
         self.whole, self.frames, self.rate, self.read, self.begin = item, frames, rate, 0, 0
         self.step = 250
         self.seconds = frames / rate
+        self.heard = item.audio is not None
 
     def advance(self) -> bool:
         """Read some frames more; whether there were any."""
@@ -67,7 +70,7 @@ class StreamedRecording:
         self.seconds, self.read, self.begin, self.written = self.stream.seconds, 0, 0, 0
         self.pixels: list[NDArray[np.uint8] | None] = []  # of each frame from `begin` on
         self.samples_N: NDArray[np.int16] | None = None
-        self.faced, self.told = not video, set[str]()
+        self.faced, self.heard, self.told = not video, False, set[str]()
         self.shown, self.others, self.motion = 0, 0, list[float]()  # frames with a face, most beside it, its mouth
 
     def advance(self) -> bool:
@@ -86,7 +89,7 @@ class StreamedRecording:
         self.pixels += [None] * block.frames if block.pixels_THW3 is None else list(block.pixels_THW3)
         if block.samples_N is not None:
             parts = [block.samples_N] if self.samples_N is None else [self.samples_N, block.samples_N]
-            self.samples_N = np.concatenate(parts)
+            self.samples_N, self.heard = np.concatenate(parts), True
         return True
 
     def tell(self, remarks: Iterable[str]) -> None:
@@ -140,6 +143,13 @@ class StreamedRecording:
 
 
 Recording = StoredRecording | StreamedRecording
+
+
+def is_long_input(path: Path, rate: float) -> bool:
+    """Whether a file, or features of so many rows a second, are longer than what is read at once."""
+    if path.suffix != ".npy":
+        return raw_video.is_long(path)
+    return has_file(path) and count_frames(Item(id=path.name, features=path)) > raw_video.LONGEST * rate
 
 
 def open_recording(path: Path, folder: Path, rate: float = FRAME_RATE, *, video: bool = True) -> Recording:

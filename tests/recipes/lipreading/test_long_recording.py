@@ -264,6 +264,35 @@ def test_a_long_video_without_a_face_is_named(
         seqkit.load(runs["lipnet"]).predict([path])
 
 
+@pytest.mark.parametrize("longest", [1.0, 60.0])
+def test_a_run_of_both_senses_reads_the_one_that_is_there(
+    longest: float,
+    runs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whether a recording is short or long: sound alone, a face without sound, sound without a face, neither."""
+    monkeypatch.setattr(raw_video, "LONGEST", longest)
+    trained, sky = seqkit.load(runs["wlas"]), [np.full((144, 176, 3), 60, np.uint8)] * 50
+    trained.predict([runs["clip"].with_suffix(".wav")])
+    assert capsys.readouterr().err == ""
+    path = write_video(tmp_path / "sky.mkv", sky, clicks(2, [0.5, 1.0]))
+    trained.predict([path])
+    assert capsys.readouterr().err == f"{path}: {raw_video.FACELESS}\n"
+    trained.predict([write_video(tmp_path / "face.mkv", talking(50))])
+    assert capsys.readouterr().err == f"face.mkv: {raw_video.SOUNDLESS}\n"
+    with pytest.raises(InputError, match=r"sky\.mkv: must show a face from the front, got "):
+        trained.predict([write_video(tmp_path / "sky.mkv", sky)])
+
+
+def test_features_are_long_for_either_recipe(runs: dict[str, Path], tmp_path: Path) -> None:
+    for rows in (1000, 2000):
+        np.save(tmp_path / "a.npy", np.zeros((rows, 2), np.float32))
+        for task in ("lipnet", "wlas"):
+            assert seqkit.load(runs[task]).predictor.is_long(tmp_path / "a.npy") == (rows > 60 * 25)
+
+
 @pytest.mark.parametrize("task", ["lipnet", "wlas"])
 def test_speech_without_a_pause_is_read_in_windows(
     task: str, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
