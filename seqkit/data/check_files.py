@@ -85,11 +85,13 @@ def _picture(path: Path) -> None:
 
 
 def _video(path: Path) -> Clip:
-    from seqkit.data.container import read_clock
+    from seqkit.data.container import first_time, read_clock
+    from seqkit.data.video_file import frame_zero
 
     whole = more_than_a_mouth(path)  # decodes a frame, of other videos than our own clips
     clock = read_clock(path)
-    return Clip(clock.end - clock.begin, whole, "no mouth clip" if whole else "")
+    end = frame_zero(path) + clock.end - (first_time(path, clock) or 0.0)
+    return Clip(end, whole, "no mouth clip" if whole else "")
 
 
 def more_than_a_mouth(path: Path) -> str:

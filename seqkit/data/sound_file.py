@@ -92,6 +92,8 @@ def read_cut(path: Path, start: float = 0.0, end: float | None = None) -> Cut:
     seconds = len(found.samples_N) / found.rate
     if seconds < told - SLACK:
         found = found._replace(damage=(*found.damage, cut_off(seconds, told)))
+    begin = _zero(path) if start or end is not None else 0.0
+    start, end = max(0.0, start - begin), None if end is None else end - begin
     first, last = _span(path, start, end, found.rate, len(found.samples_N))
     return found._replace(samples_N=found.samples_N[first:last])
 
@@ -202,6 +204,8 @@ def _decode(path: Path) -> Cut | None:
             stream = first_stream(container, "audio")
             if stream is None or container.format.name.split(",")[0] not in OTHERS:
                 return None
+            if first_stream(container, "video") is not None:
+                return _beside_pictures(path)
             for frame in whole(container, stream, notes.append, Clock()):
                 if not parts or parts[-1][0] != frame.sample_rate:
                     check_rate(path, frame.sample_rate)
@@ -214,6 +218,29 @@ def _decode(path: Path) -> Cut | None:
     if not parts:
         return None
     return _join([(rate, np.concatenate(own)) for rate, own in parts], loudest)._replace(damage=tuple(notes))
+
+
+def _beside_pictures(path: Path) -> Cut | None:
+    """The sound of a video, from its first frame on; None where there is none."""
+    from seqkit.data.sound_track import SAMPLE_RATE, read_sound
+
+    notes: list[str] = []
+    blocks = [block.astype(np.float32) / 2**15 for block in read_sound(path, note=notes.append)]
+    if not blocks:
+        return None
+    samples_N = np.concatenate(blocks)
+    loudest = 1.0 if CANCELED in notes else float(np.abs(samples_N).max())
+    return Cut(SAMPLE_RATE, samples_N, loudest, tuple(note for note in notes if note not in (SILENT, CANCELED)))
+
+
+def _zero(path: Path) -> float:
+    """Second of the file's own clock at which its sound, or the picture beside it, begins."""
+    from seqkit.data.container import start_offset
+
+    try:
+        return start_offset(path)
+    except InputError:
+        return 0.0
 
 
 def _span(path: Path, start: float, end: float | None, rate: int, length: int) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from seqkit.data.clock import FRAME_RATE
-from seqkit.data.container import Note, first_stream, ignore, opened, timed_frames, video_stream
+from seqkit.data.container import Note, first_stream, ignore, opened, start_offset, timed_frames, video_stream
 from seqkit.data.files import atomic_write, strict_json
 from seqkit.errors import InputError
 
@@ -131,13 +131,14 @@ def write_clip(path: Path, frames: Iterable[Pixels], note: Mapping[str, Any]) ->
 
 
 def read_clip(path: Path, *, start: float = 0.0, end: float | None = None, grayscale: bool = False) -> Pixels:
-    """Reads frames (T, H, W, 3) in RGB order, or grayscale (T, H, W), from second `start` to `end`, at least one.
+    """Reads frames (T, H, W, 3) in RGB order, or grayscale (T, H, W), from second `start` to `end` of the file's clock,
+    at least one.
 
     Reads stored clips fast and any other video too. Raises InputError, naming the file, for one that cannot be decoded
     or has no frame in the cut.
     """
-    first = round(start * FRAME_RATE)
-    count = None if end is None else max(1, round(end * FRAME_RATE) - first)
+    begin = frame_zero(path) if start or end is not None else 0.0
+    first, count = cut_frames(start - begin, None if end is None else end - begin)
     with opened(path) as container:
         stored = own_note(container) is not None and video_stream(container, path).codec_context.name == "mjpeg"
         frames = list(_pictures(container, path, first, count, grayscale)) if stored else []
@@ -147,6 +148,19 @@ def read_clip(path: Path, *, start: float = 0.0, end: float | None = None, grays
     if not frames:
         raise InputError(f"{path}: must have frames after second {start:g}, got none; correct `start` of its item")
     return np.stack(frames)
+
+
+def cut_frames(start: float, end: float | None) -> tuple[int, int | None]:
+    """The first frame of a cut and their number, at least one; None for all. Times from the first frame on."""
+    first = max(0, round(start * FRAME_RATE))
+    return first, None if end is None else max(1, round(end * FRAME_RATE) - first)
+
+
+def frame_zero(path: Path) -> float:
+    """Second of the file's own clock at which its first frame is shown; 0 for a stored clip."""
+    with opened(path) as container:
+        stored = own_note(container) is not None
+    return 0.0 if stored else start_offset(path)
 
 
 def read_note(path: Path) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from seqkit.data.audio import read_audio
+from seqkit.data.check_files import _video
+from seqkit.data.clip_cache import ClipCache
 from seqkit.data.clock import JUMP
 from seqkit.data.container import read_clock, start_offset
 from seqkit.data.sound_track import SAMPLE_RATE, read_sound
@@ -194,6 +197,22 @@ def test_a_picture_that_starts_late_is_told_on_the_files_own_clock(tmp_path):
     path = write(tmp_path / "a.mkv", flashes(25), clicks(3, [2.5]), times=2 + np.arange(25) / 25)
     assert start_offset(path) == pytest.approx(2, abs=0.01) and abs(loud(path) - 0.5) < 0.01
     assert start_offset(write_video(tmp_path / "b.ts", flashes(5))) == 0
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_a_cut_is_on_the_files_own_clock(name, tmp_path):
+    """Of a video whose picture begins two seconds after the file does, whoever reads it, and as `audio` too."""
+    path = write(
+        tmp_path / name, flashes(50, 25), clicks(4, [3.0]), times=2 + np.arange(50) / 25, codecs=("libx264", "aac")
+    )
+    for start, end, first in ((2.8, 3.6, 5), (0.0, 3.2, 25), (2.0, None, 25)):
+        read = read_clip(path, start=start, end=end, grayscale=True)
+        kept = ClipCache(10**9, grayscale=True).read(path, start=start, end=end)
+        assert (read == kept).all() and np.flatnonzero(read.mean((1, 2)) > 130).tolist() == [first]
+        sound = read_audio(path, start=start, end=end)
+        assert np.argmax(np.abs(sound) > 0.15) / SAMPLE_RATE == pytest.approx(first / 25, abs=0.02)
+    assert np.argmax(np.abs(read_audio(path)) > 0.15) / SAMPLE_RATE == pytest.approx(1, abs=0.02)
+    assert _video(path).seconds == pytest.approx(4, abs=0.1)
 
 
 @pytest.mark.parametrize(
