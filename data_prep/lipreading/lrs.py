@@ -52,6 +52,8 @@ def read_text(path: Path) -> tuple[str, Words]:
     for number, line in read_lines(path):
         cells = line.split()
         if line.startswith("Text:"):
+            if text:
+                raise InputError(f"{path}, line {number}: `Text:` must come once, got it again; take one out")
             text = " ".join(cells[1:])
         elif cells[:3] == ["WORD", "START", "END"]:
             table = True

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data.clock import FRAME_RATE
+from seqkit.data.text import is_blank
 from seqkit.data_prep.own.spoken_texts import Cue, Words
 from seqkit.flags import Parser
 
@@ -62,11 +63,15 @@ def plan_pieces(
 ) -> Plan:
     """Pieces of a recording from `begin` to `end`; `loudness` gives decibels of every frame, if asked."""
     plan = Plan([], [])
-    cues = [cue for cue in cues if cue.text]
+    cues = [cue for cue in cues if not is_blank(cue.text)]
     if not cues:
         return Plan([], [("no_text", "no text that is not empty")])
     if any(cue.start is None or cue.end is None for cue in cues):
         return _without_times(cues, begin, end, loudness, longest)
+    once = dict.fromkeys(cues)
+    if len(once) < len(cues):
+        plan.faults.append(("repeated", f"{len(cues) - len(once)} cues with the text and times of others"))
+    cues = list(once)
     alone = all(len(cue.words) == 1 and cue.words[0][0] == cue.text for cue in cues)
     for piece in _joined(cues) if alone else map(_piece, cues):
         for part in _shortened(piece, longest):

@@ -112,9 +112,26 @@ def _formats(places: Sequence[tuple[Path, str]], lines: Mapping[Path, Sequence[t
     return dict.fromkeys(others, rest) | forms
 
 
+def _are_ids(words: Sequence[str]) -> bool:
+    """Whether the first words of all lines are ids, each another one, or count the lines."""
+    if len(words) < 2 or len(set(words)) < len(words):
+        return False
+    numbers = [word.strip(".:)") for word in words]
+    counted = any(numbers == [str(number + first) for number in range(len(words))] for first in (0, 1))
+    return counted or all(map(_ID.fullmatch, words))
+
+
 def _perhaps_ids(files: Sequence[_File]) -> Iterator[str]:
-    """A remark where the lines of files without ids begin with the same words, in another order."""
+    """Remarks where lines of files without ids begin with what may be one: with ids or numbers in some of the files
+    alone, or with the same words in another order."""
     firsts = [[_id_and_text(text)[0] for (text, *_) in file.texts] for file in files if file.ids is None]
+    numbered = [_are_ids(words) for words in firsts]
+    if any(numbered) and not all(numbered) and len(firsts) == len(files):
+        path = files[numbered.index(True)].path
+        yield (
+            f"every line of {path} begins with an id or a number, such as {firsts[numbered.index(True)][0]!r}, which "
+            "counts as a word: take it out, or give references with the same ids"
+        )
     once = len(firsts) == len(files) and all(len(set(words)) == len(words) for words in firsts)
     if once and len({frozenset(words) for words in firsts}) == 1 < len({tuple(words) for words in firsts}):
         yield "lines of the files begin with the same words in another order; if those are ids, give `--format kaldi`"

@@ -4,6 +4,7 @@ A value may be 0 or 100 whatever a system wrote: BLEU where no text has four wor
 accuracy of a single answer. Nothing here changes a score.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -20,6 +21,7 @@ from seqkit.score.language_names import SPACED
 from seqkit.score.metric import AS_IT_IS, References, TextOptions, normalize
 
 CHANGED = 0.05  # of the words of the references, by which a normalizer changes what rates are of
+MARK = re.compile(r"▁|￭|@@(?=\s|$)|</?s>|<unk>|<pad>|&(?:amp|quot|apos|lt|gt|#\d+);")  # left by other programs
 PEOPLE = 4  # whose equal answers reach 100 by `vqa_accuracy`
 Rule = Callable[[str, Statistics, References, Sequence[str], TextOptions], Iterator[str]]
 
@@ -50,6 +52,11 @@ def _form(references: References, hypotheses: Sequence[str], options: TextOption
     for side, own, other in (("references", held, theirs), ("hypotheses", theirs, held)):
         if lacking := ", ".join(f"U+{ord(char):04X}" for char in sorted(own.keys() - other.keys())):
             yield f"{side} alone hold the invisible {lacking}, which count as letters; remove them"
+    marks = {mark for texts in references for text in texts for mark in MARK.findall(text)}
+    left = {mark for text in hypotheses for mark in MARK.findall(text)}
+    for side, here, there in (("references", marks, left), ("hypotheses", left, marks)):
+        if lacking := ", ".join(sorted(here - there)):
+            yield f"{side} alone hold {lacking}, signs of tokens or of HTML, which count as letters; undo them"
     if options.normalizers:
         texts = [text for several in references for text in several]
         words = sum(len(text.split()) for text in texts)

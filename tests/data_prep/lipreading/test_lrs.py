@@ -200,3 +200,9 @@ def test_what_a_list_names_and_is_not_there_is_named(tmp_path, talker):
     (tmp_path / "train.txt").write_text("55/00001\n55/00002\n")
     found = run(tmp_path, tmp_path / "out")["train"]
     assert found["dropped"] == {"missing": 1} and found["named"] == {"missing": ["55/00002"]}
+
+
+def test_a_text_that_comes_twice_is_named(tmp_path):
+    (tmp_path / "a.txt").write_text("Text:  ONE\nConf:  4\nText:  TWO\n")
+    with pytest.raises(InputError, match=r"a.txt, line 3: `Text:` must come once, got it again"):
+        read_text(tmp_path / "a.txt")

@@ -26,6 +26,14 @@ def test_every_cue_with_times_is_a_piece_and_the_others_say_why_not():
     assert "'three' at 9 to 30 seconds: longer than 12 seconds" in plan.faults[1][1]
     assert len(plan_pieces(cues[3:4], 0.0, 40.0, never, longest=21.5).pieces) == 1
     assert plan_pieces([Cue("")], 0.0, 40.0, never).faults[0][0] == "no_text"
+    assert plan_pieces([Cue("\u200b", 1.0, 2.0)], 0.0, 40.0, never).faults[0][0] == "no_text"
+
+
+def test_cues_that_come_twice_are_one_piece_and_told():
+    cues = [Cue("one", 1.0, 2.0), Cue("two", 2.0, 3.0), Cue("one", 1.0, 2.0), Cue("one", 5.0, 6.0)]
+    plan = plan_pieces(cues, 0.0, 40.0, never)
+    assert [(piece.text, piece.start) for piece in plan.pieces] == [("one", 1.0), ("two", 2.0), ("one", 5.0)]
+    assert plan.faults == [("repeated", "1 cues with the text and times of others")]
 
 
 def words(*times: tuple[float, float]) -> list[Cue]:

@@ -71,23 +71,6 @@ def test_a_hot_word_without_a_letter_is_named(tmp_path: Path) -> None:
         read_hotwords(tmp_path / "words", VOCABS[0], CPU)
 
 
-@pytest.mark.parametrize("content", ["bin\t5\nred\t3\n", "bin:5.0\n", "bin 2.5\nred 3.0\n", "bin = 3\n", "bin^2\n"])
-def test_hot_words_with_weights_are_refused(content: str, tmp_path: Path) -> None:
-    (tmp_path / "words").write_text(content)
-    vocab = CharVocab.train(["bin red 0123456789.:=^"])
-    options = ScorerOptions(hotwords=tmp_path / "words")
-    if content == "bin = 3\n":  # a phrase
-        assert make_scorers(options, vocab, torch.device("cpu"))
-        return
-    with pytest.raises(InputError, match="line 1: must be a word or phrase alone, got a weight too, 'bin"):
-        make_scorers(options, vocab, torch.device("cpu"))
-    (tmp_path / "words").write_text("at 10:30\nroute 66\nbin 2.5\n")
-    assert make_scorers(options, vocab, torch.device("cpu"))
-    (tmp_path / "words").write_text("\n")
-    with pytest.raises(InputError, match="words: must hold at least one word, got none"):
-        make_scorers(options, vocab, torch.device("cpu"))
-
-
 def test_nothing_is_added_unless_it_is_asked_for() -> None:
     assert make_scorers(ScorerOptions(), VOCABS[0], CPU) == ()
     [(scorer, weight)] = make_scorers(ScorerOptions(length_bonus=0.5), VOCABS[0], CPU)

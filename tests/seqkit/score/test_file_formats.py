@@ -128,6 +128,12 @@ def test_words_that_may_be_ids_and_invisible_letters_are_remarked(tmp_path: Path
     one, other = file(tmp_path, "a", "alice a b\nbob c\n"), file(tmp_path, "b", "bob c\nalice a b\n")
     assert "if those are ids, give `--format kaldi`" in read_corpus([one], [other]).remarks[0]
     assert read_corpus([one], [one]).remarks == read_corpus([one], [other], "kaldi").remarks == ()
+    for first in ("u1 {}\nu2 {}\n", "1 {}\n2 {}\n", "0.\t{}\n1.\t{}\n"):
+        numbered = file(tmp_path, "n", first.format("alice a b", "bob c"))
+        [remark] = read_corpus([one], [numbered]).remarks
+        assert f"every line of {numbered} begins with an id or a number, such as '{first.split()[0]}'," in remark
+    for text in ("2 {}\n1 {}\n", "no {}\n1 {}\n", "u1 {}\nu1 {}\n"):
+        assert not read_corpus([one], [file(tmp_path, "n", text.format("a", "b"))]).remarks
     marked = file(tmp_path, "c", "\u200falice a b\nbo\u00adb c\u200b\n")
     score("--metric", "wer", marked, one)
     assert "references alone hold the invisible U+00AD, U+200B, U+200F, which count" in capsys.readouterr().out
@@ -135,6 +141,11 @@ def test_words_that_may_be_ids_and_invisible_letters_are_remarked(tmp_path: Path
     assert "hypotheses alone hold the invisible U+00AD" in capsys.readouterr().out
     score("--metric", "wer", marked, marked)
     assert "invisible" not in capsys.readouterr().out
+    signs = file(tmp_path, "s", "<s> al@@ ice a &amp; b </s>\nb@@ob ▁c\n")
+    score("--metric", "wer", one, signs)
+    assert "hypotheses alone hold &amp;, </s>, <s>, @@, ▁, signs of tokens or of HTML" in capsys.readouterr().out
+    score("--metric", "wer", signs, signs)
+    assert "signs of" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
