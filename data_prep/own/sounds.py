@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from seqkit.data.audio import SAMPLE_RATE, read_audio
+from seqkit.data.audio import SAMPLE_RATE, read_audio, to_samples
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.manifest import Item
+from seqkit.data.sound_file import oddities, read_cut, sound_zero
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, write_wav
 from seqkit.data.text import normalize_whitespace
 from seqkit.data_prep.common.outputs import Stats, print_stats
@@ -49,6 +50,7 @@ class Found:
 
     items: list[Item] = field(default_factory=list)
     recordings: list[str | None] = field(default_factory=list)
+    remarks: dict[str, list[str]] = field(default_factory=dict)  # by file
     splits: list[str | None] = field(default_factory=list)
 
     def add(self, item: Item, recording: str, split: str | None = None) -> None:
@@ -57,9 +59,12 @@ class Found:
         self.splits.append(split)
 
 
-def duration(path: Path) -> float:
-    """Seconds of a sound file. Raises InputError for what is none."""
-    return len(read_audio(path)) / SAMPLE_RATE
+def duration(path: Path, remarks: dict[str, list[str]]) -> float:
+    """Seconds of a sound file; what is odd about it goes to `remarks`. Raises InputError for what is none."""
+    cut = read_cut(path)
+    if told := oddities(cut):
+        remarks[str(path)] = list(told)
+    return len(to_samples(path, cut)) / SAMPLE_RATE
 
 
 def loudness(path: Path) -> Floats:
@@ -78,17 +83,19 @@ def copy_of(path: Path, copy: Path) -> Path:
     return copy
 
 
-def items_of(path: Path, cues: Sequence[Cue], name: str, out: Path, longest: float, dropped: Dropped) -> Iterator[Item]:
-    """The items of a recording. Raises InputError for what is no sound."""
-    seconds = duration(path)
-    pieces, faults = plan_pieces(cues, 0.0, seconds, lambda: loudness(path), longest)
+def items_of(
+    path: Path, seconds: float, cues: Sequence[Cue], name: str, out: Path, longest: float, dropped: Dropped
+) -> Iterator[Item]:
+    """The items of a recording of so many seconds. Raises InputError for what is no sound."""
+    begin = sound_zero(path)
+    pieces, faults = plan_pieces(cues, begin, begin + seconds, lambda: loudness(path), longest)
     for reason, text in faults:
         dropped.add(reason, name, f"{path}: {text}")
     for number, piece in enumerate(sorted(pieces, key=lambda piece: piece.start), 1):
-        whole = len(pieces) == 1 and (piece.start, piece.end) == (0.0, seconds)
-        start, end = round(piece.start, 4), round(piece.end, 4)
+        whole = len(pieces) == 1 and (piece.start, piece.end) == (begin, begin + seconds)
+        start, end = round(piece.start - begin, 4), round(piece.end - begin, 4)
         audio = path if whole or path.suffix.lower() in SEEKABLE else copy_of(path, out / "sounds" / f"{name}.wav")
-        words = [(word, round(a - start, 4), round(b - start, 4)) for word, a, b in piece.words]
+        words = [(word, round(a - begin - start, 4), round(b - begin - start, 4)) for word, a, b in piece.words]
         yield Item(
             id=(name if whole else f"{name}-{number:04d}").replace("/", "-"),
             audio=audio,
@@ -115,7 +122,7 @@ def from_files(
     for path in tqdm([path for path in paths if path in said.cues], desc="sounds", unit=" files", disable=None):
         cues = [cue._replace(speaker=cue.speaker or folders.get(path)) for cue in said.cues[path]]
         try:
-            for item in items_of(path, cues, names[path], out, longest, dropped):
+            for item in items_of(path, duration(path, found.remarks), cues, names[path], out, longest, dropped):
                 found.add(item, names[path])
         except InputError as error:
             dropped.add("unreadable", str(path.relative_to(raw)), str(error))
@@ -130,7 +137,7 @@ def from_kaldi(folders: Sequence[Path], raw: Path, dropped: Dropped, found: Foun
         for utterance in tqdm(list(read_folder(folder, dropped)), desc=folder.name, unit=" items", disable=None):
             try:
                 if utterance.audio not in lengths:
-                    lengths[utterance.audio] = duration(utterance.audio)
+                    lengths[utterance.audio] = duration(utterance.audio, found.remarks)
                 found.add(kaldi_item(utterance, lengths[utterance.audio]), utterance.recording, split)
             except InputError as error:
                 dropped.add("unreadable", utterance.id, str(error))
@@ -181,6 +188,7 @@ def prepare(
         "recording": found.recordings,
         "text": [normalize_whitespace(item.references[0]).lower() for item in found.items],
     }
+    about |= {"remarks": found.remarks}
     return write_own(out, found.items, units, shares, about, dropped, found.splits)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -128,7 +129,8 @@ def encode_sound(source: Path, container: Any, stream: Any) -> None:
 
 
 def write_text(pixels_HW3: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """A copy of a frame with white text below, edged in black; text that is too wide begins further left."""
+    """A copy of a frame with white text below, edged in black. Of text that is too wide the latest words are seen: it
+    begins further left, or further right where it is written to the left."""
     from PIL import Image, ImageDraw, ImageFont
 
     picture = Image.fromarray(np.ascontiguousarray(pixels_HW3))
@@ -136,12 +138,19 @@ def write_text(pixels_HW3: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     font = ImageFont.truetype(usable_font(frozenset(text)), size)
     edge = max(1, size // 16)
     room = picture.width - 2 * edge - size
-    left = min(size // 2 + edge, room + size // 2 - font.getlength(text)) if text else 0
+    places = size // 2 + edge, room + size // 2 - font.getlength(text) if text else 0
+    left = max(places) if runs_left(text) else min(places)
     place = left, picture.height - size // 2
     fill, around = (255, 255, 255), (0, 0, 0)
     ImageDraw.Draw(picture).text(place, text, fill, font, "ls", stroke_width=edge, stroke_fill=around)
     made: NDArray[Any] = np.array(picture)
     return made
+
+
+def runs_left(text: str) -> bool:
+    """Whether a text is written from right to left, by its first letter that says so."""
+    directions = map(unicodedata.bidirectional, text)
+    return next((found != "L" for found in directions if found in ("L", "R", "AL")), False)
 
 
 @functools.cache

@@ -92,7 +92,7 @@ def read_cut(path: Path, start: float = 0.0, end: float | None = None) -> Cut:
     seconds = len(found.samples_N) / found.rate
     if seconds < told - SLACK:
         found = found._replace(damage=(*found.damage, cut_off(seconds, told)))
-    begin = _zero(path) if start or end is not None else 0.0
+    begin = sound_zero(path) if start or end is not None else 0.0
     start, end = max(0.0, start - begin), None if end is None else end - begin
     first, last = _span(path, start, end, found.rate, len(found.samples_N))
     return found._replace(samples_N=found.samples_N[first:last])
@@ -228,12 +228,12 @@ def _beside_pictures(path: Path) -> Cut | None:
     blocks = [block.astype(np.float32) / 2**15 for block in read_sound(path, note=notes.append)]
     if not blocks:
         return None
-    samples_N = np.concatenate(blocks)
+    samples_N = np.concatenate(blocks).astype(np.float32)
     loudest = 1.0 if CANCELED in notes else float(np.abs(samples_N).max())
     return Cut(SAMPLE_RATE, samples_N, loudest, tuple(note for note in notes if note not in (SILENT, CANCELED)))
 
 
-def _zero(path: Path) -> float:
+def sound_zero(path: Path) -> float:
     """Second of the file's own clock at which its sound, or the picture beside it, begins."""
     from seqkit.data.container import start_offset
 

@@ -1,5 +1,8 @@
 """Own sound, and Kaldi folders, to manifests: the same samples, texts and speakers, and every drop told."""
 
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -44,6 +47,33 @@ def test_whole_files_stay_where_they_are(tmp_path, capsys):
     assert stats(tmp_path / "out")["all"]["dropped"] == {"no_text": 1, "unreadable": 1}
     assert "split=by recording, of which there are 5" in capsys.readouterr().out
     assert not [found for found in check(tmp_path / "out", find_recipe("wlas").reads)[1] if found.problem]
+
+
+def test_what_is_odd_about_sound_is_in_the_statistics(tmp_path):
+    path = write(tmp_path / "raw" / "a.wav")
+    path.write_bytes(path.read_bytes()[:32_044])
+    write_lines(path.with_suffix(".txt"), "half")
+    prepare(tmp_path / "raw", tmp_path / "out", Shares(split="all"))
+    assert stats(tmp_path / "out")["all"]["remarks"] == {str(path): ["cut off: 1.00 of 2.00 seconds"]}
+
+
+def test_cues_of_sound_that_starts_late_are_on_the_files_own_clock(tmp_path):
+    path, loud = tmp_path / "raw" / "a.m4a", 0.02 * noise(6)
+    loud[48_000:64_000] *= 20  # from three seconds of the sound on, five of the file
+    path.parent.mkdir()
+    with av.open(str(path), "w", "mp4") as file:
+        audio = file.add_stream("aac", rate=16_000, layout="mono")
+        for first in range(0, len(loud), 1024):
+            samples_N = np.ascontiguousarray(loud[None, first : first + 1024], np.float32)
+            piece = av.AudioFrame.from_ndarray(samples_N, "fltp", "mono")
+            piece.sample_rate, piece.pts, piece.time_base = 16_000, first + 32_000, Fraction(1, 16_000)
+            file.mux(audio.encode(piece))
+        file.mux(audio.encode(None))
+    path.with_suffix(".srt").write_text("1\n00:00:05,000 --> 00:00:06,000\nloud\n")
+    prepare(tmp_path / "raw", tmp_path / "out", Shares(split="all"))
+    (item,) = everything(tmp_path / "out").values()
+    cut_N = read_audio(item.audio, start=item.start, end=item.end)
+    assert len(cut_N) == 16_000 and (np.abs(cut_N.reshape(20, -1)).max(1) > 0.1).sum() >= 19
 
 
 @pytest.mark.parametrize("ending", ["wav", "ogg"])

@@ -73,6 +73,15 @@ def test_letters_outside_ascii_are_burnt_in(text):
     assert not write_text(black, "").any() and write_text(black, text * 20)[:, -20:].any()
 
 
+@pytest.mark.parametrize(("word", "last", "begins_left"), [("word ", "WW", True), ("שלום ", "םם", False)])
+def test_the_latest_words_are_seen_in_either_direction(word, last, begins_left):
+    gray = np.full((96, 128, 3), 60, np.uint8)
+    short = np.flatnonzero((write_text(gray, word) != gray).any((0, 2)))
+    assert (short.mean() < 64) == begins_left
+    long = write_text(gray, 12 * word + last) != write_text(gray, 12 * word + 2 * last[:1] + ".")
+    assert long.any(), "the end of a long text is outside the picture"
+
+
 def test_letters_of_no_font_are_told(capsys):
     usable_font.cache_clear()
     assert usable_font(frozenset("a\ue123")).endswith(".ttf")
