@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from seqkit.data.manifest import Item
+from seqkit.data.text import is_blank
 from seqkit.data_prep.common.image_items import Split
 from seqkit.data_prep.common.raw_files import Files, UniqueKeys, check_copy, entries_of, read_json, value_of
 from seqkit.errors import InputError
@@ -104,7 +105,7 @@ def read_refer(path: Path, split: str | None) -> dict[str, Split]:
     """Expressions by split; all in `split` where that is given. Raises InputError for a malformed entry."""
     instances = read_instances(path.parent / INSTANCES)
     splits: dict[str, Split] = defaultdict(Split.empty)
-    unique = UniqueKeys("ref_id and sent_id")
+    refs, unique = UniqueKeys("ref_id"), UniqueKeys("ref_id and sent_id")
     for place, ref in entries_of({"refs": read_pickle(path)}, "refs", str(path)):
         number = value_of(ref, "ann_id", int, place)
         if number not in instances:
@@ -119,9 +120,10 @@ def read_refer(path: Path, split: str | None) -> dict[str, Split]:
             text = value_of(sentence, "sent", str, where).strip()
             key = "-".join(map(str, ids))
             unique.add(key, where)
-            if text:
+            if not is_blank(text):
                 extra = {"truth": [tuple(box)], "extent": extent}
                 chosen.items.append(Item(id=key, source=text, image=Path(name), extra=extra))
             else:
                 chosen.dropped["no_phrase"].append(key)
+        refs.add(value_of(ref, "ref_id", int, place), place)
     return splits

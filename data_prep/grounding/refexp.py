@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqkit.data.manifest import Item
+from seqkit.data.text import is_blank
 from seqkit.data_prep.common.image_items import Split
 from seqkit.data_prep.common.raw_files import Files, UniqueKeys, entries_of, published_file, read_json, value_of
 from seqkit.data_prep.grounding.refer import corners, read_instances
@@ -63,7 +64,7 @@ def read_refexp(files: Files, paths: Mapping[str, Path], split: str | None) -> d
                 described.add(number, target.place)
                 key = f"{target.ident}-{number}"
                 text = texts.get(number, "").strip()
-                if not text:
+                if is_blank(text):
                     read.dropped["no_phrase"].append(key)
                     continue
                 extra = {"truth": [tuple(target.box)], "extent": target.extent}

@@ -46,6 +46,14 @@ def refer(raw: Path, numbers: list[int], images: list[int], objects: list[int]) 
     (raw / "refcoco" / "refs(unc).p").write_bytes(pickle.dumps(refs))
 
 
+def refer_twice(raw: Path) -> None:
+    """Two entries of one `ref_id`, with sentences of their own."""
+    refer(raw, [1], [1], [5])
+    path = raw / "refcoco" / "refs(unc).p"
+    [first] = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps([first, {**first, "sentences": [{"sent_id": 2, "sent": "\u200b"}]}]))
+
+
 def questions(raw: Path, asked: list[int], answered: list[int]) -> None:
     answers = {"question_type": "a", "answer_type": "b", "multiple_choice_answer": "c", "answers": [{"answer": "c"}]}
     write_json(
@@ -103,6 +111,7 @@ FAULTS: list[tuple[object, Callable[[Path], None], str]] = [
         lambda raw: refer(raw, [1], [1], [5, 5]),
         r"instances.json, annotations\[1\]: `id` must be unique, got 5, ",
     ),
+    (referit, refer_twice, r"refs\[1\]: `ref_id` must be unique, got 1, which .*refs\[0\] has"),
 ]
 
 
