@@ -67,8 +67,8 @@ def is_missing(value: Any) -> bool:
 
 
 def texts_of(value: Any) -> list[str]:
-    """The texts of a cell: one, or those of a list; a list of numbers is a box."""
-    if isinstance(value, list) and value and all(isinstance(one, int | float) for one in value):
+    """The texts of a cell: one, or those of a list; a list of four numbers is a box."""
+    if isinstance(value, list) and len(value) == 4 and all(isinstance(one, int | float) for one in value):
         return [" ".join(f"{number:.10g}" for number in value)]
     if isinstance(value, list):
         return [text for one in value for text in texts_of(one)]

@@ -53,6 +53,7 @@ def find_tables(raw: Path, out: Path | None = None) -> list[Table]:
         raise InputError(f"{raw}: must be a table or a folder of tables, got neither")
     paths = sorted(path for path in raw.rglob("*") if ending_of(path) in ENDINGS and path.name not in NO_ROWS)
     paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(raw).parts)]
+    paths = [path for path in paths if not (path.name.startswith("cache-") and (path.parent / "state.json").is_file())]
     paths = [path for path in paths if out is None or out.resolve() not in path.resolve().parents]
     if not paths:
         raise InputError(f"{raw}: must hold a table ({', '.join(ENDINGS)}), got none in it or below")
@@ -209,7 +210,8 @@ def class_labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     """The names of the classes by column, as the `datasets` library keeps them in a file's metadata."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-        return {key: value["names"] for key, value in features.items() if value.get("_type") == "ClassLabel"}
+        found = {key: _class_label(value) for key, value in features.items()}
+        return {key: names for key, names in found.items() if names is not None}
     except (ValueError, AttributeError, LookupError, TypeError, RecursionError):
         return {}
 
@@ -219,4 +221,17 @@ def _label(names: Sequence[str] | None, value: Any) -> Any:
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):  # how pandas writes what is not there
         return None
-    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value
+    if names and isinstance(value, list):
+        return [_label(names, own) for own in value]
+    if names and isinstance(value, int):
+        return names[value] if 0 <= value < len(names) else None  # -1 is how a test set without labels is written
+    return value
+
+
+def _class_label(feature: Any) -> list[str] | None:
+    """The names of a class label, or of a list of them; None for another feature."""
+    if isinstance(feature, list):
+        return _class_label(feature[0]) if len(feature) == 1 else None
+    if feature.get("_type") == "ClassLabel":
+        return list(feature["names"])
+    return _class_label(feature["feature"]) if isinstance(feature.get("feature"), dict) else None

@@ -96,3 +96,32 @@ def test_texts_of_which_nothing_can_be_seen_are_empty(tmp_path: Path) -> None:
     assert item.references == ("a dog",)
     (tmp_path / "val.jsonl").write_text('{"id": "a", "source": "x", "references": ["\\u200b"]}\n')
     assert 'val.jsonl, line 1, id "a", `references`: is empty' in str(check(tmp_path))
+
+
+def test_class_labels_in_lists_and_those_of_none(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    label = {"names": ["cat", "dog"], "_type": "ClassLabel"}
+    features = {"one": label, "many": {"feature": label, "_type": "Sequence"}, "older": [label]}
+    columns = {"one": [0, -1, 7], "many": [[0, 1], [-1], []], "older": [[1], [0], [0]]}
+    told = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    pq.write_table(pa.table(columns).replace_schema_metadata(told), tmp_path / "t.parquet")
+    rows = [row for _, row in read_rows(tmp_path / "t.parquet")]
+    assert [row["one"] for row in rows] == ["cat", None, None]
+    assert [row["many"] for row in rows] == [["cat", "dog"], [None], []]
+    assert [row["older"] for row in rows] == [["dog"], ["cat"], ["cat"]]
+    pq.write_table(pa.table({"source": ["a", "b"], "references": [[1, 2], [0, 1, 2, 3]]}), tmp_path / "t.parquet")
+    prepare(tmp_path / "t.parquet", tmp_path / "out", {}, NONE)
+    assert texts(tmp_path / "out") == [("a", ("1", "2")), ("b", ("0 1 2 3",))]  # the second is a box
+
+
+def test_what_datasets_keeps_beside_a_saved_data_set_is_no_second_copy(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    folder = tmp_path / "raw" / "train"
+    folder.mkdir(parents=True)
+    table = pa.table({"source": ["a", "b"], "references": ["A", "B"]})
+    for name in ("data-00000-of-00001.arrow", "cache-1a2b.arrow"):
+        with pa.ipc.new_stream(str(folder / name), table.schema) as writer:
+            writer.write_table(table)
+    (folder / "state.json").write_text('{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}')
+    prepare(tmp_path / "raw", tmp_path / "out", {}, NONE)
+    assert texts(tmp_path / "out") == [("a", ("A",)), ("b", ("B",))]
