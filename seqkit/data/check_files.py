@@ -85,12 +85,14 @@ def _picture(path: Path) -> None:
 
 
 def _video(path: Path) -> Clip:
-    from seqkit.data.container import first_time, read_clock
+    from seqkit.data.container import first_stream, first_time, opened, read_clock
     from seqkit.data.video_file import frame_zero
 
     whole = more_than_a_mouth(path)  # decodes a frame, of other videos than our own clips
     clock = read_clock(path)
-    end = frame_zero(path) + clock.end - (first_time(path, clock) or 0.0)
+    with opened(path) as container:
+        pictures = clock.ends.get(first_stream(container, "video").index, clock.end)
+    end = frame_zero(path) + pictures - (first_time(path, clock) or 0.0)
     return Clip(end, whole, "no mouth clip" if whole else "")
 
 

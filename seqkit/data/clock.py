@@ -54,6 +54,7 @@ class Clock(NamedTuple):
     jumps: int = 0
     begin: float = 0.0  # of the stream that begins first, and end of the one that ends last
     end: float = 0.0
+    ends: Mapping[int, float] = {}  # of each stream
 
     def follows(self, last: float, time: float) -> bool:
         """Whether a frame may follow that of time `last`."""
@@ -76,6 +77,7 @@ def make_clock(runs: Sequence[Run]) -> Clock:
     shifts: dict[int, list[tuple[int, float]]] = {}
     latest: dict[int, Run] = {}
     known, pauses, jumps = [0.0], [], 0
+    runs = _together(runs)
     for number, run in enumerate(runs):
         before = latest.get(run.stream)
         least, most = _begin(run, before, runs)
@@ -95,8 +97,19 @@ def make_clock(runs: Sequence[Run]) -> Clock:
         latest[run.stream] = run
         shifts.setdefault(run.stream, []).append((run.number, run.shift))
     firsts = {run.stream: run.shown_from() + run.shift for run in reversed(runs)}
-    ends = [run.shown_to() + run.shift for run in runs]
-    return Clock(shifts, pauses, jumps, min(firsts.values(), default=0.0), max(ends, default=0.0))
+    ends = {run.stream: run.shown_to() + run.shift for run in runs}
+    return Clock(shifts, pauses, jumps, min(firsts.values(), default=0.0), max(ends.values(), default=0.0), ends)
+
+
+def _together(runs: Sequence[Run]) -> list[Run]:
+    """The runs, of which the first of a stream follows the other's that begins again beside it: the second of two
+    joined files has what the first lacks."""
+    found = list(runs)
+    for number, (run, after) in enumerate(zip(runs[1:-1], runs[2:], strict=True), 1):
+        first = all(other.stream != run.stream for other in runs[:number])
+        if first and run.other_end - run.start > LASTS > abs(after.start - run.start) and after.stream != run.stream:
+            found[number : number + 2] = after, run
+    return found
 
 
 def _begin(run: Run, before: Run | None, runs: Sequence[Run]) -> tuple[float, float]:

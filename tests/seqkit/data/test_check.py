@@ -13,7 +13,7 @@ from seqkit.data.check import add_arguments, check, run
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.data.video_file import write_clip
 from seqkit.errors import InputError
-from tests.drawn_faces import write_video
+from tests.drawn_faces import clicks, write_video
 
 
 def corpus(folder, **changes):
@@ -218,12 +218,15 @@ def test_lengths_are_those_of_the_media_not_of_the_manifest(tmp_path):
         item(id="b", audio="a.wav", start=0.5, end=1.5),
         item(id="c", video="a.mp4", audio="a.wav", seconds=0.4),
         item(id="d", audio="a.wav", start=0.2, end=0.9, seconds=0.7, words=[["so", 0.1, 0.6]]),
+        item(id="e", video="e.mkv", seconds=3.0),
     ]
+    write_video(tmp_path / "e.mkv", [np.zeros((32, 32, 3), np.uint8)] * 25, clicks(3, [0.5]))  # its sound goes on
     findings = found(corpus(tmp_path, **{f"line{n}": line for n, line in enumerate(lines, 1)}))
     texts = {
         text.split("`")[0].split('"')[1]: (is_problem, text) for is_problem, kind, text in findings if "end" in kind
     }
-    assert set(texts) == {"a", "b"} and texts["b"][0] and not texts["a"][0]
+    assert set(texts) == {"a", "b", "e"} and texts["b"][0] and not texts["a"][0]
+    assert "past the 1.00 seconds of `video`" in texts["e"][1]
     assert "`seconds`: reaches to 3, past the 0.40 seconds of `video`; correct it" in texts["a"][1]
 
 

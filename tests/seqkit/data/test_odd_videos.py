@@ -174,6 +174,15 @@ def test_joined_files_begin_again_together(tmp_path):
     assert read_clock(path).jumps == 1
 
 
+def test_sound_of_the_second_of_two_joined_files_stays_with_its_picture(tmp_path):
+    first = write(tmp_path / "1.ts", flashes(50), codecs=("mpeg2video", "mp2"))
+    second = write(tmp_path / "2.ts", flashes(50, 25), clicks(2, [1.0]), codecs=("mpeg2video", "mp2"))
+    path = tmp_path / "a.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    (number,) = seen(path)
+    assert 74 <= number <= 76 and abs(loud(path) - number / 25) < 0.03
+
+
 def test_one_damaged_time_stamp_moves_nothing_after_it(tmp_path):
     times = np.arange(50) / 25
     times[20] = 90_000
