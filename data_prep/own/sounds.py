@@ -188,7 +188,7 @@ def prepare(
         "recording": found.recordings,
         "text": [normalize_whitespace(item.references[0]).lower() for item in found.items],
     }
-    about |= {"remarks": found.remarks}
+    about |= {"remarked": len(found.remarks), "remarks": found.remarks}
     return write_own(out, found.items, units, shares, about, dropped, found.splits)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from seqkit.data.clock import FRAME_RATE
 from seqkit.data.container import first_stream, first_time, opened, read_clock, start_offset
 from seqkit.data.files import atomic_write
+from seqkit.data.sound_file import SILENT, silence
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, Samples, read_sound, write_wav
 from seqkit.data.video_file import write_clip
 from seqkit.data_prep.lipreading.clips import Job, cached_note, source_key
@@ -187,9 +188,11 @@ def crop_lane(job: Recording, lane: Sequence[PieceClip]) -> Iterator[PieceClip |
     for (clip, number, face, remarks), boxes_T4, sound in zip(found, boxes, sounds, strict=True):
         skip(pictures, clip.first - place)
         place = clip.first + number
+        loudest = max((int(np.abs(part.astype(np.int32)).max()) for part in sound), default=0)
+        remarks += [SILENT] if sound and silence(loudest / 2**15, 0.0) else []
         heard = write_wav(clip.video.with_suffix(".wav"), sound, number)
         note = {
-            **clip_note(job.source, number, heard, boxes_T4, [*remarks, *dict.fromkeys(odd)], job.detector),
+            **clip_note(job.source, number, heard, boxes_T4, [*dict.fromkeys((*remarks, *odd))], job.detector),
             "made_from": key_of(job, clip),
         }
         middle = number // 2

@@ -143,6 +143,7 @@ def about(videos: Sequence[Path], texts: Texts, clips: Sequence[PieceClip]) -> M
         "texts": dict(Counter(texts.kinds.values())),
         "without_sound": sum(not clip.note["sound"] for clip in clips),
         "several_faces": sum(any("faces, of which" in remark for remark in own) for own in remarks.values()),
+        "remarked": len(remarks),
         "remarks": remarks,
     }
 

@@ -95,6 +95,13 @@ def test_a_second_run_keeps_its_clips_and_makes_those_that_changed(prepared, mon
     assert again == {"talk-0002.mp4", "talk-0002.wav", "talk-0002.jpg"}
 
 
+def test_a_piece_without_sound_in_it_is_told(tmp_path):
+    path = write_video(tmp_path / "a.mkv", talking(75), np.repeat([0, 3000, 0], 16_000).astype(np.int16))
+    cues = tuple(Cue("said", float(n), n + 1.0) for n in range(3))
+    made = make_clips(Recording(path, cues, tmp_path, "a"))
+    assert ["the sound is silent" in clip.note["remarks"] for clip in made.clips] == [True, False, True]
+
+
 def test_a_scene_cut_is_told_at_its_second_of_the_file(tmp_path):
     blurred = [cv2.GaussianBlur(255 - picture, (0, 0), 3) for picture in talking(30)]
     path = write_video(tmp_path / "a.mp4", [*talking(60), *blurred])
