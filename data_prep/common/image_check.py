@@ -11,6 +11,7 @@ from seqkit.data_prep.common.jobs import map_jobs
 from seqkit.data_prep.common.raw_files import Files, differing_copies, find_image
 from seqkit.errors import InputError
 from seqkit.flags import Parser
+from seqkit.share import shared
 
 CHUNK_SIZE = 32  # images that a process takes at a time
 DECODE_SIZE = 64  # pixels of a side: a JPEG is read to its end all the same, in less time
@@ -58,13 +59,17 @@ def crashed_check(path: Path) -> DecodeCheck:
 
 def check_decodes(paths: Sequence[Path], workers: int, title: str) -> Iterator[DecodeCheck]:
     """`check_decode` of each, in order, with a progress bar, in processes of their own."""
-    chunks = [paths[start : start + CHUNK_SIZE] for start in range(0, len(paths), CHUNK_SIZE)]
-    found: dict[int, list[DecodeCheck]] = {}
+    chunks = [list(paths[start : start + CHUNK_SIZE]) for start in range(0, len(paths), CHUNK_SIZE)]
     unit = f"times {CHUNK_SIZE} images"
-    for number, checks in map_jobs(check_chunk, chunks, workers=workers, title=title, unit=unit, crash=lambda _: []):
-        found[number] = checks or _check_singly(chunks[number], title)
-    for number in range(len(chunks)):
-        yield from found[number]
+
+    def check(some: Sequence[list[Path]]) -> list[list[DecodeCheck]]:
+        found: dict[int, list[DecodeCheck]] = {}
+        for number, own in map_jobs(check_chunk, some, workers=workers, title=title, unit=unit, crash=lambda _: []):
+            found[number] = own or _check_singly(some[number], title)
+        return [found[number] for number in range(len(some))]
+
+    for checks in shared(check, chunks):
+        yield from checks
 
 
 def _check_singly(paths: Sequence[Path], title: str) -> list[DecodeCheck]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from seqkit.data.files import atomic_write, strict_json
 from seqkit.data.manifest import Item, write_manifest
 from seqkit.errors import InputError
+from seqkit.share import is_part, or_end
 
 Stats = dict[str, dict[str, Any]]  # by split
 MAX_NAMED = 100  # at most so many dropped items a reason are named in the statistics
@@ -30,7 +31,7 @@ def write_splits(
     is left at all.
     """
     stats: Stats = {}
-    for split, prepared in splits:
+    for split, prepared in or_end(list(splits)) if is_part() else splits:
         if prepared.items:
             write_manifest(out / f"{split}.jsonl", prepared.items)
         stats[split] = {**prepared.counts, "files": list(read)}

@@ -15,6 +15,7 @@ from seqkit.data_prep.common.holdout import stable_hash
 from seqkit.data_prep.common.outputs import MAX_NAMED, Stats, write_stats
 from seqkit.errors import InputError
 from seqkit.flags import Parser
+from seqkit.share import or_end
 
 SPLITS = ("train", "val", "test")
 VAL, TEST = 0.1, 0.1
@@ -122,7 +123,7 @@ def write_own(
     Splits that an earlier run wrote are removed unless this one writes them, or only one split was asked for. Raises
     InputError where no item is left.
     """
-    if not items:
+    if not or_end(items):
         raise InputError(f"--raw must hold items to keep, got none{dropped.told()}")
     names, by = split_named(units, shares, named or [None] * len(items))
     parts: dict[str, list[Item]] = defaultdict(list)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from seqkit.cli import main
 from seqkit.data.manifest import read_manifest
-from seqkit.share import MAGIC, alone, is_part, is_shared, split_flags
+from seqkit.share import MAGIC, alone, is_part, is_shared, read_parts, run_merged, run_part, shared_jobs, split_flags
 from seqkit.tasks import CORPORA, SHARED
 from tests.tiny_runs import corpus, train
 
@@ -132,6 +132,23 @@ def test_a_merged_preparation_writes_what_one_process_writes(
     assert main(["merge", str(tmp_path / "parts")]) == 0
     assert capsys.readouterr().out == one
     assert files(tmp_path / "two") == files(tmp_path / "one")
+
+
+def test_a_part_of_jobs_does_its_own_and_the_merge_none_of_them(tmp_path: Path) -> None:
+    """Of jobs whose results are no lists, such as videos, a part ends with its own; a second loop is the merge's."""
+    seen: list[list[int]] = []
+
+    def command(argv: list[str]) -> int:
+        found = dict(shared_jobs(lambda numbers: (seen.append(numbers), iter((n, n * n) for n in numbers))[1], 5))
+        more = dict(shared_jobs(lambda numbers: iter((n, -n) for n in numbers), 2))
+        assert found == {n: n * n for n in range(5)} and more == {0: 0, 1: -1}
+        return 7
+
+    for number in (1, 2):
+        run_part(command, ["x"], f"{number}/2", str(tmp_path))
+    assert seen == [[0, 2, 4], [1, 3]]
+    assert run_merged(command, read_parts(tmp_path)) == 7 and len(seen) == 2
+    assert command([]) == 7 and seen[2] == [0, 1, 2, 3, 4]
 
 
 def test_what_can_be_shared_is_what_has_workers() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seqkit.cli import main
 from seqkit.data.check import check
 from seqkit.data.image import read_image
 from seqkit.data.manifest import read_manifest
@@ -453,3 +454,18 @@ def test_faulty_json_is_named(tmp_path, name, content, message):
     (tmp_path / f"{name}.json").write_text(content)
     with pytest.raises(InputError, match=message):
         run(coco, tmp_path, tmp_path / "out")
+
+
+def test_parts_of_all_splits_are_merged_to_what_one_process_writes(coco_raw, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_check, "CHUNK_SIZE", 1)
+    run(coco, coco_raw, tmp_path / "one")
+    command = ["prepare", "coco", "--raw", str(coco_raw), "--out", str(tmp_path / "two"), "--workers", "1"]
+    for number in (2, 1):
+        assert main([*command, "--shard", f"{number}/2", "--parts", str(tmp_path / "parts")]) == 0
+    assert not (tmp_path / "two").exists()
+    checked = []
+    monkeypatch.setattr(image_check, "map_jobs", lambda *given, **others: checked.append(given))
+    assert main(["merge", str(tmp_path / "parts")]) == 0
+    assert checked == []
+    written = [{path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("one", "two")]
+    assert written[0] == written[1] and {"train.jsonl", "val.jsonl", "stats.json"} <= written[0].keys()
