@@ -1,6 +1,7 @@
 """Text of a language model: lines and references, cut into symbols, to vocabularies and batches."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,8 +10,9 @@ import numpy as np
 
 from seqkit.data.batch import BucketBatchSampler, Data, Example, collate
 from seqkit.data.files import read_lines
-from seqkit.data.manifest import read_manifest
+from seqkit.data.stored_manifest import open_manifest
 from seqkit.data.text import normalize
+from seqkit.data.token_rows import TokenRows
 from seqkit.data.vocab import SPECIALS, UNK, CharVocab, SubwordVocab, Vocab, WordVocab, load_vocab
 from seqkit.decode import is_ngram
 from seqkit.described import described
@@ -20,8 +22,10 @@ from seqkit.ranges import Range, check_ranges
 from seqkit.recipes.common.rare_characters import warn_rare
 from seqkit.start import Start
 from seqkit.train.checkpoint import find_checkpoint
+from seqkit.train.distributed import print0
 
 HELD_OUT = 20  # of a plain file every 20th line validates a recurrent model
+VOCAB_TEXTS = 1_000_000  # of more, a sample decides the vocabulary of a recurrent model
 KINDS = {"characters": CharVocab, "words": WordVocab, "subwords": SubwordVocab}
 
 
@@ -55,7 +59,7 @@ def read_texts(data: Path, split: str) -> list[str]:
         if is_ngram(data):
             raise InputError(f"{data}: must be text, one sentence a line, got an n-gram model")
         return [text for _, text in read_lines(data)]
-    items = read_manifest(data / f"{split}.jsonl", needed=("references",))
+    items = open_manifest(data / f"{split}.jsonl", needed=("references",))
     return [text for item in items for text in item.references]
 
 
@@ -85,14 +89,15 @@ def find_subwords(text: TextConfig, texts: Sequence[str]) -> Vocab:
     return vocab
 
 
-def start_vocab(start: Start, text: TextConfig, texts: Sequence[str]) -> tuple[Vocab, list[list[str]]]:
-    """The vocabulary of the run to go on from, else that of the texts; and the symbols of each text."""
+def start_vocab(start: Start, text: TextConfig, texts: Sequence[str]) -> Vocab:
+    """The vocabulary of the run to go on from, else that of the texts, or of a sample of very many."""
+    if len(texts) > VOCAB_TEXTS:
+        print0(f"vocabulary from {VOCAB_TEXTS:,} of {len(texts):,} texts, evenly spaced")
+        texts = [texts[place] for place in np.linspace(0, len(texts) - 1, VOCAB_TEXTS).astype(int)]
     if text.units == "subwords":
         lines = [normalize(line, text.normalize) for line in texts]
-        vocab = start.vocab("target", text.units, lambda: find_subwords(text, texts), lines)
-        return vocab, [segment(text, vocab, line) for line in texts]
-    rows = [segment(text, None, line) for line in texts]
-    return start.vocab("target", text.units, lambda: make_vocab(text, rows)), rows
+        return start.vocab("target", text.units, lambda: find_subwords(text, texts), lines)
+    return start.vocab("target", text.units, lambda: make_vocab(text, (segment(text, None, line) for line in texts)))
 
 
 def load_checked(text: TextConfig, folder: Path) -> Vocab:
@@ -103,10 +108,10 @@ def load_checked(text: TextConfig, folder: Path) -> Vocab:
     return vocab
 
 
-def make_vocab(text: TextConfig, rows: Sequence[Sequence[str]]) -> Vocab:
+def make_vocab(text: TextConfig, rows: Iterable[Sequence[str]]) -> Vocab:
     """A vocabulary of the characters or words in `rows`, the most frequent first."""
-    found, counts = np.unique([symbol for row in rows for symbol in row], return_counts=True)
-    ordered = [str(found[place]) for place in np.lexsort((found, -counts)) if found[place] not in SPECIALS]
+    counts = Counter(symbol for row in rows for symbol in row)
+    ordered = sorted((symbol for symbol in counts if symbol not in SPECIALS), key=lambda s: (-counts[s], s))
     if text.units == "characters":
         return CharVocab(ordered)
     return WordVocab(ordered[: text.vocab_size - len(SPECIALS)])
@@ -116,9 +121,13 @@ def symbols_of(vocab: Vocab) -> list[str]:
     return [vocab.token(i) for i in range(len(vocab))]
 
 
-def train_data(text: TextConfig, vocab: Vocab, rows: Sequence[Sequence[str]], seed: int) -> Data:
-    """Rows of symbols in batches of like length."""
+def train_data(text: TextConfig, vocab: Vocab, texts: Sequence[str], seed: int) -> Data:
+    """Texts as ids of their symbols, in batches of like length."""
     ids = {symbol: i for i, symbol in enumerate(symbols_of(vocab))}
-    examples = [Example(place, (), [ids.get(symbol, UNK) for symbol in row]) for place, row in enumerate(rows)]
-    batches = BucketBatchSampler([len(row) + 1 for row in rows], text.batch_budget, seed=seed)
-    return Data(batches.epoch, lambda found, epoch: (collate([examples[i] for i in batch]) for batch in found))
+    rows = TokenRows(len(vocab))
+    for line in texts:
+        rows.append(
+            [ids.get(symbol, UNK) for symbol in segment(text, vocab if text.units == "subwords" else None, line)]
+        )
+    batches = BucketBatchSampler(rows.lengths() + 1, text.batch_budget, seed=seed)
+    return Data(batches.epoch, lambda found, epoch: (collate([Example(i, (), rows[i]) for i in own]) for own in found))

@@ -97,7 +97,7 @@ def training_job(config: Config, data: Path, start: Start) -> Job | Outcome:
     if config.kind == "ngram":
         return count_ngrams(config, data, start)
     texts, held_out = read_splits(data)
-    vocab, rows = start_vocab(start, config.text, texts)
+    vocab = start_vocab(start, config.text, texts)
     subwords = vocab if config.text.units == "subwords" else None
     torch.manual_seed(config.training.seed)
     decoder = make_decoder(config.network, len(vocab)).to(start.device)
@@ -108,7 +108,7 @@ def training_job(config: Config, data: Path, start: Start) -> Job | Outcome:
     def validate() -> dict[str, float]:
         return corpus_scores(statistics(config.text, held_out, list(model.score(held_out))))
 
-    batches = train_data(config.text, vocab, rows, config.training.seed)
+    batches = train_data(config.text, vocab, texts, config.training.seed)
     return Job(
         decoder,
         make_loss(decoder),

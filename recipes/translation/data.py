@@ -7,8 +7,10 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from seqkit.data.batch import Batch, BucketBatchSampler, Data, Example, collate, loader
+from seqkit.data.batch import Batch, Batches, BucketBatchSampler, Data, Example, collate, loader
 from seqkit.data.manifest import Item, read_manifest
+from seqkit.data.stored_manifest import open_manifest, sample
+from seqkit.data.token_rows import TokenRows
 from seqkit.data.vocab import SubwordVocab, Vocab, load_vocab, train_vocab
 from seqkit.described import described
 from seqkit.errors import InputError
@@ -16,6 +18,8 @@ from seqkit.ranges import Range, check_ranges
 from seqkit.recipes.common.rare_characters import warn_rare
 from seqkit.start import Start
 from seqkit.train.distributed import print0
+
+VOCAB_PAIRS = 500_000  # of more, a sample decides the vocabulary
 
 
 @described
@@ -75,7 +79,10 @@ def train_vocabs(text: TextConfig, items: Sequence[Item]) -> Vocabs:
 
 
 def start_vocabs(start: Start, text: TextConfig, items: Sequence[Item]) -> Vocabs:
-    """The vocabularies of the run to go on from, else those of the items."""
+    """The vocabularies of the run to go on from, else those of the items, or of a sample of very many."""
+    if len(items) > VOCAB_PAIRS:
+        print0(f"vocabulary from {VOCAB_PAIRS:,} of {len(items):,} training pairs, evenly spaced")
+    items = list(sample(items, VOCAB_PAIRS))
     if start.assets is None:
         return train_vocabs(text, items)
     known, sides = load_vocabs(start.assets), (sources_of(items), [item.references[0] for item in items])
@@ -91,6 +98,11 @@ def start_vocabs(start: Start, text: TextConfig, items: Sequence[Item]) -> Vocab
 
 def read_pairs(data: Path, split: str) -> list[Item]:
     return read_manifest(data / f"{split}.jsonl", needed=("source", "references"))
+
+
+def open_pairs(data: Path, split: str) -> Sequence[Item]:
+    """The same, read from the file when they are asked for: of millions only their places are in memory."""
+    return open_manifest(data / f"{split}.jsonl", needed=("source", "references"))
 
 
 def read_sources(data: Path, split: str) -> list[Item]:
@@ -128,22 +140,25 @@ def train_data(text: TextConfig, vocabs: Vocabs, items: Sequence[Item], seed: in
         raise InputError(f"`merge_dropout` must be 0 for {text.units}, got {text.merge_dropout}: it splits subwords")
 
     load = Examples(items, vocabs, text.merge_dropout)
-    examples = [load(number) for number in range(len(items))]
-    sizes = [(len(example.streams[0]), len(example.target) + 1) for example in examples]
-    kept = [number for number, size in enumerate(sizes) if min(size) > 0 and max(size) <= text.max_sentence]
-    if not kept:
+    sources, targets = TokenRows(len(vocabs.source)), TokenRows(len(vocabs.target))
+    for item in items:
+        sources.append(vocabs.source.encode(item.source or ""))
+        targets.append(vocabs.target.encode(item.references[0]))
+    sizes_N2 = np.stack([sources.lengths(), targets.lengths() + 1], 1)
+    kept = np.flatnonzero((sizes_N2.min(1) > 0) & (sizes_N2.max(1) <= text.max_sentence)).astype(np.int32)
+    if not len(kept):
         raise InputError(f"training pairs must have 1 to {text.max_sentence} tokens a side, got none of {len(items)}")
     print0(
         f"{len(kept):,} training pairs, {len(items) - len(kept):,} left out for more than {text.max_sentence} tokens"
     )
-    batches = BucketBatchSampler([sizes[number] for number in kept], text.batch_budget, seed=seed)
+    batches = BucketBatchSampler(sizes_N2[kept], text.batch_budget, seed=seed)
 
-    def epoch(number: int) -> list[list[int]]:
-        return [[kept[place] for place in batch] for batch in batches.epoch(number)]
+    def epoch(number: int) -> Batches:
+        return batches.epoch(number).of(kept)
 
     def read(batches: Sequence[Sequence[int]], epoch: int) -> Iterable[Batch]:
         if text.merge_dropout:
             return loader(load, collate, batches, seed=seed, epoch=epoch)
-        return (collate([examples[number] for number in batch]) for batch in batches)
+        return (collate([Example(n, (sources[n],), targets[n]) for n in batch]) for batch in batches)
 
     return Data(epoch, read)

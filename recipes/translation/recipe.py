@@ -28,7 +28,15 @@ from seqkit.nn.losses import cross_entropy, real_tokens
 from seqkit.ranges import Range, check_ranges
 from seqkit.recipe import Evaluation, Job, Recipe
 from seqkit.recipes.common.search_options import SearchOptions
-from seqkit.recipes.translation.data import TextConfig, read_pairs, read_sources, sources_of, start_vocabs, train_data
+from seqkit.recipes.translation.data import (
+    TextConfig,
+    open_pairs,
+    read_pairs,
+    read_sources,
+    sources_of,
+    start_vocabs,
+    train_data,
+)
 from seqkit.recipes.translation.model import Network, TranslationPredictor, Translator, load, make_model
 from seqkit.score.prediction import Prediction
 from seqkit.start import Start, vocab_rows
@@ -99,7 +107,7 @@ def make_loss(model: Translator, objective: Objective) -> Loss:
 
 
 def training_job(config: Config, data: Path, start: Start) -> Job:
-    items, held_out = read_pairs(data, "train"), read_pairs(data, "val")
+    items, held_out = open_pairs(data, "train"), read_pairs(data, "val")
     vocabs = start_vocabs(start, config.text, items)
     torch.manual_seed(config.training.seed)
     model = make_model(config.network, vocabs).to(start.device)

@@ -9,7 +9,7 @@ B batch, S source positions, T target positions.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
 import torch
@@ -78,12 +78,57 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(tuple(example.index for example in examples), streams, inputs_BT, targets_BT, lengths_B)
 
 
+class Batches(Sequence[list[int]]):
+    """Batches as lists of item numbers, kept as one array: millions of them take little memory."""
+
+    def __init__(self, items_N: NDArray[np.integer[Any]], ends_M: NDArray[np.int64]) -> None:
+        """items_N: the items of all M batches in turn. ends_M: where each batch ends."""
+        self.items_N, self.ends_M = items_N, ends_M
+
+    def __len__(self) -> int:
+        return len(self.ends_M)
+
+    @overload
+    def __getitem__(self, place: int) -> list[int]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[list[int]]: ...
+
+    def __getitem__(self, place: int | slice) -> list[int] | list[list[int]]:
+        if isinstance(place, slice):
+            return [self[n] for n in range(len(self))[place]]
+        number = range(len(self))[place]
+        begin = int(self.ends_M[number - 1]) if number else 0
+        items: list[int] = self.items_N[begin : self.ends_M[number]].tolist()
+        return items
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def take(self, places: Sequence[int] | NDArray[np.int64]) -> "Batches":
+        """Some of the batches, in the order of `places`."""
+        places_M = np.asarray(places, np.int64)
+        begins_M = np.concatenate([[0], self.ends_M[:-1]])[places_M] if len(places_M) else places_M
+        ends_M = self.ends_M[places_M]
+        spans = [self.items_N[b:e] for b, e in zip(begins_M.tolist(), ends_M.tolist(), strict=True)]
+        return Batches(np.concatenate([self.items_N[:0], *spans]), np.cumsum(ends_M - begins_M))
+
+    def of(self, numbers_N: NDArray[np.integer[Any]]) -> "Batches":
+        """The same batches of other numbers: item n becomes `numbers_N[n]`."""
+        return Batches(numbers_N[self.items_N], self.ends_M)
+
+
+def take(batches: Sequence[Sequence[int]], places: Sequence[int]) -> Sequence[Sequence[int]]:
+    """Some of the batches, in the order of `places`."""
+    return batches.take(places) if isinstance(batches, Batches) else [batches[place] for place in places]
+
+
 class BucketBatchSampler:
     """Batches of items of similar length, each within a budget of padded positions."""
 
     def __init__(
         self,
-        sizes: Sequence[int] | Sequence[tuple[int, ...]],
+        sizes: Sequence[int] | Sequence[tuple[int, ...]] | NDArray[np.integer[Any]],
         budget: int,
         *,
         seed: int = 0,
@@ -98,22 +143,31 @@ class BucketBatchSampler:
         """
         if budget < 1 or (max_items is not None and max_items < 1) or pool < 1:
             raise ValueError(f"`budget`, `max_items`, `pool` must be at least 1, got {budget}, {max_items}, {pool}")
-        self.sizes_NK = np.asarray(sizes, dtype=np.int64).reshape(len(sizes), -1 if len(sizes) else 1)
+        self.sizes_NK = np.asarray(sizes, dtype=np.int32).reshape(len(sizes), -1 if len(sizes) else 1)
         self.longest_N = self.sizes_NK.max(1, initial=1)
         self.budget, self.max_items = budget, max_items
         self.seed, self.shuffle, self.pool = seed, shuffle, pool
 
-    def epoch(self, number: int) -> list[list[int]]:
+    def epoch(self, number: int) -> Batches:
         """Every item once: lists of indices into `sizes`, a pure function of (seed, number)."""
         if not self.shuffle:
-            return self._cut(range(len(self.sizes_NK)))
+            same_N = np.arange(len(self.sizes_NK), dtype=np.int32)
+            return Batches(same_N, np.cumsum(self._cut(same_N), dtype=np.int64))
         rng = np.random.default_rng((self.seed, number))
         order_N = rng.permutation(len(self.sizes_NK))
-        usual = max(1, self.budget * len(order_N) // max(1, int(self.longest_N.sum())))  # items of a batch, about
+        whole = max(1, int(self.longest_N.sum(dtype=np.int64)))
+        usual = max(1, self.budget * len(order_N) // whole)  # items of a batch, about
         width = self.pool * min(usual, self.max_items or usual)
         pools = np.array_split(order_N, max(2, -(-len(order_N) // width)))  # of one pool, batches would hardly change
-        batches = [batch for pool_N in pools for batch in self._cut(self._sorted(pool_N).tolist())]
-        return [batches[i] for i in rng.permutation(len(batches))]
+        sorted_N, counts = np.empty(len(order_N), np.int32), list[int]()
+        begin = 0
+        for pool_N in pools:
+            own_N = sorted_N[begin : begin + len(pool_N)]
+            own_N[:] = self._sorted(pool_N)
+            begin += len(pool_N)
+            counts += self._cut(own_N)
+        batches = Batches(sorted_N, np.cumsum(counts, dtype=np.int64))
+        return batches.take(rng.permutation(len(batches)))
 
     def _sorted(self, pool_N: NDArray[np.int64]) -> NDArray[np.int64]:
         """By the longest sequence, then by how much the first exceeds the last, up and down in turn so that
@@ -122,17 +176,18 @@ class BucketBatchSampler:
         turn_N = np.where(longest_N % 2 == 0, 1, -1)
         return pool_N[np.lexsort((turn_N * (sizes_NK[:, 0] - sizes_NK[:, -1]), longest_N))]
 
-    def _cut(self, order: Iterable[int]) -> list[list[int]]:
-        batches: list[list[int]] = []
-        batch: list[int] = []
-        longest = 0
-        for item in order:
-            longest = max(longest, int(self.longest_N[item]))
-            if batch and ((len(batch) + 1) * longest > self.budget or len(batch) == self.max_items):
-                batches.append(batch)
-                batch, longest = [], int(self.longest_N[item])
-            batch.append(item)
-        return [*batches, batch] if batch else batches
+    def _cut(self, order_N: NDArray[np.integer[Any]]) -> list[int]:
+        """How many items each batch has, of those in this order: as many as fit."""
+        longest_N = self.longest_N[order_N]
+        counts: list[int] = []
+        begin = 0
+        while begin < len(longest_N):
+            most = max(1, self.budget // int(longest_N[begin]))  # the others may only be longer
+            run = np.maximum.accumulate(longest_N[begin : begin + min(most, self.max_items or most)])
+            fits = run * np.arange(1, len(run) + 1) <= self.budget
+            counts.append(len(run) if fits[-1] else max(1, int(fits.argmin())))
+            begin += counts[-1]
+        return counts
 
 
 def item_seeds(seed: int, epoch: int, count: int) -> NDArray[np.int64]:

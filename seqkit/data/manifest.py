@@ -54,23 +54,34 @@ def read_manifest(path: Path, *, needed: Sequence[str] = ()) -> list[Item]:
     """
     items: list[Item] = []
     lines: dict[str, int] = {}
-    for number, item in _parsed(Path(path)):
+    for number, item in checked_items(path, needed):
         if item.id in lines:
-            raise InputError(
-                f'{path}, line {number}, id "{item.id}": `id` must be unique, got one that line {lines[item.id]} has; '
-                "rename one of the two"
-            )
+            raise InputError(repeated(path, number, item.id, lines[item.id]))
         lines[item.id] = number
+        items.append(item)
+    return items
+
+
+def checked_items(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, Item]]:
+    """Yields (line number, item) of a manifest, whose ids may not be unique yet. Raises what `read_manifest` raises of
+    the rest."""
+    number = 0
+    for number, item in _parsed(Path(path)):
         for key in needed:
             if getattr(item, key) in (None, ()):
                 raise InputError(
                     f'{path}, line {number}, id "{item.id}": `{key}` must be given, got none; '
                     "add it, or take the item out"
                 )
-        items.append(item)
-    if not items:
+        yield number, item
+    if not number:
         raise InputError(f"{path}: must hold at least one item, got an empty file")
-    return items
+
+
+def repeated(path: Path, number: int, name: str, before: int) -> str:
+    """The fault of an id that an earlier line has."""
+    place = f'{path}, line {number}, id "{name}"'
+    return f"{place}: `id` must be unique, got one that line {before} has; rename one of the two"
 
 
 def write_manifest(path: Path, items: Iterable[Item]) -> int:

@@ -29,6 +29,11 @@ def unpacked(file: IO[bytes], first: bytes) -> IO[bytes]:
     return cast(IO[bytes], io.BufferedReader(_Xz(file))) if first.startswith(XZ) else file
 
 
+def is_packed(first: bytes) -> bool:
+    """Whether a file that begins with the bytes `first` is packed."""
+    return first.startswith((GZIP, BZIP2, XZ))
+
+
 def other_form(line: bytes) -> str:
     """What a file is whose first line is this and which is no text in UTF-8, with what to do; else nothing."""
     nulls = "NUL bytes, as UTF-16 and binary files have them; convert it" if 0 < len(line) <= 3 * line.count(0) else ""

@@ -29,9 +29,10 @@ from tqdm import tqdm
 
 from seqkit.data.array_file import read_array
 from seqkit.data.files import atomic_write, file_hash
-from seqkit.data.manifest import MEDIA, Item, as_json, read_manifest, write_manifest
+from seqkit.data.manifest import MEDIA, Item, as_json, write_manifest
 from seqkit.data.manifest_keys import keys_of
 from seqkit.data.shards import INDEX, has_file, open_file, path_in, size_of
+from seqkit.data.stored_manifest import open_manifest
 from seqkit.errors import InputError
 
 BLOCK = tarfile.BLOCKSIZE  # bytes to whose multiples tar fills a file
@@ -192,7 +193,7 @@ def write_shards(data: Path, out: Path, *, most: int) -> dict[str, Any]:
         raise InputError(f"`OUT` must be a new folder, got {out}, which is there; remove it or name another")
     index: dict[str, Any] = {"format": 1, "splits": {}}
     for path in paths:
-        items = read_manifest(path)
+        items = open_manifest(path)
         layout = layout_of(items)
         _check_room(out, layout.bytes)
         writer = SplitWriter(out, path.stem, layout, most)

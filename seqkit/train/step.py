@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqkit.data.batch import Data
+from seqkit.data.batch import Data, take
 from seqkit.errors import InputError
 from seqkit.train import distributed
 from seqkit.train.adapters import sum_and_count, to_device
@@ -52,8 +52,9 @@ def batches(data: Data, config: TrainingConfig, progress: Progress) -> Iterator[
     while True:
         batches = _batches(data, epoch)
         starts = range(first, len(batches), width)
-        mine = [batches[start : start + width][distributed.rank() :: distributed.world_size()] for start in starts]
-        loaded = iter(data.load(list(itertools.chain.from_iterable(mine)), epoch))
+        rank, world = distributed.rank(), distributed.world_size()
+        mine = [range(start, min(start + width, len(batches)))[rank::world] for start in starts]
+        loaded = iter(data.load(take(batches, list(itertools.chain.from_iterable(mine))), epoch))
         for start, share in zip(starts, mine, strict=True):
             after = (epoch, start + width) if start + width < len(batches) else (epoch + 1, 0)
             yield after, list(itertools.islice(loaded, len(share)))

@@ -19,6 +19,7 @@ from seqkit.data.check import check
 from seqkit.data.files import read_lines
 from seqkit.data.manifest import Item, read_manifest, write_manifest
 from seqkit.data.shard_writer import write_shards
+from seqkit.data.stored_manifest import open_manifest
 from seqkit.data.vocab import CharVocab, SubwordVocab, WordVocab, load_vocab
 from seqkit.data_prep.common.outputs import write_stats
 from seqkit.data_prep.grounding.proposals import read_proposals
@@ -282,6 +283,9 @@ READERS = [
         within_packed,
     ),
     Reader("manifest", make_manifest, lambda folder: read_manifest(folder / "train.jsonl"), ["train.jsonl"]),
+    Reader(
+        "stored manifest", make_manifest, lambda folder: list(open_manifest(folder / "train.jsonl")), ["train.jsonl"]
+    ),
     Reader("part of a command", make_part, read_parts, ["1-of-1.part"]),
     Reader("shards", make_shards, read_shards, ["s/shards.json", "s/train-000000.tar", "s/train.jsonl"]),
     Reader("check", make_checked, lambda folder: check(folder), ["train.jsonl", "f.npy", "val.jsonl"]),

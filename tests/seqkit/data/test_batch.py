@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqkit.data.batch import BucketBatchSampler, Example, collate, item_seeds, loader, pad
+from seqkit.data.batch import Batches, BucketBatchSampler, Example, collate, item_seeds, loader, pad, take
 from seqkit.data.vocab import BOS, EOS, PAD
 from seqkit.errors import InputError
 
@@ -213,3 +213,56 @@ def test_a_loader_is_lazy():
     batches = loader(record, collate, [[3, 1], [2], []])
     assert next(batches).indices == (3, 1) and seen == [3, 1]
     assert list(loader(record, collate, [])) == []
+
+
+def plain_epoch(sizes: list[tuple[int, ...]], budget: int, seed: int, number: int, most: int | None) -> list[list[int]]:
+    """The batches of an epoch, made one item after the other."""
+    longest = [max(size, default=1) for size in sizes]
+    longest = [max(1, size) for size in longest]
+
+    def cut(order: list[int]) -> list[list[int]]:
+        batches: list[list[int]] = []
+        batch: list[int] = []
+        for item in order:
+            wide = max([longest[n] for n in [*batch, item]])
+            if batch and ((len(batch) + 1) * wide > budget or len(batch) == most):
+                batches.append(batch)
+                batch = []
+            batch.append(item)
+        return [*batches, batch] if batch else batches
+
+    rng = np.random.default_rng((seed, number))
+    order = rng.permutation(len(sizes)).tolist()
+    usual = max(1, budget * len(order) // max(1, sum(longest)))
+    width = 3 * min(usual, most or usual)
+    batches = []
+    for pool in np.array_split(np.array(order), max(2, -(-len(order) // width))):
+        turn = [1 if longest[n] % 2 == 0 else -1 for n in pool]
+        keys = [(longest[n], t * (sizes[n][0] - sizes[n][-1])) for n, t in zip(pool, turn, strict=True)]
+        batches += cut([int(pool[k]) for k in sorted(range(len(pool)), key=lambda k: keys[k])])
+    return [batches[n] for n in rng.permutation(len(batches))]
+
+
+@pytest.mark.parametrize("most", [None, 1, 4])
+@pytest.mark.parametrize("budget", [1, 7, 60, 1 << 30])
+def test_batches_are_those_of_a_plain_loop(budget: int, most: int | None) -> None:
+    rng = np.random.default_rng(5)
+    for seed in range(5):
+        sizes = [(int(a), int(b)) for a, b in rng.integers(0, 20, size=(int(rng.integers(1, 90)), 2))]
+        sampler = BucketBatchSampler(sizes, budget, seed=seed, max_items=most, pool=3)
+        assert sampler.epoch(2) == plain_epoch(sizes, budget, seed, 2, most)
+        assert BucketBatchSampler(np.array(sizes), budget, seed=seed, max_items=most, pool=3).epoch(2) == sampler.epoch(
+            2
+        )
+
+
+def test_batches_are_lists_in_one_array() -> None:
+    lists = [[4, 1], [], [0, 3, 2]]
+    found = Batches(np.array([4, 1, 0, 3, 2], np.int32), np.array([2, 2, 5]))
+    assert found == lists and list(found) == lists and found[-1] == lists[-1] and found[1:] == lists[1:]
+    assert found != lists[:2] and found != 3 and len(found) == 3
+    assert found.take([2, 0, 2]) == [lists[2], lists[0], lists[2]] and found.take([]) == []
+    assert take(found, [1, 2]) == take(lists, [1, 2]) == lists[1:]
+    assert found.of(np.array([10, 11, 12, 13, 14])) == [[14, 11], [], [10, 13, 12]]
+    with pytest.raises(IndexError):
+        found[3]
