@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seqkit.data.text import JOINER, normalize_whitespace
+from seqkit.data.text import JOINER, is_blank, normalize_whitespace
 from seqkit.data.vocab import Vocab, WordVocab
 from seqkit.errors import InputError
 from seqkit.score.language import separate_characters, tokenizer_for
@@ -14,7 +14,12 @@ from seqkit.score.language_names import SPACED
 
 def normalize_text(text: str) -> str:
     """Lower case, single spaces, no question mark at the end."""
-    return normalize_whitespace(text).lower().rstrip(" ?")
+    return normalize_whitespace(text).lower().rstrip(" ?？؟")
+
+
+def has_words(text: str) -> bool:
+    """Whether anything of a text is left to be read."""
+    return not is_blank(normalize_text(text))
 
 
 def separate_words(text: str) -> str:
@@ -77,5 +82,5 @@ def as_pair(given: Any) -> tuple[Path, str]:
 
 def check_text(path: Path, text: str) -> None:
     """Raises InputError for a text without a word."""
-    if not normalize_text(text):
+    if not has_words(text):
         raise InputError(f"the text about {path} must have at least one word, got {text!r}")

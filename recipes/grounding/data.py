@@ -20,7 +20,7 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
-from seqkit.recipes.common.image_text import normalize_text, text_ids, train_text_vocab
+from seqkit.recipes.common.image_text import has_words, text_ids, train_text_vocab
 from seqkit.score.boxes import ENOUGH, iou
 from seqkit.train.distributed import print0
 
@@ -65,7 +65,7 @@ def read_phrases(data: Path, split: str, *, answered: bool = True) -> list[Item]
     path = data / f"{split}.jsonl"
     items = read_manifest(path, needed=("image", "source", "boxes", *(("references",) if answered else ())))
     for item in items:
-        if not normalize_text(item.source or ""):
+        if not has_words(item.source or ""):
             raise InputError(f'{path}, id "{item.id}": `source` must have at least one word, got {item.source!r}')
         for text in item.references:
             if read_box(text) is None:

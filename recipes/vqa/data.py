@@ -18,7 +18,7 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.ranges import Range
 from seqkit.recipes.common.image_reader import ImageReader
-from seqkit.recipes.common.image_text import normalize_text, separate_words, text_ids, train_text_vocab
+from seqkit.recipes.common.image_text import has_words, separate_words, text_ids, train_text_vocab
 from seqkit.score.vqa import normalize_answer, soft_scores
 from seqkit.start import Start
 from seqkit.train.distributed import print0
@@ -116,7 +116,7 @@ def read_questions(data: Path, split: str, *, answered: bool = True) -> list[Ite
     path = data / f"{split}.jsonl"
     items = read_manifest(path, needed=("image", "question", *(("references",) if answered else ())))
     for item in items:
-        if not normalize_text(item.question or ""):
+        if not has_words(item.question or ""):
             raise InputError(f'{path}, id "{item.id}": `question` must have at least one word, got {item.question!r}')
     return items
 

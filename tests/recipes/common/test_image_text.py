@@ -4,7 +4,8 @@ import pytest
 
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import UNK, WordVocab
-from seqkit.recipes.common.image_text import text_ids, text_tokens, train_text_vocab
+from seqkit.errors import InputError
+from seqkit.recipes.common.image_text import as_pair, has_words, normalize_text, text_ids, text_tokens, train_text_vocab
 from seqkit.recipes.grounding import data as grounding
 from seqkit.recipes.vqa import data as vqa
 
@@ -19,7 +20,7 @@ def test_words_of_questions_and_phrases_without_spaces_are_letters(texts):
         vqa.train_vocab(vqa.TextConfig(min_count=2), questions),
         grounding.train_vocab(grounding.TextConfig(min_count=2), phrases),
     ):
-        letters = {c for c in texts[0] if c in texts[1]}
+        letters = {c for c in texts[0].rstrip("？") if c in texts[1]}
         assert {vocab.token(i) for i in range(4, len(vocab))} == letters
         known = [vocab.token(i) for i in text_ids(vocab, texts[0]) if i != UNK]
         assert known == [c for c in texts[0] if c in letters]
@@ -27,6 +28,13 @@ def test_words_of_questions_and_phrases_without_spaces_are_letters(texts):
     assert vqa.question_type(questions[0]) == f"{texts[0][0]} {texts[0][1]}"
     longest = vqa.train_answers(vqa.TextConfig(), questions).max_question
     assert longest == max(len(text_ids(vocab, text)) for text in texts)
+
+
+@pytest.mark.parametrize("mark", ["?", " ?", "？", "؟", " ？ "])
+def test_question_marks_of_any_script_end_a_question_and_alone_are_none(mark):
+    assert normalize_text(f"何色 {mark}") == normalize_text("何色") and not has_words(f"\u200b{mark}")
+    with pytest.raises(InputError, match="the text about a.png must have at least one word"):
+        as_pair(("a.png", f"\u200b{mark}"))
 
 
 def test_words_that_somebody_has_separated_stay_words():
