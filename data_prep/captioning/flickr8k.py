@@ -70,7 +70,9 @@ def prepare(
     files = find_files(raw)
     tokens = published_file(files, TOKENS)
     if tokens is None:
-        raise InputError(f"{raw}: must hold {TOKENS}, the captions, in it or below, got none; unpack Flickr8k_text.zip")
+        other = files.get("captions.txt", [])
+        then = f"`seqkit prepare pictures --texts {other[0]}` reads that one" if other else "unpack Flickr8k_text.zip"
+        raise InputError(f"{raw}: must hold {TOKENS}, the captions, in it or below, got none; {then}")
     captions = read_captions(tokens)
     lists = {split: [(name, str(tokens)) for name in captions]} if split else read_lists(files)
     if not lists:

@@ -136,7 +136,7 @@ def _read_separated(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Ro
     letters like any other, as in many TSV files. Rows stream through, after a pass that finds out."""
     lines = _lines(path)
     first = next(lines, "")
-    separator = max(",;\t", key=first.count) if ending_of(path) == ".csv" else "\t"
+    separator = "\t" if ending_of(path) in (".tsv", ".tab") else max("\t,;", key=first.count)
     told = EXCEL.fullmatch(first.strip("\r\n"))
     separator = told[1] if told else separator
     csv.field_size_limit(1 << 30)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from seqkit.data.check import check
 from seqkit.data.manifest import read_manifest
+from seqkit.data_prep.captioning import flickr8k
 from seqkit.data_prep.own import pairs, pictures
 from seqkit.data_prep.own.shares import Shares
 from seqkit.data_prep.own.table import prepare
@@ -125,3 +126,16 @@ def test_what_datasets_keeps_beside_a_saved_data_set_is_no_second_copy(tmp_path:
     (folder / "state.json").write_text('{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}')
     prepare(tmp_path / "raw", tmp_path / "out", {}, NONE)
     assert texts(tmp_path / "out") == [("a", ("A",)), ("b", ("B",))]
+
+
+def test_flickr8k_with_its_captions_in_a_table_is_read_as_own_pictures(tmp_path: Path) -> None:
+    """As it is found on the web: `captions.txt`, with commas, and none of the published lists."""
+    raw = tmp_path / "raw"
+    (raw / "Images").mkdir(parents=True)
+    (raw / "captions.txt").write_text('image,caption\na.jpg,A dog .\na.jpg,"A dog, running ."\n')
+    Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(raw / "Images" / "a.jpg")
+    with pytest.raises(InputError, match=r"`seqkit prepare pictures --texts .*captions.txt` reads that one"):
+        flickr8k.prepare(raw, tmp_path / "no")
+    pictures.prepare(raw, tmp_path / "out", NONE, texts=raw / "captions.txt")
+    [item] = read_manifest(tmp_path / "out" / "train.jsonl")
+    assert item.references == ("A dog .", "A dog, running .")
