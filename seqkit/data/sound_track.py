@@ -35,11 +35,13 @@ class Resampler:
     def __init__(self) -> None:
         self.kind: tuple[object, ...] | None = None
         self.loudest = 0.0  # of all channels, of full scale
+        self.finite = True
         self.own = av.AudioResampler("s16", "mono", SAMPLE_RATE)
 
     def resample(self, frame: Any) -> Iterator[Any]:
         """Frames of 16 kHz mono, with their times."""
         samples_CN = to_channels(frame)
+        self.finite = self.finite and is_finite(frame)
         self.loudest = max(self.loudest, float(np.abs(samples_CN).max(initial=0.0)))
         kind = (frame.format.name, len(samples_CN), frame.sample_rate)
         if self.kind not in (None, kind):
@@ -55,6 +57,11 @@ class Resampler:
         """What the filter still holds."""
         if self.kind is not None:
             yield from self.own.resample(None)
+
+
+def is_finite(frame: Any) -> bool:
+    """Whether all samples of a decoded frame are numbers."""
+    return frame.format.name[:3] not in ("flt", "dbl") or bool(np.isfinite(frame.to_ndarray()).all())
 
 
 def to_channels(frame: Any) -> Floats:
@@ -99,6 +106,8 @@ def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:
                     loudest = max(loudest, int(np.abs(samples.astype(np.int32)).max()))
                     yield samples
         yield from (piece.to_ndarray()[0].astype(np.int16) for piece in resampler.rest() if place)
+        if not resampler.finite:
+            note("samples that are no finite numbers")
         if fault := silence(loudest / 2**15, resampler.loudest):
             note(fault)
 

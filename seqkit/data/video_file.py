@@ -140,7 +140,7 @@ def read_clip(path: Path, *, start: float = 0.0, end: float | None = None, grays
     begin = frame_zero(path) if start or end is not None else 0.0
     first, count = cut_frames(start - begin, None if end is None else end - begin)
     with opened(path) as container:
-        stored = own_note(container) is not None and video_stream(container, path).codec_context.name == "mjpeg"
+        stored = own_note(container) is not None and as_written(video_stream(container, path))
         frames = list(_pictures(container, path, first, count, grayscale)) if stored else []
     if not stored:
         layout, stop = "gray" if grayscale else "rgb24", None if count is None else first + count
@@ -148,6 +148,11 @@ def read_clip(path: Path, *, start: float = 0.0, end: float | None = None, grays
     if not frames:
         raise InputError(f"{path}: must have frames after second {start:g}, got none; correct `start` of its item")
     return np.stack(frames)
+
+
+def as_written(stream: av.VideoStream) -> bool:
+    """Whether a stream is as `write_clip` writes them; editors keep the comment of what they change."""
+    return stream.codec_context.name == "mjpeg" and stream.average_rate == FRAME_RATE
 
 
 def cut_frames(start: float, end: float | None) -> tuple[int, int | None]:
@@ -159,7 +164,7 @@ def cut_frames(start: float, end: float | None) -> tuple[int, int | None]:
 def frame_zero(path: Path) -> float:
     """Second of the file's own clock at which its first frame is shown; 0 for a stored clip."""
     with opened(path) as container:
-        stored = own_note(container) is not None
+        stored = own_note(container) is not None and as_written(video_stream(container, path))
     return 0.0 if stored else start_offset(path)
 
 

@@ -16,7 +16,7 @@ from seqkit.data.clip_cache import ClipCache
 from seqkit.data.clock import JUMP
 from seqkit.data.container import read_clock, start_offset
 from seqkit.data.sound_track import SAMPLE_RATE, read_sound
-from seqkit.data.video_file import read_clip, read_frames, read_note, upright
+from seqkit.data.video_file import read_clip, read_frames, read_note, upright, write_clip
 from seqkit.errors import InputError
 from tests.drawn_faces import clicks, write_video
 
@@ -291,6 +291,23 @@ def test_a_comment_of_a_cameras_is_no_note_of_ours(comment, tmp_path):
     assert read_note(path) == {} and len(read_clip(path)) == 10
 
 
+def test_a_clip_of_ours_that_was_edited_is_read_by_its_time_stamps(tmp_path):
+    """An editor keeps the comment, and doubles the frames."""
+    write_clip(tmp_path / "a.mp4", flashes(20, 10), {"frames": 20})
+    with av.open(str(tmp_path / "a.mp4")) as source, av.open(str(tmp_path / "b.mp4"), "w") as file:
+        file.metadata["comment"] = source.metadata["comment"]
+        video = file.add_stream("mjpeg", rate=50)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuvj420p"
+        for number, frame in enumerate(own for own in source.decode(video=0) for _ in range(2)):
+            frame.pts, frame.time_base = number, Fraction(1, 50)
+            file.mux(video.encode(frame))
+        file.mux(video.encode(None))
+    for name in ("a.mp4", "b.mp4"):
+        bright = read_clip(tmp_path / name, grayscale=True).mean((1, 2)) > 130
+        assert len(bright) == 20 and np.flatnonzero(bright).tolist() == [10]
+        assert len(read_clip(tmp_path / name, start=0.2, end=0.6)) == 10
+
+
 def test_frames_that_the_decoder_calls_damaged_are_told(tmp_path):
     rng, notes = np.random.default_rng(0), list[str]()
     noisy = list(rng.integers(0, 256, (40, 48, 64, 3), dtype=np.uint8))
@@ -338,6 +355,18 @@ def test_silence_by_accident_is_told(tmp_path):
     heard(channels(tmp_path / "b.mkv", np.zeros((1, 8000), np.int16), "mono"), note=notes.append)
     heard(channels(tmp_path / "c.mkv", voice[None], "mono"), note=notes.append)
     assert notes == ["the channels of the sound cancel each other out; keep one of them", "the sound is silent"]
+
+
+def test_samples_that_are_no_numbers_are_told(tmp_path):
+    samples_N, notes = np.linspace(-0.5, 0.5, 8000, dtype=np.float32), list[str]()
+    samples_N[4000] = np.nan
+    with av.open(str(tmp_path / "a.mov"), "w") as file:
+        audio = file.add_stream("pcm_f32le", rate=SAMPLE_RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples_N[None], "flt", "mono")
+        frame.sample_rate = SAMPLE_RATE
+        file.mux([*audio.encode(frame), *audio.encode(None)])
+    assert len(heard(tmp_path / "a.mov", note=notes.append)) == 8000
+    assert notes == ["samples that are no finite numbers"]
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])
