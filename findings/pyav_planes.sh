@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # PyAV 18.1.0 on sound of eight channels that are stored in planes, as decoders of AAC and Opus give 7.1: `frame.planes`
-# has more planes than there are channels. It counts the pointers of FFmpeg's frame up to one that is null; the frame
-# has room for eight, all of them are in use, and what follows them is taken for more. `to_ndarray` then reads memory
-# that is not the frame's, and may end the process (this script only counts). Seven channels and fewer are right.
+# counts more planes than there are channels, so that an array of the frame would not be the sound; this script only
+# counts. Seven channels and fewer are right.
 # Expected: eight planes for 7.1. A way round: `av.AudioResampler(frame.format.packed, ...)` first, which gives one
 # plane. Exits with a status other than 0 where this has changed.
 set -euo pipefail

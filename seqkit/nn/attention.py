@@ -21,6 +21,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from seqkit.nn.kernels import usable_in_search
+from seqkit.nn.kernels.additive import additive_attention
 from seqkit.nn.masks import masked_softmax
 from seqkit.nn.memory import Memory
 
@@ -57,7 +59,11 @@ class AdditiveAttention(nn.Module):
 
     def forward(self, query_BTQ: Tensor, memory: Memory, previous_BS: Tensor) -> tuple[Tensor, Tensor]:
         """Contexts (B, T, D) and weights (B, T, S) of all queries at once."""
-        energy_BTSA = memory.keys_BSA[:, None] + self.query(query_BTQ)[:, :, None]
+        query_BTA = self.query(query_BTQ)
+        if usable_in_search(query_BTA):
+            score_A = self.score.weight[0]
+            return additive_attention(query_BTA, memory.keys_BSA, memory.values_BSD, memory.mask_BS, score_A)
+        energy_BTSA = memory.keys_BSA[:, None] + query_BTA[:, :, None]
         return attend(score_of_tanh(self.score, energy_BTSA).squeeze(-1), memory)
 
 

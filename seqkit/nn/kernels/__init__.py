@@ -27,7 +27,7 @@ TYPES = (torch.float32, torch.bfloat16)
 ARGUMENTS = {  # i: int, l: int64, f: float, p: pointer
     "lstm_forward": "iippppl" + "pppl" + "p",
     "lstm_backward": "iipppp" + "pl" + "pppp",
-    "attention_forward": "iiiipppp" + "pl" + "pp" + "l" + "p",
+    "attention_forward": "iiiii" + "pppp" + "pl" + "pp" + "l" + "p",
     "attention_backward": "iiiipppp" + "pl" + "p" + "pl" + "p" + "pl" + "pppp",
     "cross_entropy": "iippfpp",
     "dropout": "liifpp",
@@ -43,15 +43,18 @@ def available() -> bool:
 
 
 def usable(x: Tensor) -> bool:
-    """Whether the kernels serve `x`: in training on a CPU, in float32 or bfloat16, with kernels at hand."""
-    return (
-        x.device.type == "cpu"
-        and torch.is_grad_enabled()
-        and x.dtype in TYPES
-        and product_dtype(x) in TYPES
-        and not torch.compiler.is_compiling()
-        and available()
-    )
+    """Whether the kernels serve the training of `x`: on a CPU, in float32 or bfloat16, with kernels at hand."""
+    return torch.is_grad_enabled() and product_dtype(x) in TYPES and _fits(x)
+
+
+def usable_in_search(x: Tensor) -> bool:
+    """The same without gradients, and without autocast."""
+    return not torch.is_grad_enabled() and product_dtype(x) == x.dtype and _fits(x)
+
+
+def _fits(x: Tensor) -> bool:
+    fits = x.device.type == "cpu" and x.dtype in TYPES
+    return fits and not torch.compiler.is_compiling() and available()
 
 
 def call(name: str, dtype: torch.dtype, *arguments: Tensor | float | None) -> None:

@@ -61,7 +61,7 @@ def attention_steps(
         queries += [inner.query.weight, *([] if gate is None else [gate.weight])]
         gate_biases.append(weight_GI.new_zeros(1) if gate is None else gate.bias)
         keys_BSA = memory.keys_BSA + inner.query.bias
-        streams += [keys_BSA, memory.values_BSD, memory.mask_BS.sum(1), inner.score.weight[0]]
+        streams += [keys_BSA, memory.values_BSD, memory.mask_BS, inner.score.weight[0]]
     mask_TBH = None
     if dropout.training and dropout.p and not before:
         mask_TBH = dropout(torch.ones(steps, len(embedded_BTE), cells.hidden_dim))
@@ -88,7 +88,7 @@ class Attended(NamedTuple):
 
     keys_BSA: Tensor  # with the query's bias
     values_BSD: Tensor
-    lengths_B: Tensor
+    mask_BS: Tensor
     score_A: Tensor
     gated: bool  # whether a column of the queries is a gate on the context
 
@@ -116,13 +116,13 @@ class AttentionSteps(torch.autograd.Function):
         weight_GR: columns for the contexts, then for h. weight_QH: rows for each memory's query, then for its gate.
         Before the cell (`before`; Bahdanau) attention asks with h of the step before, and its contexts enter the cell;
         after it (Luong) with h of the step, times `dropout_TBH`, and the contexts enter the next step; `top` is what
-        asks (after) or h (before). `memories`: keys, values, lengths and score of each in turn.
+        asks (after) or h (before). `memories`: keys, values, mask and score of each in turn.
         """
         steps, batch, width = gates_TBG.shape
         hidden, dtype, wide = width // 4, gates_TBG.dtype, context_BC.shape[1]
         attended = [
-            Attended(k.to(dtype).contiguous(), x.to(dtype).contiguous(), n, v.float().contiguous(), gate)
-            for k, x, n, v, gate in zip(*(memories[i::4] for i in range(4)), gated, strict=True)
+            Attended(k.to(dtype).contiguous(), x.to(dtype).contiguous(), m.contiguous(), v.float().contiguous(), gate)
+            for k, x, m, v, gate in zip(*(memories[i::4] for i in range(4)), gated, strict=True)
         ]
         run = _Run(
             before, attended, weight_GR.to(dtype), weight_QH.to(dtype), gate_bias.float(), dropout_TBH, gates_TBG
@@ -213,7 +213,7 @@ class _Run:
             (batch, positions, width), wide = own.keys_BSA.shape, own.values_BSD.shape[2]
             context_BD = to_BR[:, place : place + wide]
             call(
-                "attention_forward", query_BQ.dtype, batch, positions, width, wide, own.lengths_B, own.keys_BSA,
+                "attention_forward", query_BQ.dtype, batch, positions, width, wide, 1, own.mask_BS, own.keys_BSA,
                 own.values_BSD, own.score_A, query_BQ[:, column:], query_BQ.shape[1], self.weights[number][t],
                 context_BD, to_BR.shape[1], self.scratch,
             )  # fmt: skip
@@ -239,7 +239,7 @@ class _Run:
                 sums.dgate_bias[number] += dgate_B1.sum()
                 dcontext_BD.mul_(gate_B1)
             call(
-                "attention_backward", query_BQ.dtype, batch, positions, width, wide, own.lengths_B, own.keys_BSA,
+                "attention_backward", query_BQ.dtype, batch, positions, width, wide, own.mask_BS, own.keys_BSA,
                 own.values_BSD, own.score_A, query_BQ[:, column:], query_BQ.shape[1], self.weights[number][t],
                 dcontext_BD, dcontext_BC.shape[1], sums.dweights[number][t], dquery_BQ[:, column:],
                 dquery_BQ.shape[1], sums.dkeys[number], sums.dvalues[number], sums.dscore[number], self.scratch,
@@ -259,6 +259,6 @@ class _Sums:
         self.dgate_bias = torch.zeros(len(run.gate_bias))
 
     def of_memories(self) -> list[Tensor | None]:
-        """Gradients of keys, values, lengths and score of each memory in turn."""
+        """Gradients of keys, values, mask and score of each memory in turn."""
         parts = zip(self.dkeys, self.dvalues, self.dscore, strict=True)
         return [grad for keys, values, score in parts for grad in (keys, values, None, score.sum(0))]

@@ -4,7 +4,7 @@
 // N is float or bfloat16, the type of what enters or leaves a product; cell states, energies, weights of attention and
 // everything that is summed are float. Tensors are dense but for rows, whose distance is given as `..._row`.
 //
-// B batch, H hidden width, S source positions, A attention width, D memory width.
+// B batch (or queries), H hidden width, S source positions, A attention width, D memory width.
 
 #include <cmath>
 #include <cstdint>
@@ -110,29 +110,32 @@ void lstm_backward(int B, int H, const uint8_t* real, const N* activated, const 
     }
 }
 
-// weights (B, S) = softmax of v' tanh(keys + query) over the first `lengths` positions, 0 behind; context (B, D).
+// weights (B, S) = softmax of v' tanh(keys + query) over the positions of the mask, 0 elsewhere; context (B, D). Each
+// `copies` neighboring queries have one row of the mask, keys and values.
 template <typename N>
-void attention_forward(int B, int S, int A, int D, const int64_t* lengths, const N* keys, const N* values,
+void attention_forward(int B, int S, int A, int D, int copies, const uint8_t* mask, const N* keys, const N* values,
                        const float* v, const N* query, int64_t query_row, float* weights, N* context,
                        int64_t context_row, float* scratch) {
     #pragma omp parallel for schedule(static)
     for (int b = 0; b < B; ++b) {
-        const N *k = keys + int64_t(b) * S * A, *x = values + int64_t(b) * S * D, *q = query + b * query_row;
+        const int64_t row = b / copies;
+        const uint8_t* real = mask + row * S;
+        const N *k = keys + row * S * A, *x = values + row * S * D, *q = query + b * query_row;
         float *w = weights + int64_t(b) * S, *sum = scratch + int64_t(b) * D;
-        int length = int(lengths[b]);
         float most = -INFINITY, total = 0.f;
-        for (int s = 0; s < length; ++s) {
+        for (int s = 0; s < S; ++s) {
+            if (!real[s]) continue;
             float score = 0.f;
             #pragma omp simd reduction(+ : score)
             for (int a = 0; a < A; ++a) score += v[a] * tangent(load(k + int64_t(s) * A + a) + load(q + a));
             w[s] = score;
             most = score > most ? score : most;
         }
-        for (int s = 0; s < length; ++s) total += w[s] = exponential(w[s] - most);
+        for (int s = 0; s < S; ++s) total += w[s] = real[s] ? exponential(w[s] - most) : 0.f;
         std::memset(sum, 0, sizeof(float) * D);
         for (int s = 0; s < S; ++s) {
-            w[s] = s < length ? w[s] / total : 0.f;
-            if (s >= length) continue;
+            if (!real[s]) continue;
+            w[s] /= total;
             #pragma omp simd
             for (int d = 0; d < D; ++d) sum[d] += w[s] * load(x + int64_t(s) * D + d);
         }
@@ -144,19 +147,20 @@ void attention_forward(int B, int S, int A, int D, const int64_t* lengths, const
 // From the gradient of the context (B, D), and of the weights (B, S) or null: dquery (B, A); added to dkeys (B, S, A),
 // dvalues (B, S, D) and dv (B, A), one row an item.
 template <typename N>
-void attention_backward(int B, int S, int A, int D, const int64_t* lengths, const N* keys, const N* values,
+void attention_backward(int B, int S, int A, int D, const uint8_t* mask, const N* keys, const N* values,
                         const float* v, const N* query, int64_t query_row, const float* weights,
-                        const float* dcontext, int64_t dcontext_row, const float* dweights, N* dquery, int64_t dquery_row, float* dkeys,
-                        float* dvalues, float* dv, float* scratch) {
+                        const float* dcontext, int64_t dcontext_row, const float* dweights, N* dquery,
+                        int64_t dquery_row, float* dkeys, float* dvalues, float* dv, float* scratch) {
     #pragma omp parallel for schedule(static)
     for (int b = 0; b < B; ++b) {
         const N *k = keys + int64_t(b) * S * A, *x = values + int64_t(b) * S * D, *q = query + b * query_row;
         const float *w = weights + int64_t(b) * S, *dc = dcontext + b * dcontext_row;
         float *dk = dkeys + int64_t(b) * S * A, *dx = dvalues + int64_t(b) * S * D, *dvb = dv + int64_t(b) * A;
         float *dw = scratch + int64_t(b) * (S + A), *dq = dw + S;
-        int length = int(lengths[b]);
+        const uint8_t* real = mask + int64_t(b) * S;
         float mean = 0.f;
-        for (int s = 0; s < length; ++s) {
+        for (int s = 0; s < S; ++s) {
+            if (!real[s]) continue;
             float dot = dweights ? dweights[int64_t(b) * S + s] : 0.f;
             #pragma omp simd reduction(+ : dot)
             for (int d = 0; d < D; ++d) {
@@ -167,7 +171,8 @@ void attention_backward(int B, int S, int A, int D, const int64_t* lengths, cons
             mean += w[s] * dot;
         }
         std::memset(dq, 0, sizeof(float) * A);
-        for (int s = 0; s < length; ++s) {
+        for (int s = 0; s < S; ++s) {
+            if (!real[s]) continue;
             float dscore = w[s] * (dw[s] - mean);
             #pragma omp simd
             for (int a = 0; a < A; ++a) {

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from seqkit.nn import kernels
+from seqkit.nn.attention import AdditiveAttention
 from seqkit.nn.decoder import build_decoder
 from seqkit.nn.encoders import RecurrentEncoder
-from seqkit.nn.kernels import usable
+from seqkit.nn.kernels import usable, usable_in_search
 from seqkit.nn.kernels.lstm import LSTMSteps
 from seqkit.nn.losses import cross_entropy
+from seqkit.nn.memory import Memory
 
 Work = Callable[[], Sequence[Tensor]]
 
@@ -86,6 +88,44 @@ def test_a_decoder_is_its_own_loop(wiring, gated, memory_dims, dtype, monkeypatc
         return [decoder.readout(features_BTF), *weights]
 
     compare(work, [*values, *decoder.parameters()], monkeypatch, dtype)
+
+
+HOLES = torch.tensor([[1, 1, 1, 1, 1], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0]], dtype=torch.bool)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_attention_is_over_any_mask(trained: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions that count need not come first; of a memory without any, weights and context are zero."""
+    decoder = build_decoder(30, 10, 16, (12,), attention="additive", attention_dim=14, readout_dim=8)
+    memory = decoder.make_memory((torch.randn(3, 5, 12), torch.full((3,), 5), torch.zeros(3, 12)))
+    memories, tokens_BT = (memory[0]._replace(mask_BS=HOLES),), torch.randint(4, 30, (3, 4))
+
+    def work() -> list[Tensor]:
+        features_BTF, weights = decoder.forward_features(tokens_BT, memories)
+        return [features_BTF, *weights]
+
+    if trained:
+        compare(work, list(decoder.cells.parameters()), monkeypatch)
+    else:
+        with torch.no_grad():
+            fused = work()
+            monkeypatch.setenv("SEQKIT_KERNELS", "0")
+            torch.testing.assert_close(fused, work())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_in_a_search_is_that_of_the_plain_module(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several queries a row of the memory."""
+    attention = AdditiveAttention(12, 16, 14).to(dtype)
+    values_BSD, query_BTQ = torch.randn(3, 5, 12, dtype=dtype), torch.randn(3, 4, 16, dtype=dtype)
+    memory = Memory(values_BSD, HOLES, attention.keys(values_BSD).detach(), torch.zeros(3, 0))
+    with torch.no_grad():
+        assert usable_in_search(query_BTQ) and not usable_in_search(query_BTQ.double())
+        fused = attention(query_BTQ, memory, torch.zeros(3, 5))
+        monkeypatch.setenv("SEQKIT_KERNELS", "0")
+        plain = attention(query_BTQ, memory, torch.zeros(3, 5))
+    slack = 2e-2 if dtype == torch.bfloat16 else 1e-6
+    torch.testing.assert_close(fused, plain, atol=slack, rtol=slack)
 
 
 @pytest.mark.parametrize("wiring", ["bahdanau", "luong_input_feeding"])
