@@ -9,6 +9,7 @@ T target tokens, S source positions, H and W pixels, h and w cells of an attenti
 import itertools
 import json
 import math
+import textwrap
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ INK, RULE = "#1f2933", "#d9dee3"
 LINES = ("#2563a8", "#c2571a", "#2f7d4f", "#7a4fa3", "#8a6d1f")
 LONGEST = 24  # characters of a label, beyond which it is cut
 PANELS = 6  # pictures in a row
+LETTERS = 10  # of a title, for each inch
 
 
 def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str], path: Path, title: str = "") -> None:
@@ -119,7 +121,9 @@ def heat_maps(image_HW3: ArrayLike, steps: Sequence[tuple[str, ArrayLike]], path
     columns = min(len(panels), PANELS)
     rows = -(-len(panels) // columns)
     height, width = 2.0 * image.shape[0] / image.shape[1] + 0.3, 2.0
-    figure = Figure(figsize=(columns * width, rows * height + 0.4 * bool(title)), layout="constrained")
+    title = wrap_title(title, columns * width)
+    lines = 0.2 + 0.2 * len(title.splitlines()) if title else 0.0
+    figure = Figure(figsize=(columns * width, rows * height + lines), layout="constrained")
     frame = (0, image.shape[1], image.shape[0], 0)
     for place, (label, weights_hw) in enumerate(panels, 1):
         axes = figure.add_subplot(rows, columns, place)
@@ -161,8 +165,13 @@ def boxes(image_HW3: ArrayLike, drawn: Sequence[tuple[str, Sequence[float]]], pa
             parse_math=False,
             bbox={"facecolor": color, "edgecolor": "none", "pad": 1.5},
         )
-    axes.set_title(title, loc="left", parse_math=False, fontsize=12, color=INK)
+    axes.set_title(wrap_title(title, 6.4), loc="left", parse_math=False, fontsize=12, color=INK)
     save_figure(figure, path)
+
+
+def wrap_title(title: str, width: float) -> str:
+    """A title in lines that a figure of so many inches has room for."""
+    return textwrap.fill(title, max(1, round(LETTERS * width)))
 
 
 def new_figure(width: float, height: float, rows: int = 1) -> tuple["Figure", "Axes"]:

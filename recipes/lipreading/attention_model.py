@@ -249,14 +249,13 @@ class SpeechPredictor:
         return [[self.timed(item, one) for one in own] for item, own in zip(items, found, strict=True)]
 
     def timed(self, item: Item, found: Prediction) -> Prediction:
-        """A prediction with word times: by attention over the sound where there is any, which is sharper than over the
-        lips; else by the likeliest path of the lips' CTC head, where the run has one and the text fits into its frames,
-        or by attention over the lips.
+        """A prediction with word times: of the sound where there is any, else of the lips; by the likeliest path of the
+        CTC head, where the run has one and the text fits into its frames, else by attention.
         """
         panels = self.panels(item, found)
         panel = next((own for own in panels if own.name == "audio"), panels[0])
         logits_TV, tokens = panel.ctc_logits_TV, found.tokens
-        if panel.name == "video" and logits_TV is not None and min_frames(tokens) <= len(logits_TV):
+        if logits_TV is not None and min_frames(tokens) <= len(logits_TV):
             timed = words_by_ctc(logits_TV, tokens, self.vocab, panel.seconds)
         else:
             timed = words_by_attention(panel.weights_TS, panel.seconds, self.characters(tokens))

@@ -13,6 +13,7 @@ from torch import Tensor
 from seqkit.data.vocab import Vocab
 from seqkit.decode import token_spans
 from seqkit.nn import frames_needed
+from seqkit.recipes.lipreading.text_grid import word_spans
 from seqkit.score.prediction import Word
 from seqkit.score.words import words_of
 
@@ -35,8 +36,14 @@ def words_by_ctc(logits_TV: Tensor, tokens: Sequence[int], vocab: Vocab, seconds
 
 
 def words_by_attention(weights_TS: NDArray[np.float32], seconds: float, tokens: Sequence[str]) -> tuple[Word, ...]:
-    """Words of characters, each of which is where a stream of so many seconds is attended to on average."""
+    """Words of characters, each of which is where a stream of so many seconds is attended to on average.
+
+    Where two words overlap, the boundary is in the middle.
+    """
     steps = weights_TS.shape[1]
     place_T = weights_TS @ ((np.arange(steps) + 0.5) / steps * seconds)
     spans = [(max(0.0, place - LEAD), min(seconds, place + LEAD)) for place in place_T.tolist()]
-    return words_of(tokens, "".join, spans=spans)
+    words = words_of(tokens, "".join, spans=spans)
+    return tuple(
+        word._replace(start=start, end=end) for word, (start, end) in zip(words, word_spans(words), strict=True)
+    )

@@ -57,11 +57,14 @@ def answers(run: TrainedRun, given: Any, folder: Path, progress: Progress) -> It
 
 def nbest_table(found: Sequence[Prediction]) -> str:
     """The predictions, best first, with what is known of how likely each is."""
+    ranked = any(one.probability is None and not math.isclose(one.score, one.logprob, abs_tol=0.005) for one in found)
+    heading = ["", "answer", "probability", "log-probability, nats", *(["score of the search"] if ranked else [])]
     rows = []
     for number, one in enumerate(found, 1):
         probability = math.exp(min(0.0, one.logprob)) if one.probability is None else one.probability
-        rows.append([str(number), one.text or "nothing", f"{probability:.3f}", f"{one.logprob:.2f}"])
-    return table("Best answers", ["", "answer", "probability", "log-probability, nats"], rows)
+        figures = [_share(probability), f"{one.logprob:.2f}", *([f"{one.score:.2f}"] if ranked else [])]
+        rows.append([str(number), one.text or "nothing", *figures])
+    return table("Best answers", heading, rows)
 
 
 def words_table(best: Prediction) -> str:
@@ -74,7 +77,7 @@ def words_table(best: Prediction) -> str:
     rows = []
     for word in best.words:
         times = [_figure(word.start, 2), _figure(word.end, 2)] if timed else []
-        rows.append([word.text, *times, *([_figure(word.probability, 3)] if sure else [])])
+        rows.append([word.text, *times, *([_share(word.probability)] if sure else [])])
     return table("Words", heading, rows)
 
 
@@ -93,3 +96,8 @@ def table(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 def _figure(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
+
+
+def _share(probability: float | None) -> str:
+    """A probability to three digits; one that would read as nothing by its bound."""
+    return "below 0.001" if probability is not None and 0 < probability < 0.0005 else _figure(probability, 3)

@@ -26,9 +26,11 @@ from seqkit.recipes.page.examples import copy_clip, find_items, write_playable
 MISSING = 'the page needs gradio, which is not installed: pip install "seqkit[page]"'
 STYLE = """
 .answer textarea { font-size: 1.25rem } .timing { opacity: .7 } .wide { overflow-x: auto }
-.details table { width: 100%; border-collapse: collapse; border: none !important }
+.details table { width: 100%; border-collapse: collapse; border: none !important; outline: none !important }
+.details thead, .details tbody, .details tr { border: none !important; outline: none !important }
 .details th, .details td { text-align: left; padding: .3rem .8rem .3rem 0 !important;
   border: none !important; border-bottom: 1px solid var(--border-color-primary) !important }
+.given img, .given video { max-height: 20rem; object-fit: contain } .plot img { padding-top: 1.8rem }
 .problem p { color: #b42318; font-weight: 600 } .dark .problem p { color: #ff9c92 }
 """
 MEDIA = ("image", "video", "audio")  # keys whose values are files
@@ -43,7 +45,7 @@ ASKS = {
 PLOTS = 2  # pictures of an answer, at most
 PLOT: Mapping[str, Any] = {
     "label": "Attention", "show_label": False, "type": "filepath", "format": "png", "interactive": False,
-    "buttons": ["download", "fullscreen"],
+    "elem_classes": "plot", "buttons": ["download", "fullscreen"],
 }  # fmt: skip
 
 
@@ -163,16 +165,20 @@ def sentence(error: str, paths: Sequence[Path]) -> str:
 
 
 def component(gradio: Any, tab: Tab, key: str, name: str) -> Any:
-    """The input for one key of an item."""
+    """The input for one key of an item. None has gradio's button that shares what is given on a public site."""
+    shown: dict[str, Any] = {"elem_id": name, "elem_classes": "given"}
     if key == "image":
         kinds = ["upload", "webcam", "clipboard"]
-        return gradio.Image(type="filepath", format="png", sources=kinds, label="Picture", elem_id=name)
+        return gradio.Image(
+            type="filepath", format="png", sources=kinds, label="Picture", buttons=["fullscreen"], **shown
+        )
     if key == "video":
         options = gradio.WebcamOptions(mirror=False)
         kinds = ["upload", "webcam"]
-        return gradio.Video(sources=kinds, label="Video of a face", webcam_options=options, height=360, elem_id=name)
+        return gradio.Video(sources=kinds, label="Video of a face", webcam_options=options, buttons=[], **shown)
     if key == "audio":  # as a file: pages hand floats stretched to full scale
-        return gradio.Audio(type="filepath", sources=["upload", "microphone"], label="Sound", elem_id=name)
+        kinds = ["upload", "microphone"]
+        return gradio.Audio(type="filepath", sources=kinds, label="Sound", buttons=["download"], **shown)
     return gradio.Textbox(label=ASKS[tab.run.recipe.name], lines=2, max_length=10_000, elem_id=name)
 
 

@@ -325,7 +325,9 @@ def test_babble_and_recordings_are_noise(talking_mouths, tmp_path):
     assert len(recording(1000, "x")) == 1000 and np.isfinite(recording(1000, "x")).all()
 
 
-def test_words_are_timed_by_the_sound_and_without_sound_by_the_head_of_the_lips(run, talking_mouths, monkeypatch):
+def test_words_are_timed_by_the_head_where_the_text_fits_its_frames_and_else_by_attention(
+    run, talking_mouths, monkeypatch
+):
     predictor, used = seqkit.load(run).predictor, []
     for way in ("words_by_ctc", "words_by_attention"):
         monkeypatch.setattr(attention_model, way, lambda *_, way=way: used.append(way) or (Word("a", 0.1, 0.2),))
@@ -334,12 +336,13 @@ def test_words_are_timed_by_the_sound_and_without_sound_by_the_head_of_the_lips(
     short = Prediction("a", -1.0, -1.0, (Word("a", probability=0.5),), tokens=(letter,))
     for given, found in (
         (item, short),
+        (item, short._replace(tokens=(letter,) * 200)),  # which no path can say
         (dataclasses.replace(item, audio=None), short),
-        (dataclasses.replace(item, audio=None), short._replace(tokens=(letter,) * 200)),  # which no path can say
+        (dataclasses.replace(item, audio=None), short._replace(tokens=(letter,) * 200)),
     ):
         timed = predictor.timed(given, found)
         assert timed.words == (Word("a", 0.1, 0.2, 0.5),) and timed.seconds == pytest.approx(item.seconds, abs=0.1)
-    assert used == ["words_by_attention", "words_by_ctc", "words_by_attention"]
+    assert used == ["words_by_ctc", "words_by_attention"] * 2
 
 
 def test_lateness_is_a_line():
@@ -353,6 +356,8 @@ def test_words_are_where_their_characters_are_attended_to():
     words = words_by_attention(weights_TS, 5.0, ["h", "i", " ", "y", "o"])
     assert [word.text for word in words] == ["hi", "yo"]
     assert [(word.start, word.end) for word in words] == [pytest.approx((0.55, 1.45)), pytest.approx((3.55, 4.45))]
+    close = words_by_attention(weights_TS[:, ::-1][::-1], 1.0, ["h", "i", " ", "y", "o"])
+    assert all(one.end <= other.start for one, other in zip(close, close[1:], strict=False)) and len(close) == 2
 
 
 def test_an_ensemble_of_a_run_with_itself_is_the_run(run, talking_mouths, capsys):

@@ -12,11 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from seqkit.data.manifest import read_manifest
+from seqkit.data.sound_track import write_wav
 from seqkit.recipes.page.app import FORMS, build, launch, open_tab
 from seqkit.tasks import TASKS
+from tests.drawn_faces import talking
 from tests.tiny_runs import corpus, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -24,7 +28,7 @@ pytest.importorskip("gradio", reason='the page needs gradio: pip install "seqkit
 T = TypeVar("T")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1300,1500",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1700,1500",
 )  # fmt: skip
 WITHOUT_ATTENTION = ("language_model",)
 
@@ -40,20 +44,38 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         data = corpus(task, folder / f"data_{task}")
         assert train(task, data, folder / task, steps=2) == 0
         tabs.append(open_tab(str(folder / task), [], "cpu"))
+    assert train("wlas", folder / "data_wlas", folder / "las", steps=2, modality="audio") == 0
+    tabs.append(open_tab(str(folder / "las"), [tab.title for tab in tabs], "cpu"))
     page = build(tabs, scratch)
     yield launch(page, host="127.0.0.1", port=None, max_megabytes=1, wait=False).rstrip("/"), folder
     page.close()
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Flags by which a browser has a camera that shows a drawn face, and a microphone that hears a tone."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with (folder / "camera.mjpeg").open("wb") as file:
+        for pixels in talking(50):
+            Image.fromarray(pixels).save(file, "JPEG", quality=95)
+    write_wav(folder / "microphone.wav", [(8000 * np.sin(np.arange(32_000) * 0.1)).astype(np.int16)], 50)
+    return [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={folder / 'camera.mjpeg'}",
+        f"--use-file-for-fake-audio-capture={folder / 'microphone.wav'}",
+    ]
+
+
+@pytest.fixture(scope="module")
+def browser(recorded: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     webdriver = pytest.importorskip("selenium.webdriver")
     program = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not program or not driver:
         pytest.skip("no Chromium with its driver on this machine")
     options = webdriver.ChromeOptions()
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+    for flag in (*FLAGS, *recorded, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
         options.add_argument(flag)
     options.binary_location = program
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
@@ -82,12 +104,30 @@ def find(browser: Any, selector: str) -> list[Any]:
 
 
 def open_page(browser: Any, address: str, task: str) -> int:
-    """Opens the page at a task's tab, whose number is returned."""
+    """Opens the page at a task's tab, or that of the listener `las`, whose number is returned."""
     browser.get(address)
-    number = list(TASKS).index(task)
-    tab = wait(lambda: [one for one in find(browser, "button[role=tab]") if one.text.startswith(f"{task}:")])
+    number = [*TASKS, "las"].index(task)
+    title = "wlas: las" if task == "las" else f"{task}: {task}"
+    tab = wait(lambda: [one for one in find(browser, "button[role=tab]") if one.text == title])
     browser.execute_script("arguments[0].click()", tab[0])
     return number
+
+
+def press_named(browser: Any, place: str, name: str) -> None:
+    """Press the button of an input whose text or label is `name`, as soon as it is there."""
+
+    def named() -> list[Any]:
+        buttons = [one for one in find(browser, f"{place} button") if one.is_displayed()]
+        return [one for one in buttons if name in (one.text.strip(), one.get_attribute("aria-label"))]
+
+    browser.execute_script("arguments[0].click()", wait(named)[0])
+
+
+def answered(browser: Any, number: int) -> str:
+    """What is said of a recording: what is wrong with it, or nothing."""
+    press(browser, number)
+    wait(lambda: "answered in" in find(browser, f"#details{number}")[0].text)
+    return "".join(one.text for one in find(browser, f"#problem{number}") if one.is_displayed())
 
 
 def holds(browser: Any, selector: str) -> bool:
@@ -152,6 +192,31 @@ def test_an_upload_that_is_no_video_is_named(served: tuple[str, Path], browser: 
     press(browser, number)
     said = wait(lambda: find(browser, f"#problem{number}")[0].text)
     assert said.startswith("Mine.mp4: ") and "/" not in said
+
+
+def test_what_the_camera_records_is_answered(served: tuple[str, Path], browser: Any) -> None:
+    address, _ = served
+    number = open_page(browser, address, "lipnet")
+    place = f"#video{number}"
+    for name, seconds in (("Capture from camera", 1), ("Click to Access Webcam", 2), ("Record", 3), ("Stop", 2)):
+        press_named(browser, place, name)
+        time.sleep(seconds)
+    assert wait(lambda: find(browser, f"{place} video"))
+    assert answered(browser, number) == ""
+
+
+def test_what_the_microphone_records_is_answered_and_nothing_offers_to_publish_it(
+    served: tuple[str, Path], browser: Any
+) -> None:
+    address, _ = served
+    number = open_page(browser, address, "las")
+    place = f"#audio{number}"
+    for name, seconds in (("Record audio", 1), ("Record", 3), ("Stop", 2)):
+        press_named(browser, place, name)
+        time.sleep(seconds)
+    wait(lambda: find(browser, f"{place} button[aria-label=Play]"))
+    assert not find(browser, f"{place} button[aria-label=Share]")
+    assert answered(browser, number) == ""
 
 
 def test_nothing_is_asked_of_another_machine(served: tuple[str, Path], browser: Any) -> None:

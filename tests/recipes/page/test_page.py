@@ -17,7 +17,7 @@ from seqkit.data.video_file import read_clip, write_clip
 from seqkit.errors import InputError
 from seqkit.recipe import TrainedRun
 from seqkit.recipes.page import app
-from seqkit.recipes.page.answer import Answer, answers
+from seqkit.recipes.page.answer import Answer, answers, nbest_table
 from seqkit.recipes.page.app import FORMS, Tab, digest, respond_to
 from seqkit.recipes.page.examples import copy_clip, find_items, write_playable
 from seqkit.score.prediction import Prediction, Word
@@ -64,6 +64,13 @@ def test_the_answer_comes_first_and_then_what_was_attended_to(tmp_path: Path) ->
     for text in ("&lt;b&gt; a 4", "<td dir='auto'>0.50</td>", "<td dir='auto'>0.250</td>", "0.368", "-1.00", "on cpu"):
         assert text in last.details
     assert "<b>" not in last.details
+
+
+def test_a_share_that_reads_as_nothing_and_what_the_search_ranked_by_are_told() -> None:
+    plain = nbest_table([Prediction("a", -9.0, -9.0)])
+    assert "below 0.001" in plain and "score of the search" not in plain
+    assert "-1.25" in nbest_table([Prediction("a", -9.0, -1.25)])
+    assert "score" not in nbest_table([Prediction("a", -0.7, 0.5, probability=0.5)])
 
 
 def test_a_model_without_attention_says_so(tmp_path: Path) -> None:
