@@ -68,7 +68,7 @@ class TrainingExamples:
         """The examples of an epoch."""
         return segments(self.curriculum, self.split.items, self.split.timed, epoch, self.seed)
 
-    def epoch(self, number: int) -> list[list[int]]:
+    def epoch(self, number: int) -> Batches:
         """Batches of numbers of segments."""
         sizes = [max(1, round(own.share * self.split.frames[own.item])) for own in self.of_epoch(number)]
         return BucketBatchSampler(sizes, self.batch_budget, seed=self.seed).epoch(number)

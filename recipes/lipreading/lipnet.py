@@ -288,8 +288,8 @@ def evaluate(predictor: CtcPredictor, data: Path, split: str, options: None) -> 
         return lateness_line(lateness(words, [items[n] for n in timed]))
 
     by = {"speaker": [item.speaker for item in items]}
-    decode = {"beam": predictor.search.beam}
-    return Evaluation(items, best, METRICS, by, conditions={"search": found}, decode=decode, finish=finish)
+    decoding = {"beam": predictor.search.beam}
+    return Evaluation(items, best, METRICS, by, conditions={"search": found}, decode=decoding, finish=finish)
 
 
 PAPER = dict(  # Assael et al. 2016, sections 3.3 and 4
