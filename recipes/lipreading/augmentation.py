@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqkit.data.audio import SPEEDS
-from seqkit.data.batch import Batch, BucketBatchSampler, Example, collate, loader
+from seqkit.data.batch import Batch, Batches, BucketBatchSampler, Example, collate, loader
 from seqkit.data.manifest import Item
 from seqkit.data.vocab import Vocab
 from seqkit.described import described
