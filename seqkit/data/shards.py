@@ -9,6 +9,7 @@ under `at`: a folder or an address.
 import functools
 import http.client
 import io
+import os
 import re
 import time
 import urllib.error
@@ -50,26 +51,26 @@ def path_in(shard: Path, offset: int, size: int, name: str) -> Path:
 
 def place_of(path: Path) -> Place | None:
     """Where the file of a path in a shard lies; None for the path of a plain file."""
-    parts = path.parts
-    if len(parts) < 3 or not parts[-3].endswith(".tar") or not (found := PLACE.fullmatch(parts[-2])):
+    shard, place = os.path.split(os.path.dirname(path))
+    if not shard.endswith(".tar") or not (found := PLACE.fullmatch(place)):
         return None
-    shard = path.parent.parent
-    origin = _origin(shard.parent)
-    name = quote(shard.name) if ADDRESS.match(origin) else shard.name
-    return Place(f"{origin}/{name}" if origin else str(shard), int(found[1]), int(found[2]))
+    folder, name = os.path.split(shard)
+    origin = _origin(folder or ".")
+    name = quote(name) if ADDRESS.match(origin) else name
+    return Place(f"{origin}/{name}" if origin else shard, int(found[1]), int(found[2]))
 
 
-def _origin(folder: Path) -> str:
+def _origin(folder: str) -> str:
     """Where the shards of a folder lie; empty for the folder itself."""
     try:
-        return _origin_in(folder / INDEX, (folder / INDEX).stat().st_mtime_ns)
+        return _origin_in(folder, os.stat(os.path.join(folder, INDEX)).st_mtime_ns)
     except OSError:
         return ""
 
 
 @functools.lru_cache(maxsize=16)
-def _origin_in(index: Path, written: int) -> str:
-    found = read_json(index)
+def _origin_in(folder: str, written: int) -> str:
+    found = read_json(Path(folder) / INDEX)
     return str(found.get("at", "")) if isinstance(found, dict) else ""
 
 
