@@ -32,6 +32,7 @@ NO_FILE = {  # functions that read no content of a file of other people's, with 
     "recipes/benchmarks/bilinear_speed.py:__enter__": "what Linux tells of this process",
     "recipes/benchmarks/ctc_speed.py:main": "a benchmark of ours, of what it was given by us",
     "recipes/benchmarks/scoring.py:main": "a benchmark of ours, of what it was given by us",
+    "recipes/benchmarks/shard_speed.py:do_GET": "what it has just written",
     "recipes/benchmarks/scoring.py:measure": "what it has just measured",
     "recipes/page/app.py:digest": "a hash of bytes",
     "recipes/page/app.py:example_rows": "a picture that is copied",
