@@ -27,11 +27,13 @@ from seqkit.train.log import format_duration
 MARGIN = 50  # frames on either side of a window: two seconds
 MOST = 20.0  # seconds of speech after which it is cut even without a pause
 CONTEXT = 0.4  # seconds of a pause that are read with the speech before and after it
-LEAST = 0.2  # seconds of speech that are read at all
+LEAST, LEAST_QUIET = 0.2, 0.5  # seconds of speech that are read at all, and where all of it is quiet, as breath is
 EVERY = 10.0  # seconds of the clock between two lines of progress
 HISTORY = 750  # frames by which speech is told from pauses
 
-Flags = NDArray[np.bool_]
+QUIET, LOUD = 1, 2  # speech, by its level; 0 is none
+
+Levels = NDArray[np.int8]
 Floats = NDArray[np.float64]
 
 
@@ -57,19 +59,20 @@ class Stretch(NamedTuple):
 
 
 class Stretches:
-    """Finds stretches of speech in flags that come little by little, one a frame; `first` is the first frame held.
+    """Finds stretches of speech in levels that come little by little, one a frame; `first` is the first frame held.
 
     `pause`: frames without speech that end a stretch. `most`: frames after which it is ended anyhow, at its longest
     gap. `context`: frames of a pause that belong to the stretch before it and to that after it, each at most half of
-    them. `least`: frames of speech that a stretch must have.
+    them. `least`, `least_quiet`: frames of speech that a stretch must have, and one without any that is loud.
     """
 
-    def __init__(self, pause: int, most: int, context: int, least: int) -> None:
-        self.pause, self.most, self.context, self.least = max(1, pause), most, context, least
+    def __init__(self, pause: int, most: int, context: int, least: int, least_quiet: int) -> None:
+        self.pause, self.most, self.context = max(1, pause), most, context
+        self.least, self.least_quiet = least, least_quiet
         self.first, self.begins = 0, True
-        self.active_T: Flags = np.zeros(0, bool)
+        self.active_T: Levels = np.zeros(0, np.int8)
 
-    def feed(self, active_T: Flags, *, last: bool = False) -> Iterator[Stretch]:
+    def feed(self, active_T: Levels, *, last: bool = False) -> Iterator[Stretch]:
         """Yields every stretch that is whole; with `last` all that are left."""
         self.active_T = np.concatenate([self.active_T, active_T])
         while len(places := self.active_T.nonzero()[0]):
@@ -79,7 +82,7 @@ class Stretches:
             if cut is None:
                 return
             end, ends = cut
-            if self.active_T[begin:end].sum() >= self.least or not (self.begins and ends):
+            if self._is_speech(self.active_T[begin:end]) or not (self.begins and ends):
                 yield Stretch(self.first + begin, self.first + end, self.begins, ends)
             self._drop(end)
             self.begins = ends
@@ -105,23 +108,30 @@ class Stretches:
         best = len(gaps) - 1 - int(np.argmax(np.where(late, gaps, -1)[::-1]))  # of equal ones the last
         return min(limit, int(places[best]) + 1 + int(gaps[best]) // 2), False
 
+    def _is_speech(self, active_T: Levels) -> bool:
+        least = self.least if (active_T == LOUD).any() else self.least_quiet
+        return np.count_nonzero(active_T) >= least
+
     def _drop(self, count: int) -> None:
         self.active_T, self.first = self.active_T[count:], self.first + count
 
 
 class Activity:
     """Tells frames of speech from pauses by a level of each: those more than a third of the way from the lowest tenth
-    to the highest of the last frames, where these are `least` apart; else those above `floor`."""
+    to the highest of the last frames are speech, and more than two thirds loud. Where the two tenths are not `least`
+    apart, all above `floor` are loud."""
 
     def __init__(self, least: float, floor: float) -> None:
         self.least, self.floor, self.level_T = least, floor, np.zeros(0)
 
-    def feed(self, level_T: Floats) -> Flags:
-        """Flags of the next frames, from their levels."""
+    def feed(self, level_T: Floats) -> Levels:
+        """0, QUIET or LOUD for each of the next frames, from their levels."""
         self.level_T = np.concatenate([self.level_T, level_T])[-HISTORY - len(level_T) :]
         low, high = np.percentile(self.level_T, [10, 90])
-        flags: Flags = level_T > (low + (high - low) / 3 if high - low >= self.least else self.floor)
-        return flags
+        bounds = [low + (high - low) / 3, low + (high - low) * 2 / 3]
+        if high - low < self.least:
+            bounds = [self.floor, self.floor]
+        return np.searchsorted(bounds, level_T).astype(np.int8)
 
 
 def loudness(samples_N: NDArray[np.floating], frames: int) -> Floats:
@@ -144,7 +154,7 @@ def spoken_stretches(recording: Recording, reader: StreamReader) -> Iterator[Str
     """Yields every stretch of a recording, and None after each of its blocks. Two seconds before a stretch can be read
     as well."""
     rate, done, more, loud = recording.rate, 0, True, False
-    stretches = Stretches(*(round(rate * seconds) for seconds in (LIPS.pause, MOST, CONTEXT, LEAST)))
+    stretches = Stretches(*(round(rate * seconds) for seconds in (LIPS.pause, MOST, CONTEXT, LEAST, LEAST_QUIET)))
     activity = Activity(LIPS.least, LIPS.floor)
     while more:
         more = recording.advance()
@@ -153,7 +163,7 @@ def spoken_stretches(recording: Recording, reader: StreamReader) -> Iterator[Str
         if not loud and np.abs(samples_N).max(initial=0.0) > SILENCE:  # a silent track tells nothing of pauses
             loud, activity = True, Activity(SOUND.least, SOUND.floor)
             stretches.pause = round(rate * SOUND.pause)
-        active_T = np.zeros(frames, bool)
+        active_T = np.zeros(frames, np.int8)
         if loud and len(samples_N):
             active_T = activity.feed(loudness(samples_N, frames))
         elif item is not None and not loud and (item.video or item.features):

@@ -2,7 +2,7 @@
 
 import random
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,6 +21,8 @@ from seqkit.errors import InputError
 from seqkit.recipes.lipreading import face_stream, long_recording, raw_video
 from seqkit.recipes.lipreading.face_stream import FaceStream
 from seqkit.recipes.lipreading.long_recording import (
+    LOUD,
+    QUIET,
     Activity,
     Progress,
     Stretch,
@@ -38,14 +40,14 @@ from tests.drawn_faces import RATE, clicks, face, talking, write_video
 from tests.tiny_runs import corpus, train
 
 
-def stretches(flags: list[bool], blocks: list[int], **numbers: int) -> list[Stretch]:
-    """What is found in flags that come in blocks of so many."""
-    finder = Stretches(**{"pause": 4, "most": 20, "context": 3, "least": 1, **numbers})
+def stretches(flags: Sequence[int], blocks: list[int], **numbers: int) -> list[Stretch]:
+    """What is found in levels that come in blocks of so many."""
+    finder = Stretches(**{"pause": 4, "most": 20, "context": 3, "least": 1, "least_quiet": 1, **numbers})
     found, done = [], 0
     for block in blocks:
-        found += finder.feed(np.array(flags[done : done + block], bool))
+        found += finder.feed(np.array(flags[done : done + block], np.int8))
         done += block
-    return [*found, *finder.feed(np.array(flags[done:], bool), last=True)]
+    return [*found, *finder.feed(np.array(flags[done:], np.int8), last=True)]
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -73,12 +75,20 @@ def test_a_stretch_ends_in_a_pause_or_else_at_its_longest_gap() -> None:
     assert third == Stretch(33, 49, False, True)
     gap = [True] * 14 + [False] * 3 + [True] * 10
     assert stretches(gap, []) == [Stretch(0, 15, True, False), Stretch(15, 27, False, True)]
-    assert stretches([False] * 30, [7]) == [] and stretches([False] * 9 + [True] + [False] * 9, [], least=2) == []
+    assert stretches([False] * 30, [7]) == [] and stretches([0] * 9 + [LOUD] + [0] * 9, [], least=2) == []
+
+
+def test_a_breath_between_sentences_is_not_read_and_a_quiet_sentence_is() -> None:
+    said, breath, quiet = [0] * 5 + [QUIET, LOUD, LOUD, QUIET], [0] * 9 + [QUIET] * 4, [0] * 9 + [QUIET] * 5 + [0] * 9
+    found = stretches(said + breath + quiet, [], least=3, least_quiet=5)
+    assert found == [Stretch(2, 12, True, True), Stretch(28, 39, True, True)]
 
 
 def test_speech_is_told_from_pauses_by_sound_and_by_lips() -> None:
     sound = np.concatenate([np.full(640 * 10, 1e-4), np.full(640 * 10, 0.1), np.full(640 * 10, 1e-4)])
-    assert Activity(10.0, -45.0).feed(loudness(sound, 30)).tolist() == [False] * 10 + [True] * 10 + [False] * 10
+    assert Activity(10.0, -45.0).feed(loudness(sound, 30)).tolist() == [0] * 10 + [LOUD] * 10 + [0] * 10
+    level_T = np.array([-60.0] * 10 + [-35.0] * 3 + [-20.0] * 10)
+    assert Activity(10.0, -45.0).feed(level_T).tolist() == [0] * 10 + [QUIET] * 3 + [LOUD] * 10
     assert not Activity(10.0, -45.0).feed(loudness(np.full(640 * 10, 1e-4), 10)).any()
     assert Activity(10.0, -45.0).feed(loudness(np.full(640 * 10, 0.1), 10)).all()
     still, moving = torch.zeros(20, 1, 8, 8), torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 90
