@@ -95,6 +95,8 @@ def _limited(source: Path, pattern: str, word: str) -> Path:
         splits = {}
         for split, about in index["splits"].items():
             path = folder / f"{split}.jsonl"
+            if not (source / path.name).is_file():
+                raise InputError(f"{source / path.name}: must be there, as {source / INDEX} names it; fetch it again")
             kept = [shard for shard, own in zip(about["shards"], chosen[split], strict=True) if own]
             with (source / path.name).open("rb") as lines, atomic_write(path) as file:
                 for shard, own in zip(about["shards"], chosen[split], strict=True):
@@ -149,10 +151,13 @@ def _valid(index: Any, name: str) -> dict[str, Any]:
     """An index, of which what is read here has the right types. Raises InputError for one that has not."""
     try:
         for split, about in index["splits"].items():
-            shards = [(str(own["file"]), int(own["items"]), int(own["bytes"])) for own in about["shards"]]
+            shards = [(str(own["file"]), own["items"], own["bytes"]) for own in about["shards"]]
+            counts = [about["bytes"], *(count for _, *own in shards for count in own)]
+            if not all(type(count) is int and 0 <= count < 2**62 for count in counts):
+                raise ValueError
             if not all(NAME.fullmatch(part) for part in (split, *(file for file, _, _ in shards))):
                 raise ValueError
-            about["bytes"], about["sha256"] = int(about["bytes"]), str(about["sha256"])
+            about["sha256"] = str(about["sha256"])
         return dict(index)
     except (TypeError, KeyError, ValueError, AttributeError):
         raise InputError(f"{name}: must be an index as `seqkit shards` writes it, got a damaged one") from None

@@ -3,6 +3,7 @@
 The same options in every recipe that writes text, over characters, words or subwords. `logprob` stays the model's own.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -39,16 +40,16 @@ class ScorerOptions:
     lm: str | None = None
     """language model: a run of language_model, or the file of an n-gram model (ours or ARPA); of lipnet also own, the
     n-grams of the run's training text (LipNet: own, characters, n = 5)"""
-    lm_weight: Annotated[float, Range(min=0)] = 0.3
+    lm_weight: Annotated[float, Range(min=0, max=1e6)] = 0.3
     """weight of the language model's log-probabilities"""
-    length_bonus: Annotated[float, Range()] = 0.0
+    length_bonus: Annotated[float, Range(min=-1e6, max=1e6)] = 0.0
     """added to the score for each token"""
     grammar: Path | None = None
     """file of the words that may occur: one line of words that may follow each other, or a line for each word position;
     null: all texts"""
     hotwords: Path | None = None
     """file of words or phrases that are likely to occur, such as names, one a line; null: none"""
-    hotword_weight: Annotated[float, Range(min=0)] = 1.0
+    hotword_weight: Annotated[float, Range(min=0, max=1e6)] = 1.0
     """added to the score, in nats, for each letter of a hot word that the text has as a whole word"""
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ def make_scorers(options: ScorerOptions, vocab: Vocab, device: torch.device, own
     scorers: list[tuple[Scorer, float]] = []
     if options.lm:
         path = own if own and options.lm == "own" else find_run(options.lm)
-        if not path.exists():
+        if not os.path.exists(path):  # false for a name that is too long
             choices = "own, null" if own else "null"
             raise InputError(f"`lm` must be {choices}, or a language model's run or file, got {options.lm!r}")
         if options.lm_weight:

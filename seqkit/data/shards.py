@@ -126,7 +126,8 @@ def read_place(place: Place) -> bytes:
         try:
             with open(place.shard, "rb") as file:
                 file.seek(place.offset)
-                content = file.read(place.size)
+                left = os.fstat(file.fileno()).st_size - place.offset  # before memory is taken
+                content = file.read(max(0, min(place.size, left)))
         except OSError as error:
             raise InputError(f"{place.shard}: must be a shard, got {error.strerror}; fetch it again") from None
     if len(content) != place.size:

@@ -20,6 +20,14 @@ from seqkit.train.random_state import seed_all, set_rng_state
 from seqkit.train.schedule import Horizon
 from seqkit.train.training_config import RESUMABLE, TrainingConfig
 
+OPTIONS = ("betas", "eps", "weight_decay", "momentum", "rho", "alpha", "lr_decay")  # numbers of a parameter group
+STATES: dict[type[Optimizer], tuple[str, ...]] = {  # what an optimizer keeps of each parameter
+    torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.Adagrad: ("step", "sum"),
+    torch.optim.Adadelta: ("step", "square_avg", "acc_delta"),
+    torch.optim.RMSprop: ("step", "square_avg"),
+}
+
 
 @described
 class Progress(NamedTuple):
@@ -134,6 +142,7 @@ def load_training_state(folder: Path, training: Training) -> Resumed:
     distributed.broadcast(training.model)
     try:
         progress, rank = checked_progress(state), distributed.rank()
+        check_optimizer(state["optimizer"], training.optimizer)
         training.optimizer.load_state_dict(state["optimizer"])
         training.average.load_state_dict(state["average"])
         training.pending.rows[:] = state["pending"]
@@ -158,6 +167,19 @@ def checked_progress(state: dict[str, Any]) -> Progress:
     if not all(map(_finite, state["optimizer"]["state"].values())):
         raise ValueError("an optimizer whose numbers are not finite")
     return progress
+
+
+def check_optimizer(state: dict[str, Any], optimizer: Optimizer) -> None:
+    """Raises ValueError for the state of another optimizer, or one whose numbers would not let it step."""
+    for found, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
+        if any(name in own and own[name] != found.get(name) for name in OPTIONS):
+            raise ValueError("an optimizer with other options")
+        if not all(0 <= float(found.get(name, 0)) < 1e9 for name in ("lr", "initial_lr")):
+            raise ValueError("learning rates that are none")
+    names = {name for kind, own in STATES.items() if isinstance(optimizer, kind) for name in own}
+    for values in state["state"].values():
+        if not names <= values.keys() or not 0 <= float(values.get("step", 0)) < 2**40:
+            raise ValueError("an optimizer that lacks something, or whose steps are no count")
 
 
 def _finite(values: dict[str, Any]) -> bool:

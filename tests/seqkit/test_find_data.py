@@ -173,3 +173,17 @@ def test_the_stamp_of_a_file_behind_an_address_is_that_of_the_index(server: Serv
     data = find_data(f"{server.url}/s")
     path = read_manifest(data / "train.jsonl")[0].features
     assert path and file_behind(path) == data / "shards.json"
+
+
+def test_an_index_of_other_splits_or_with_counts_that_are_none_is_named(corpus: Path) -> None:
+    index = json.loads((corpus / "shards.json").read_text())
+    moved = {**index, "splits": {"other": index["splits"]["train"]}}
+    (corpus / "shards.json").write_text(json.dumps(moved))
+    pattern = str(corpus / index["splits"]["train"]["shards"][0]["file"])
+    with pytest.raises(InputError, match=r"other.jsonl: must be there, as .*shards.json names it; fetch it again"):
+        find_data(pattern)
+    for count in ("7", -1, 2**70, True, 1.5):
+        index["splits"]["train"]["shards"][0]["items"] = count
+        (corpus / "shards.json").write_text(json.dumps(index))
+        with pytest.raises(InputError, match="must be an index as `seqkit shards` writes it, got a damaged one"):
+            find_data(pattern)

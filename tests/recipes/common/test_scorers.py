@@ -65,6 +65,14 @@ def test_what_is_missing_is_named(options: dict[str, object], text: str) -> None
         make_scorers(ScorerOptions(**options), VOCABS[0], CPU)  # type: ignore[arg-type]
 
 
+def test_a_name_that_is_too_long_is_none_and_weights_stay_finite() -> None:
+    with pytest.raises(InputError, match="`lm` must be null, or a language model's run or file, got 'xxx"):
+        make_scorers(ScorerOptions(lm="x" * 5000), VOCABS[0], CPU)
+    for name in ("length_bonus", "lm_weight", "hotword_weight"):
+        with pytest.raises(InputError, match=f"`{name}` must be from .* to 1000000, got 1e\\+308"):
+            ScorerOptions(**{name: 1e308})  # type: ignore[arg-type]
+
+
 def test_a_hot_word_without_a_letter_is_named(tmp_path: Path) -> None:
     (tmp_path / "words").write_text("cat\n--\n")
     with pytest.raises(InputError, match="words: `words` must have letters, got '--'"):

@@ -201,6 +201,12 @@ def test_a_shard_that_is_missing_or_cut_off_is_named(tmp_path: Path) -> None:
         read_array(path_in(tmp_path / "b.tar", 90, 11, "x"))
 
 
+def test_no_memory_is_taken_for_what_a_shard_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(bytes(100))
+    with pytest.raises(InputError, match=r"a\.tar: must have .* bytes or more, got one cut off at 100; fetch it"):
+        read_image(path_in(tmp_path / "a.tar", 90, 10**14, "x"))
+
+
 def test_what_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     items = corpus(tmp_path)
     with pytest.raises(InputError, match=r"must be a folder with manifests such as train.jsonl, got no \*.jsonl"):
