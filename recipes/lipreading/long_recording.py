@@ -110,7 +110,7 @@ class Stretches:
 
     def _is_speech(self, active_T: Levels) -> bool:
         least = self.least if (active_T == LOUD).any() else self.least_quiet
-        return np.count_nonzero(active_T) >= least
+        return bool(np.count_nonzero(active_T) >= least)
 
     def _drop(self, count: int) -> None:
         self.active_T, self.first = self.active_T[count:], self.first + count
