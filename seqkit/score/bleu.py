@@ -16,6 +16,7 @@ The number of references may vary from item to item. N items, K counts an item, 
 """
 
 import importlib.util
+import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
@@ -126,6 +127,18 @@ def _chrf_settings(references: str, options: TextOptions, *, words: int) -> dict
 
 def _ter_settings(references: str, options: TextOptions) -> dict[str, str]:
     return _settings(_ter(options), references)
+
+
+def order_of(name: str) -> int:
+    """Returns the longest n-grams of `bleu` or `bleuN`."""
+    return int(name.removeprefix("bleu") or MAX_ORDER)
+
+
+def has_ngrams(name: str, statistics_NK: Array) -> bool:
+    """Tells whether any reference has the n-grams of the metric `name`; true of metrics that are not BLEU."""
+    if not re.fullmatch(r"bleu\d?", name):
+        return True
+    return bool(statistics_NK[:, COUNTS.index("reference_length")].max(initial=0) >= order_of(name))
 
 
 def _up_to(order: int) -> Metric:

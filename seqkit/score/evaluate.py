@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.errors import InputError
-from seqkit.score.bleu import BLEU_METRICS
+from seqkit.score.bleu import BLEU_METRICS, has_ngrams
 from seqkit.score.bleu import TOKENIZERS as SACREBLEU
 from seqkit.score.boxes import BOX_METRICS
 from seqkit.score.caption import CAPTION_METRICS, COCO_BLEU
@@ -202,6 +202,19 @@ def scores_by_group(
     draws = {"resamples": resamples, "seed": seed}
     rows = {group: np.flatnonzero([own == group for own in groups]) for group in in_order(groups)}
     return {group: scores_with_intervals(tallies, own, groups_N=groups_N, **draws) for group, own in rows.items()}
+
+
+def long_enough(groups: Mapping[str, Mapping[str, Statistics]]) -> dict[str, dict[str, Statistics]]:
+    """Without BLEU of longer n-grams than any reference of any group has, as where groups are of single words."""
+    return {
+        group: {
+            name: tallied
+            for name, tallied in own.items()
+            if any(has_ngrams(name, other[name].statistics_NK) for other in groups.values())
+        }
+        or dict(own)
+        for group, own in groups.items()
+    }
 
 
 def paired_tests(

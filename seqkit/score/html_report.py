@@ -106,14 +106,19 @@ def _direction(metric: str) -> str:
 
 
 def worst_table(worst: Sequence[AlignedItem], metric: str) -> str:
-    """Renders the worst items, aligned with their references."""
+    """Renders the worst items, aligned with their references; without edits where the texts are the references'."""
+    edits = [errors(item.pairs) for item in worst]
     rows = [
         f'<tr><td><code>{escape(item.id)}</code></td><td class="number">{item.value:.2f}</td>'
-        f'<td class="number">{errors(item.pairs)}</td><td class="text" dir="auto">{_marked(item)}</td></tr>'
-        for item in worst
+        + (f'<td class="number">{number}</td>' if any(edits) else "")
+        + f'<td class="text" dir="auto">{_marked(item)}</td></tr>'
+        for item, number in zip(worst, edits, strict=True)
     ]
-    legend = "<p><del>only in the reference</del> <ins>only in the hypothesis</ins></p>"
-    heading = '<th>id</th><th class="number">value</th><th class="number">edits</th><th>reference and hypothesis</th>'
+    legend, columns = "", "<th>text</th>"
+    if any(edits):
+        legend = "<p><del>only in the reference</del> <ins>only in the hypothesis</ins></p>"
+        columns = '<th class="number">edits</th><th>reference and hypothesis</th>'
+    heading = f'<th>id</th><th class="number">value</th>{columns}'
     return f"<h2>The {len(worst)} worst items by {escape(metric)}</h2>\n{legend}{html_table(heading, rows)}"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from seqkit.data.box_text import read_box, read_numbers
 from seqkit.data.text import invisible, normalize_whitespace
-from seqkit.score.bleu import MAX_ORDER
+from seqkit.score.bleu import has_ngrams, order_of
 from seqkit.score.boxes import ENOUGH, iou
 from seqkit.score.caption import caption_words, document_frequencies
 from seqkit.score.evaluate import Statistics, corpus_scores
@@ -73,12 +73,10 @@ def _form(references: References, hypotheses: Sequence[str], options: TextOption
 def _bleu(
     name: str, tallied: Statistics, references: References, hypotheses: Sequence[str], options: TextOptions
 ) -> Iterator[str]:
-    order = int(name.removeprefix("bleu") or MAX_ORDER)
+    order = order_of(name)
     counts = dict(zip(tallied.metric.counts, tallied.statistics_NK.sum(0), strict=True))
-    longest = tallied.statistics_NK[:, tallied.metric.counts.index("reference_length")].max()
-    sides = [
-        side for side, none in (("hypothesis", not counts[f"ngrams_{order}"]), ("reference", longest < order)) if none
-    ]
+    lacking = {"hypothesis": not counts[f"ngrams_{order}"], "reference": not has_ngrams(name, tallied.statistics_NK)}
+    sides = [side for side, none in lacking.items() if none]
     if sides:
         yield f"no {' and no '.join(sides)} has {order} tokens, so the value is decided by that; take bleu1 or chrf"
 

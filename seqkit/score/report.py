@@ -28,6 +28,7 @@ from seqkit.score.calibration import expected_error, format_calibration, right_w
 from seqkit.score.evaluate import (
     Statistics,
     item_values,
+    long_enough,
     scores_by_group,
     scores_with_intervals,
     statistics,
@@ -99,8 +100,9 @@ def write_report(
     names = list(tallies)
     breakdowns = {name: _split(tallies, groups, name) for name, groups in (by or {}).items()}
     for name, groups in (conditions or {}).items():
-        others = {group: scores_with_intervals(_tallied(other, names, options)) for group, other in groups.items()}
-        breakdowns[name] = breakdowns.get(name, {}) | others
+        others = long_enough({group: _tallied(other, names, options) for group, other in groups.items()})
+        scores = {group: scores_with_intervals(tallied) for group, tallied in others.items()}
+        breakdowns[name] = breakdowns.get(name, {}) | scores
     report = {
         "recipe": about.recipe,
         "run": about.run.name if about.run else None,
@@ -223,8 +225,9 @@ def _decode_facts(items: Sequence[ScoredItem], decode: Mapping[str, Any]) -> dic
     facts = dict(decode)
     if decode.get("seconds"):
         facts["items_per_second"] = len(items) / decode["seconds"]
-    facts["cut_at_maximum_length"] = sum(item.cut for item in items)
-    facts["repetition_loops"] = sum(has_loop(item.hypothesis.split()) for item in items)
+    if "beam" in decode:  # texts of any length, searched for
+        facts["cut_at_maximum_length"] = sum(item.cut for item in items)
+        facts["repetition_loops"] = sum(has_loop(item.hypothesis.split()) for item in items)
     return facts
 
 

@@ -107,6 +107,27 @@ def test_conditions_bring_hypotheses_of_their_own(tmp_path: Path) -> None:
     assert report["by"]["snr"]["-5"]["wer"]["value"] == 100.0
 
 
+def test_conditions_of_single_words_have_no_bleu_of_four(tmp_path: Path) -> None:
+    words = [ScoredItem("w1", ["cat"], "cat"), ScoredItem("w2", ["dog"], "mat")]
+    report = written(tmp_path, conditions={"position": {"1": words, "2": words[:1]}, "noise": {"0": words, "5": ITEMS}})
+    assert [list(scores) for scores in report["by"]["position"].values()] == [["wer"]] * 2
+    assert [list(scores) for scores in report["by"]["noise"].values()] == [["wer", "bleu"]] * 2
+    write_report(tmp_path, words, ["bleu"], ABOUT, conditions={"position": {"1": words}})  # nothing else to show
+    assert "By position" in (tmp_path / "report.html").read_text()
+
+
+def test_what_only_searched_texts_have_stands_with_them_alone(tmp_path: Path) -> None:
+    report = written(tmp_path, about=ABOUT._replace(decode={"seconds": 8.0}))
+    assert set(report["decode"]) == {"seconds", "items_per_second"}
+
+
+def test_items_that_are_their_own_references_show_no_edits(tmp_path: Path) -> None:
+    written(tmp_path, items=[ITEMS[0]])
+    assert "edits" not in (tmp_path / "report.html").read_text()
+    written(tmp_path)
+    assert "edits" in (tmp_path / "report.html").read_text()
+
+
 def test_text_options_reach_figures_signature_and_page(tmp_path: Path) -> None:
     items = [ScoredItem("a", ["The End."], "the end")]
     report = written(tmp_path, items=items, options=TextOptions(lowercase=True, punctuation=False))
