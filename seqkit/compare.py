@@ -90,7 +90,7 @@ def _parse(recipe: Recipe, argv: Sequence[str]) -> tuple[argparse.Namespace, lis
     parser.add_argument("--variants", metavar="A,B", default="", help="the others are tested against the first [all]")
     parser.add_argument("--split", metavar="NAME", default="val", help="the manifest to score, without .jsonl [val]")
     args, shared = parser.parse_known_args(argv)
-    options = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    options = Parser(parser.prog, "", add_help=False)
     names = fields_by_name(recipe.evaluation) if recipe.evaluation else ()
     for name in names:
         options.add_argument(f"--{name}", default=argparse.SUPPRESS)

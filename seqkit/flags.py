@@ -10,6 +10,7 @@ import errno
 import functools
 import io
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -109,12 +110,16 @@ SYNONYMS = {  # what newcomers type, and the flags here that mean it, the first 
 WORKERS = "its data is read in the training process: leave it out"
 
 
+NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)  # argparse takes -1e-3 for a flag
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that raises InputError, and shows help in columns wide enough for whole sentences."""
 
     def __init__(self, prog: str, description: str, **others: Any) -> None:
         columns = functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=32)
         super().__init__(prog, description=description, allow_abbrev=False, formatter_class=columns, **others)
+        self._negative_number_matcher = NEGATIVE_NUMBER
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see {self.prog} --help)")

@@ -67,7 +67,7 @@ def test_a_number_out_of_range_is_one_line_before_anything_is_read(
     usual = flatten(config())
     for name, limits in ranges(config).items():
         assert limits
-        words = [f"{outside(limits):g}"] * (len(usual[name] or "1") if isinstance(usual[name], tuple) else 1)
+        words = [f"{outside(limits):.17g}"] * (len(usual[name] or "1") if isinstance(usual[name], tuple) else 1)
         command = [task, "train", "--data", str(tmp_path / "nowhere"), "--out", str(out), f"--{name}", *words]
         assert main(command) == 2
         line = capsys.readouterr().err

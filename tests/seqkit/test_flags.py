@@ -27,6 +27,11 @@ def test_dashes_and_underscores_are_one_and_inputs_may_stand_anywhere() -> None:
     assert parse(parser(), ["--so it begins"]).inputs == ["--so it begins"]
 
 
+@pytest.mark.parametrize("number", ["-1", "-1.5", "-.5", "-2.", "-1e-3", "-1E+06", "-.5e2"])
+def test_a_negative_number_of_any_form_is_a_value(number: str) -> None:
+    assert parse(parser(), ["--learning_rate", number]).learning_rate == float(number)
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
