@@ -1,11 +1,9 @@
 """Decoding with exported models: beam search, greedy search and greedy CTC, in numpy and onnxruntime alone.
 
-    from beam import Model
-    model = Model(".")  # the folder that this file lies in
-    found = model.search(source=ids, source_lengths=lengths)  # one list of hypotheses an item, best first
-    print(model.text(found[0][0].tokens))
-
-B batch, K hypotheses an item, V vocabulary, T frames.
+from beam import Model
+model = Model(".")  # the folder that this file lies in
+found = model.search(source=ids, source_lengths=lengths)  # one list of hypotheses an item, best first
+print(model.text(found[0][0].tokens))
 """
 
 import json
@@ -14,8 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-
-STATE = ("h", "c", "context", "attention")  # what a step hands to the next
 
 
 class Hypothesis(NamedTuple):
@@ -43,10 +39,7 @@ def log_softmax(logits: Any) -> Any:
 
 def best(values_BM: Any, count: int) -> Any:
     """The places (B, count) of the largest values of each row, best first, of equal ones the first."""
-    if count < values_BM.shape[1]:
-        place = np.sort(np.argpartition(-values_BM, count - 1, 1)[:, :count], 1)
-    else:
-        place = np.broadcast_to(np.arange(values_BM.shape[1]), values_BM.shape)
+    place = np.sort(np.argpartition(-values_BM, min(count, values_BM.shape[1]) - 1, 1)[:, :count], 1)
     order = np.argsort(-np.take_along_axis(values_BM, place, 1), 1, kind="stable")
     return np.take_along_axis(place, order, 1)
 
@@ -54,49 +47,32 @@ def best(values_BM: Any, count: int) -> Any:
 def read_facts(path: Path, key: str) -> dict[str, Any]:
     """A JSON object with a list of texts `key`. Raises ValueError, naming the file, for another one."""
     try:
-        facts = json.loads(path.read_bytes(), parse_constant=finite, parse_float=finite)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: must be a JSON object, got a fault ({error}); export the run again") from None
-    found: dict[str, Any] = facts if isinstance(facts, dict) and (key != "tokens" or "kind" in facts) else {}
-    listed, name = found.get(key), found.get("vocabulary") or ""
-    if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed) or not isinstance(name, str):
-        raise ValueError(f"{path}: must have a list of texts `{key}`, got a damaged file; export the run again")
-    return found
-
-
-def finite(text: str) -> float:
-    """A number of JSON. Raises ValueError for one that is not finite."""
-    if not np.isfinite(number := float(text)):
-        raise ValueError(f"{text[:20]} is no finite number")
-    return number
-
-
-def faults_of(onnxruntime: Any) -> tuple[type[Exception], ...]:
-    """The errors of onnxruntime over a graph that is missing or damaged."""
-    module = onnxruntime.capi.onnxruntime_pybind11_state
-    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented")
-    return RuntimeError, ValueError, *(getattr(module, name) for name in (*names, "RuntimeException", "EPFail"))
+        facts: dict[str, Any] = json.loads(path.read_bytes())
+        json.dumps(facts, allow_nan=False)  # all numbers must be finite
+        "".join(facts[key] + [facts["kind"], facts.get("vocabulary") or ""])  # and these be texts
+        return facts
+    except (LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: must be JSON with texts as `{key}`, got a fault ({error}); export again") from None
 
 
 class Model:
     """An exported model: `run` calls a graph, `search` and `ctc` write text, `text` joins tokens."""
 
     def __init__(self, folder: str | Path, threads: int = 0) -> None:
+        """`threads` of onnxruntime; 0: one a core. Raises ValueError for a file that is missing or damaged."""
         import onnxruntime
 
+        own = [RuntimeError, ValueError, *vars(onnxruntime.capi.onnxruntime_pybind11_state).values()]
+        faults = tuple(one for one in own if isinstance(one, type) and issubclass(one, Exception))
+        options, self.graphs = onnxruntime.SessionOptions(), {}
+        options.intra_op_num_threads = threads
         self.facts = read_facts(Path(folder, "model.json"), "graphs")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # 0: one a core
-        paths, where = {name: Path(folder, f"{name}.onnx") for name in self.facts["graphs"]}, ["CPUExecutionProvider"]
-        self.graphs = {}
-        for name, path in paths.items():
+        for path in (Path(folder, f"{name}.onnx") for name in self.facts["graphs"]):
             try:
-                self.graphs[name] = onnxruntime.InferenceSession(str(path), options, where)
-            except faults_of(onnxruntime) as error:
+                self.graphs[path.stem] = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+            except faults as error:
                 fault = " ".join(str(error).split())[:200]
-                raise ValueError(
-                    f"{path}: must be a whole graph, got a fault ({fault}); export the run again"
-                ) from None
+                raise ValueError(f"{path}: must be a whole graph, got a fault ({fault}); export again") from None
         name = self.facts.get("vocabulary")
         self.vocab = read_facts(Path(folder, name), "tokens") if name else {"kind": "", "tokens": []}
 
@@ -108,42 +84,40 @@ class Model:
 
     def search(self, beam: int = 0, nbest: int = 1, **inputs: Any) -> list[list[Hypothesis]]:
         """Beam search, greedy with `beam=1`; 0 is the run's own, as are all options in `facts["search"]`."""
-        own, bos, eos = self.facts["search"], self.facts["bos"], self.facts["eos"]
-        size, memory = max(beam or own["beam"], nbest), self.run("encoder", inputs)
-
-        def score(total: float, length: int) -> float:
-            divisors = {"average": length, "wu": ((5 + length) / 6) ** own["alpha"]}
-            return float(total / divisors.get(own["length_penalty"], 1))
-
-        limits = memory.pop("max_len")
-        limits = np.full_like(limits, own["max_len"]) if own["max_len"] else limits
-        state = {name: np.repeat(memory.pop(name), size, 1) for name in list(memory) if name.split("_")[0] in STATE}
+        own, eos, memory = self.facts["search"], self.facts["eos"], self.run("encoder", inputs)
+        size, limits = max(beam or own["beam"], nbest), np.where(own["max_len"], own["max_len"], memory.pop("max_len"))
+        names = [one.name[5:] for one in self.graphs["step"].get_outputs() if one.name.startswith("next_")]
+        state = {name: np.repeat(memory.pop(name), size, 1) for name in names}
+        count = np.arange(limits.max() + 1)
+        divisor = {"average": count, "wu": ((5 + count) / 6) ** own["alpha"]}.get(own["length_penalty"], count**0)
         item = np.arange(len(limits))  # the places of the items that are not closed
-        tokens = np.full((len(item), size, 1), bos, np.int64)
+        tokens = np.full((len(item), size, 1), self.facts["bos"], np.int64)
         total = np.where(np.arange(size) == 0, 0.0, np.full((len(item), 1), -np.inf))
         pools: list[list[Hypothesis]] = [[] for _ in item]
-        for length in range(1, int(limits.max()) + 1):
+        for length in count[1:].tolist():
             made = self.run("step", {"token": tokens[:, :, -1], **memory, **state})
             logprob = log_softmax(made["logits"]).astype(np.float64)
             logprob[..., self.facts["suppress"]] = -np.inf
-            forbid_repeats(logprob, tokens[:, :, 1:], own["no_repeat_ngram"])
+            if 0 < (order := own["no_repeat_ngram"]) < length:  # no n-gram of this order comes twice
+                ngrams = np.lib.stride_tricks.sliding_window_view(tokens[:, :, 1:], order, 2)
+                again = (ngrams[..., :-1] == tokens[:, :, None, length - order + 1 :]).all(-1)
+                logprob[*np.nonzero(again)[:2], ngrams[again][:, -1]] = -np.inf
             candidates = (total[..., None] + logprob).reshape(len(item), -1)
             place = best(candidates, 2 * size)
             value, parent, token = np.take_along_axis(candidates, place, 1), *np.divmod(place, logprob.shape[-1])
             going = np.argsort(token == eos, 1, kind="stable")[:, :size]
+            keep = np.ones(len(item), bool)  # an item ends at its limit, with a full pool, or where none can enter it
             for row, number in enumerate(item):
+                limit, top = limits[number], float(value[row, going[row, 0]])
                 ended = np.nonzero(token[row, :size] == eos)[0]
-                for column in sorted([*ended, *(going[row] if length == limits[number] else ())]):
+                for column in sorted([*ended, *(going[row] if length == limit else ())]):
                     if (found := float(value[row, column])) > -np.inf:
                         ids = [*tokens[row, parent[row, column], 1:].tolist(), int(token[row, column])]
-                        pools[number].append(Hypothesis([i for i in ids if i != eos], found, score(found, length)))
-                pools[number] = sorted(pools[number], key=lambda one: -one.score)[:size]
-            parent, token, total = (np.take_along_axis(part, going, 1) for part in (parent, token, value))
-            keep = np.ones(len(item), bool)
-            for row, number in enumerate(item):  # closed at its limit, by a full pool, or where none can enter it
-                pool, limit, top = pools[number], limits[number], float(total[row, 0])
-                beaten = len(pool) >= nbest and pool[nbest - 1].score >= score(top, limit)
+                        pools[number].append(Hypothesis([i for i in ids if i != eos], found, found / divisor[length]))
+                pool = pools[number] = sorted(pools[number], key=lambda one: -one.score)[:size]
+                beaten = len(pool) >= nbest and pool[nbest - 1].score >= top / divisor[limit]
                 keep[row] = length < limit and len(pool) < size and top > -np.inf and not beaten
+            parent, token, total = (np.take_along_axis(part, going, 1) for part in (parent, token, value))
             if not keep.any():
                 break
             rows = np.nonzero(keep)[0][:, None]
@@ -160,8 +134,7 @@ class Model:
         found = []
         for row, length in zip(logprob, made["lengths"], strict=True):
             path, total = row[:length].argmax(-1), float(row[:length].max(-1, initial=-np.inf).sum(dtype=np.float64))
-            first = np.diff(path, prepend=-1) != 0
-            found.append(Hypothesis(path[first & (path != 0)].tolist(), total, total))
+            found.append(Hypothesis(path[(path != 0) & (np.diff(path, prepend=-1) != 0)].tolist(), total, total))
         return found
 
     def text(self, tokens: Sequence[int]) -> str:
@@ -171,16 +144,6 @@ class Model:
         parts = ["⁇" if token == 3 else self.vocab["tokens"][token - 4] for token in tokens if token > 2]
         if self.vocab["kind"] == "words":  # ￭ stands where no space was
             return " ".join(parts).replace(" ￭", "").replace("￭ ", "").replace("￭", "")
-        joined = "".join(parts)
-        subwords = self.vocab["kind"] == "subwords"
-        joined = " ".join((joined.replace("▁", " ") if subwords else joined).split())
-        return joined.replace("\ufdd0", "▁") if subwords else joined
-
-
-def forbid_repeats(logprob: Any, tokens: Any, order: int) -> None:
-    """Bar the tokens that would end an n-gram of this order a second time, in place."""
-    for row, hypotheses in enumerate(tokens.tolist() if 0 < order <= tokens.shape[2] else ()):
-        for place, ids in enumerate(hypotheses):
-            tail = ids[len(ids) - order + 1 :]
-            barred = [ids[i + order - 1] for i in range(len(ids) - order + 1) if ids[i : i + order - 1] == tail]
-            logprob[row, place, barred] = -np.inf
+        if self.vocab["kind"] == "subwords":
+            parts = [part.replace("▁", " ").replace("\ufdd0", "▁") for part in parts]
+        return " ".join("".join(parts).split())

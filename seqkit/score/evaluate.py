@@ -139,7 +139,9 @@ def statistics(
     named = dict(map(metric_named, names))
     if options.tokenizer not in (None, *TOKENIZERS):
         raise InputError(f"the tokenizer must be one of {' '.join(TOKENIZERS)}, got {options.tokenizer!r}")
-    if not hypotheses or len(references) != len(hypotheses):
+    if not hypotheses:
+        raise ValueError("`hypotheses` must be at least one, got none")
+    if len(references) != len(hypotheses):
         raise ValueError(f"`hypotheses` must be one an item of {len(references)} items, got {len(hypotheses)}")
     if not all(references):
         raise ValueError("`references` must hold at least one text an item, got an item with none")

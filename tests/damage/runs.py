@@ -167,6 +167,7 @@ def make_export(folder: Path) -> None:
         onnx.helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
     )
     facts = {
+        "kind": "text",
         "graphs": ["model"],
         "vocabulary": "target.json",
         "bos": 1,

@@ -46,6 +46,10 @@ def test_a_run_becomes_a_folder_that_decodes_without_this_library(tmp_path: Path
     names = {"README.md", "beam.py", "encoder.onnx", "model.json", "source.json", "step.onnx", "target.json"}
     assert {path.name for path in out.iterdir()} == names
     assert capsys.readouterr().out.count("MiB") == len(names)
+    decoder = (out / "beam.py").read_text(encoding="utf-8")
+    imported = {name.split(".")[0] for name in re.findall(r"^\s*(?:import|from) (\S+)", decoder, re.MULTILINE)}
+    assert imported - sys.stdlib_module_names == {"beam", "numpy", "onnxruntime"}  # the first in its docstring
+    assert len(decoder.splitlines()) < 150
     assert not any(str(Path(beam.__file__).parents[2]).encode() in path.read_bytes() for path in out.glob("*.onnx"))
     readme = (out / "README.md").read_text(encoding="utf-8")
     assert "| source | int64 | (batch, time) |" in readme and "Outputs: logits, attention_1, next_h" in readme

@@ -119,7 +119,7 @@ def test_faults_are_told() -> None:
         statistics(["bleu"], [["a"]], ["a"], TextOptions(tokenizer="14b"))
     with pytest.raises(ValueError, match=r"`hypotheses` must be one an item of 1 items, got 2"):
         statistics(["bleu"], [["a"]], ["a", "b"])
-    with pytest.raises(ValueError, match=r"`hypotheses` must be one an item of 0 items, got 0"):
+    with pytest.raises(ValueError, match=r"`hypotheses` must be at least one, got none"):
         statistics(["bleu"], [], [])
     with pytest.raises(ValueError, match=r"`references` must hold at least one text an item, got an item with none"):
         statistics(["bleu"], [["a"], []], ["a", "b"])

@@ -235,6 +235,6 @@ def test_faults_are_told_and_leave_nothing(tmp_path: Path) -> None:
         write_report(tmp_path / "new", ITEMS, ["blue"], ABOUT)
     with pytest.raises(ValueError, match=r"`by\['length'\]` must hold the group of each of 4 items, got 1"):
         written(tmp_path / "new", by={"length": ["1"]})
-    with pytest.raises(ValueError, match=r"`hypotheses` must be one an item of 0 items, got 0"):
+    with pytest.raises(ValueError, match=r"`hypotheses` must be at least one, got none"):
         written(tmp_path / "new", items=[])
     assert not (tmp_path / "new").exists()
