@@ -105,7 +105,7 @@ def planned(job: Recording) -> tuple[list[PieceClip], list[tuple[str, str]]]:
     clock = read_clock(job.source)
     begin = start_offset(job.source)
     with opened(job.source) as container:
-        if first_stream(container, "video") is None:
+        if first_stream(container, job.source, "video") is None:
             raise Unusable("no_video", f"{job.source}: must hold a video, got sound alone")
     end = begin + clock.end - (first_time(job.source, clock) or 0.0)
     pieces, faults = plan_pieces(job.cues, begin, end, lambda: loudness(job.source), job.longest)

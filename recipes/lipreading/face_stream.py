@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqkit.data.clock import FRAME_RATE
-from seqkit.data.container import Note, read_clock
+from seqkit.data.container import Note
 from seqkit.data.decoder_process import DecoderEnded, DecoderProcess
-from seqkit.data.sound_track import SAMPLES_PER_FRAME, Samples, read_sound
+from seqkit.data.sound_track import SAMPLES_PER_FRAME, Samples, length_of, read_sound
 from seqkit.errors import InputError
 
 BLOCK = 250  # frames: ten seconds
@@ -73,9 +73,9 @@ _open: list[Iterator[Block]] = []  # in the other process
 
 def open_stream(path: Path, video: bool) -> float:
     """Open a file to read blocks of, in the place of another; its length in seconds."""
-    clock = read_clock(path)
+    seconds = length_of(path)
     _open[:] = [read_blocks(path, video=video)]
-    return max(0.0, clock.end - clock.begin)
+    return seconds
 
 
 def next_block() -> Block | None:

@@ -15,7 +15,7 @@ from seqkit.data.decoder_process import apart
 from seqkit.data.manifest import Item
 from seqkit.data.shards import has_file
 from seqkit.data.sound_file import oddities, read_cut
-from seqkit.data.sound_track import SAMPLES_PER_FRAME, read_sound, write_wav
+from seqkit.data.sound_track import SAMPLES_PER_FRAME, length_of, read_sound, write_wav
 from seqkit.data.video_file import read_clip, read_note
 from seqkit.described import described
 from seqkit.errors import InputError
@@ -52,10 +52,9 @@ def measure(path: Path) -> Length:
 
 def _measured(path: Path) -> Length:
     try:
-        clock = read_clock(path)
+        seconds = length_of(path)
     except InputError:
         return Length(0.0)  # which is no video, or sound that another decoder reads
-    seconds = max(0.0, clock.end - clock.begin)
     if not is_video(path) or not read_note(path):
         return Length(seconds)
     sound = path.with_suffix(".wav")
@@ -149,7 +148,7 @@ def is_video(path: Path) -> bool:
         return False
     try:
         with opened(path) as container:
-            return first_stream(container, "video") is not None or first_stream(container, "audio") is None
+            return first_stream(container, path, "video") is not None or first_stream(container, path, "audio") is None
     except InputError:
         return not _is_sound(path)
 

@@ -91,7 +91,7 @@ def _video(path: Path) -> Clip:
     whole = more_than_a_mouth(path)  # decodes a frame, of other videos than our own clips
     clock = read_clock(path)
     with opened(path) as container:
-        pictures = clock.ends.get(first_stream(container, "video").index, clock.end)
+        pictures = clock.ends.get(first_stream(container, path, "video").index, clock.end)
     end = frame_zero(path) + pictures - (first_time(path, clock) or 0.0)
     return Clip(end, whole, "no mouth clip" if whole else "")
 

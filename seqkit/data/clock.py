@@ -55,6 +55,7 @@ class Clock(NamedTuple):
     begin: float = 0.0  # of the stream that begins first, and end of the one that ends last
     end: float = 0.0
     ends: Mapping[int, float] = {}  # of each stream
+    packets: Mapping[int, int] = {}  # of each stream, also of those that an edit list hides
 
     def follows(self, last: float, time: float) -> bool:
         """Whether a frame may follow that of time `last`."""

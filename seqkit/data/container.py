@@ -6,7 +6,7 @@ Times are seconds, as corrected by the file's clock (`seqkit.data.clock`), the s
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import av
 from av.container import InputContainer
 
 from seqkit.data.clock import FRAME_RATE, JUMP, LASTS, Clock, Run, continues, make_clock
+from seqkit.data.media_length import missing
 from seqkit.data.shards import has_file, open_file, openable, size_of
 from seqkit.errors import InputError
 
@@ -53,22 +54,42 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def first_stream(container: InputContainer, kind: str, note: Note = ignore) -> Any:
+def first_stream(container: InputContainer, path: Path, kind: str, note: Note = ignore) -> Any:
     """The first `video` (no cover art) or `audio` stream that can be decoded; None where there is none. `note` hears
     of others."""
-    cover = av.stream.Disposition.attached_pic
-    there = [stream for stream in container.streams if stream.type == kind and not stream.disposition & cover]
+    there = _streams(container, kind)
     known = [stream for stream in there if stream.codec_context is not None]
     if len(known) < len(there):
         note(f"{len(there) - len(known)} of {len(there)} {kind} streams have a codec that the decoder does not know")
-    if len(known) > 1:
-        note(f"{len(known)} {kind} streams, of which the first was taken")
-    return known[0] if known else None
+    if len(known) < 2:
+        return known[0] if known else None
+    first = _first_decoded(path, kind, [stream.index for stream in known])
+    number = next((n for n, stream in enumerate(known) if stream.index == first), 0)
+    note(f"{len(known)} {kind} streams, of which the {'first' if not number else 'first decodable'} was taken")
+    return known[number]
+
+
+def _streams(container: InputContainer, kind: str) -> list[Any]:
+    cover = av.stream.Disposition.attached_pic
+    return [stream for stream in container.streams if stream.type == kind and not stream.disposition & cover]
+
+
+def _first_decoded(path: Path, kind: str, indices: list[int]) -> int | None:
+    """The first of several streams of which a frame can be decoded."""
+    found: set[int] = set()
+    with opened(path) as container:
+        for packet in _packets(container, *(s for s in _streams(container, kind) if s.index in indices)):
+            if packet.stream_index not in found:
+                with suppress(av.FFmpegError):
+                    found |= {packet.stream_index} if packet.decode() else set()
+            if indices[0] in found:
+                break
+    return next((index for index in indices if index in found), None)
 
 
 def video_stream(container: InputContainer, path: Path, note: Note = ignore) -> av.VideoStream:
     """Returns the video stream. Raises InputError where there is none."""
-    stream: av.VideoStream | None = first_stream(container, "video", note)
+    stream: av.VideoStream | None = first_stream(container, path, "video", note)
     if stream is not None:
         return stream
     others = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
@@ -78,7 +99,7 @@ def video_stream(container: InputContainer, path: Path, note: Note = ignore) -> 
 def read_clock(path: Path) -> Clock:
     """The corrections of a file's time stamps. Reads all packets and decodes none."""
     with opened(path) as container:
-        streams = [s for kind in ("video", "audio") if (s := first_stream(container, kind)) is not None]
+        streams = [s for kind in ("video", "audio") if (s := first_stream(container, path, kind)) is not None]
         counts = {stream.index: 0 for stream in streams}
         own: dict[int, list[Run]] = {index: [] for index in counts}
         runs: list[Run] = []
@@ -102,7 +123,7 @@ def read_clock(path: Path) -> Clock:
             run.show(shown, lasts)
             own[index] = [*own[index][-1:], run]
             runs.append(run)
-        return make_clock(runs)
+        return make_clock(runs)._replace(packets=counts)
 
 
 def timed_frames(
@@ -124,8 +145,12 @@ def timed_frames(
     if jumps:
         note(f"{jumps} time stamps out of order")
     shorter = last + step - first < 0.95 * (container.duration or 0) / av.time_base
-    if number < 0.95 * stream.frames and shorter:
+    told = number < 0.95 * stream.frames and shorter
+    if told:
         note(f"cut off: {number} of {stream.frames} frames")
+    for remark in missing(path, container, clock):
+        if not told or not remark.startswith("cut off"):
+            note(remark)
 
 
 def whole(container: InputContainer, stream: Any, note: Note, clock: Clock) -> Iterator[Any]:
@@ -174,7 +199,7 @@ def _packets(container: InputContainer, *streams: Any, faults: Counter[str] | No
 def first_time(path: Path, clock: Clock | None = None) -> float | None:
     """Returns the time of the first video frame, in seconds; None for sound alone."""
     with opened(path) as container:
-        if first_stream(container, "video") is None:
+        if first_stream(container, path, "video") is None:
             return None
         return next((time for time, _, _ in timed_frames(container, path, ignore, clock)), None)
 

@@ -26,14 +26,19 @@ BLOCK = 1 << 16  # samples that are read at once
 SLACK = 0.1  # seconds by which a cut may reach past the end of a file
 UNKNOWN = 1 << 30  # samples; a header that says more was written before the length was known
 PIPED = 0x7F000000  # bytes; a header that says more was written before the length was known
-SIZES = re.compile(r"^ *(?:data|SSND|Data Size) +: (\d+) \(should be (\d+)\)", re.MULTILINE)  # as libsndfile tells them
+SIZES = re.compile(
+    r"^ *(?:data|riff|SSND|Data Size) +: (\d+) \(should be (\d+)\)", re.MULTILINE
+)  # as libsndfile tells them
 LAST_PAGE = "cut off in its last page"  # of Ogg
 HEAD = 1 << 20  # bytes in which the count of an MP3 file stands, where it has one
 OVER = 2.0  # times full scale, which sound of a lossy codec does not reach
 SILENCE = 0.002  # of full scale; sound that never exceeds it is silence
 SILENT, CANCELED = "the sound is silent", "the channels of the sound cancel each other out; keep one of them"
 RATES = (1_000, 1_000_000)  # samples a second that sound may have
-MARKS = {b"fLaC": (b"fLaC\0", 0), b"OggS": (b"OggS\0\2", 0), b"RIFF": (b"WAVEfmt ", 8)}  # of a beginning, how far in
+MARKS = {  # of a beginning, how far in
+    b"fLaC": (b"fLaC\0", 0), b"OggS": (b"OggS\0\2", 0), b"RIFF": (b"WAVEfmt ", 8), b"FORM": (b"AIFFCOMM", 8),
+    b"caff": (b"caff\0\1\0\0desc", 0), b".snd": (b".snd\0\0\0", 0),
+}  # fmt: skip
 OTHERS = {
     "mp3",
     "aac",
@@ -90,7 +95,7 @@ def read_cut(path: Path, start: float = 0.0, end: float | None = None) -> Cut:
             "convert it, or fetch it again"
         )
     seconds = len(found.samples_N) / found.rate
-    if seconds < told - SLACK:
+    if seconds < told - SLACK and not any(note.startswith("cut off") for note in found.damage):
         found = found._replace(damage=(*found.damage, cut_off(seconds, told)))
     begin = sound_zero(path) if start or end is not None else 0.0
     start, end = max(0.0, start - begin), None if end is None else end - begin
@@ -182,29 +187,35 @@ def _read_blocks(path: Path, file: Any, start: float, end: float | None) -> Cut:
     if not known:
         first, last = _span(path, start, end, file.samplerate, len(samples_N))
         samples_N = samples_N[first:last]
-    sizes = SIZES.search(file.extra_info) if not first and known else None
+    damage = header_damage(file) if not first and known else ()
+    return Cut(file.samplerate, samples_N, loudest, damage)
+
+
+def header_damage(file: Any) -> tuple[str, ...]:
+    """Remarks on what an open sound file lacks of the bytes that its header says."""
+    sizes = SIZES.search(file.extra_info)
     said, there = map(int, sizes.groups()) if sizes else (0, 0)
     seconds = file.frames / file.samplerate
     short = there < said < PIPED and seconds * (said / max(1, there) - 1) > SLACK
     damage: tuple[str, ...] = (cut_off(seconds, seconds * said / there),) if short else ()
-    damage += (LAST_PAGE,) if "Junk after the last page" in file.extra_info else ()
-    return Cut(file.samplerate, samples_N, loudest, damage)
+    return damage + ((LAST_PAGE,) if "Junk after the last page" in file.extra_info else ())
 
 
 def _decode(path: Path) -> Cut | None:
     """All of a file by the decoder of videos, at its first rate; None for what that does not read either."""
     from seqkit.data.clock import Clock
-    from seqkit.data.container import first_stream, opened, whole
+    from seqkit.data.container import first_stream, opened, read_clock, whole
+    from seqkit.data.media_length import missing
     from seqkit.data.sound_track import to_channels
 
     parts: list[tuple[int, list[Floats]]] = []  # of several rates where files are joined
     loudest, notes = 0.0, list[str]()
     try:
         with opened(path) as container:
-            stream = first_stream(container, "audio")
+            stream = first_stream(container, path, "audio")
             if stream is None or container.format.name.split(",")[0] not in OTHERS:
                 return None
-            if first_stream(container, "video") is not None:
+            if first_stream(container, path, "video") is not None:
                 return _beside_pictures(path)
             for frame in whole(container, stream, notes.append, Clock()):
                 if not parts or parts[-1][0] != frame.sample_rate:
@@ -213,6 +224,7 @@ def _decode(path: Path) -> Cut | None:
                 samples_CN = to_channels(frame)
                 loudest = max(loudest, float(np.abs(samples_CN).max(initial=0.0)))
                 parts[-1][1].append(samples_CN.mean(0))
+            notes += missing(path, container, read_clock(path))
     except InputError:
         return None
     if not parts:

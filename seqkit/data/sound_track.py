@@ -13,12 +13,16 @@ from typing import Any
 
 import av
 import numpy as np
+from av.container import InputContainer
 from numpy.typing import NDArray
 
-from seqkit.data.clock import FRAME_RATE
+from seqkit.data.clock import FRAME_RATE, Clock
 from seqkit.data.container import Note, first_stream, first_time, ignore, opened, read_clock, whole
 from seqkit.data.files import atomic_write
-from seqkit.data.sound_file import silence
+from seqkit.data.media_length import missing
+from seqkit.data.resampling import resample
+from seqkit.data.shards import openable
+from seqkit.data.sound_file import header_damage, joined, oddities, read_cut, silence
 
 Samples = NDArray[np.int16]
 Floats = NDArray[np.float32]
@@ -84,12 +88,16 @@ def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:
     """
     clock = read_clock(path)
     begin = first_time(path, clock)
+    if begin is None and joined(path):
+        yield from _whole_file(path, note)
+        return
     with opened(path) as container:
-        stream = first_stream(container, "audio", note)
+        stream = first_stream(container, path, "audio", note)
         if stream is None:
             return
         resampler, place, loudest = Resampler(), 0, 0
-        hear = note if begin is None and clock.jumps else ignore
+        alone = begin is None
+        hear = note if alone and clock.jumps else ignore
         hear(f"{clock.jumps} time stamps out of order")
         for frame in whole(container, stream, note, clock):
             for piece in resampler.resample(frame):
@@ -106,10 +114,43 @@ def read_sound(path: Path, *, note: Note = ignore) -> Iterator[Samples]:
                     loudest = max(loudest, int(np.abs(samples.astype(np.int32)).max()))
                     yield samples
         yield from (piece.to_ndarray()[0].astype(np.int16) for piece in resampler.rest() if place)
+        for remark in sound_remarks(path, container, clock) if alone else ():
+            note(remark)
         if not resampler.finite:
             note("samples that are no finite numbers")
         if fault := silence(loudest / 2**15, resampler.loudest):
             note(fault)
+
+
+def length_of(path: Path) -> float:
+    """Seconds of a video or of sound, by its time stamps. Raises InputError where it cannot be opened."""
+    clock = read_clock(path)
+    if first_time(path, clock) is None and joined(path):
+        cut = read_cut(path)
+        return len(cut.samples_N) / cut.rate
+    return max(0.0, clock.end - clock.begin)
+
+
+def _whole_file(path: Path, note: Note) -> Iterator[Samples]:
+    """Blocks of sound files that are joined to one, of which the decoder of videos may read the first alone."""
+    cut = read_cut(path)
+    for remark in oddities(cut):
+        note(remark)
+    samples_N = resample(np.clip(np.nan_to_num(cut.samples_N), -1.0, 1.0), cut.rate, SAMPLE_RATE)
+    for first in range(0, len(samples_N), BLOCK):
+        yield np.round(samples_N[first : first + BLOCK] * (2**15 - 1)).astype(np.int16)
+
+
+def sound_remarks(path: Path, container: InputContainer, clock: Clock) -> tuple[str, ...]:
+    """Remarks on what a file of sound alone lacks of its end."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(openable(path)) as file:
+            found = header_damage(file) if file.format != "MP3" else ()
+    except (soundfile.LibsndfileError, TypeError):  # the latter for a name that ends in .raw
+        found = ()
+    return found or missing(path, container, clock)
 
 
 def write_wav(path: Path, blocks: Iterable[Samples], frames: int) -> bool:

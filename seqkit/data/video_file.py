@@ -188,7 +188,7 @@ def own_note(container: InputContainer) -> dict[str, Any] | None:
 def _pictures(
     container: InputContainer, path: Path, first: int, count: int | None, grayscale: bool
 ) -> Iterator[Pixels]:
-    stream = first_stream(container, "video")
+    stream = first_stream(container, path, "video")
     unit = stream.time_base or Fraction(1, FRAME_RATE)
     mode = cv2.IMREAD_GRAYSCALE if grayscale else cv2.IMREAD_COLOR_RGB
     if first:

@@ -421,6 +421,29 @@ def test_the_first_of_two_tracks_is_taken_and_told(tmp_path):
     assert notes == ["2 audio streams, of which the first was taken"]
 
 
+@pytest.mark.parametrize("kind", ["video", "audio"])
+@pytest.mark.parametrize("held", ["nothing", "noise"])
+def test_a_first_stream_of_which_nothing_is_decoded_is_passed_over(kind, held, tmp_path):
+    """As players pass it over."""
+    whole = write(tmp_path / "whole.mkv", flashes(25, 5), clicks(1, [0.3]), codecs=("libx264", "aac"))
+    notes: list[str] = []
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "a.mkv"), "w") as file:
+        first = file.add_stream_from_template(getattr(source.streams, kind)[0])
+        others = [file.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == kind and held == "noise":
+                noise = av.Packet(bytes([170, 85]) * 20)
+                noise.stream, noise.pts, noise.dts, noise.time_base = first, packet.pts, packet.dts, packet.time_base
+                file.mux(noise)
+            packet.stream = others[packet.stream_index]
+            file.mux(packet)
+    assert seen(tmp_path / "a.mkv", note=notes.append) == [5]
+    assert abs(loud(tmp_path / "a.mkv", note=notes.append) - 0.3) < 0.02
+    assert notes == [f"2 {kind} streams, of which the first decodable was taken"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
