@@ -31,6 +31,7 @@ from seqkit.nn.initialize import xavier
 from seqkit.nn.memory import Memory
 from seqkit.nn.recurrent import CellKind
 from seqkit.ranges import Range
+from seqkit.recipes.common.input_remarks import remark
 from seqkit.recipes.common.scorers import word_separator
 from seqkit.recipes.common.search_options import SearchOptions
 from seqkit.recipes.lipreading.data import AudioCondition, StreamReader, count_frames, has_stream, make_noise
@@ -52,7 +53,6 @@ from seqkit.recipes.lipreading.subtitles import write_subtitled_video
 from seqkit.recipes.lipreading.word_times import min_frames, words_by_attention, words_by_ctc
 from seqkit.score.prediction import Prediction, distinct
 from seqkit.score.words import with_times, words_of
-from seqkit.train.distributed import print0
 
 T = TypeVar("T")
 
@@ -224,9 +224,9 @@ class SpeechPredictor:
         if not recording.faced and (self.modality == "video" or not recording.heard):
             raise InputError(f"{path}: must show a face from the front, got none in {found.seconds:.0f} seconds")
         if not recording.faced:
-            print0(f"{path}: {FACELESS}")
+            remark(path, FACELESS)
         elif looked and self.modality == "both" and not recording.heard:
-            print0(f"{path.name}: {SOUNDLESS}")
+            remark(path.name, SOUNDLESS)
         return shifted(found, file_offset(path))
 
     def read_stretches(self, recording: Recording) -> Iterator[Prediction | None]:
@@ -244,7 +244,7 @@ class SpeechPredictor:
         """The same for items."""
         for item in items:
             if self.modality == "both" and not item.audio:
-                print0(f"{item.id}: {SOUNDLESS}")
+                remark(item.id, SOUNDLESS)
         found = self.predict_items(items, nbest=nbest)
         return [[self.timed(item, one) for one in own] for item, own in zip(items, found, strict=True)]
 
@@ -267,7 +267,7 @@ class SpeechPredictor:
         if not best.tokens:
             return
         if self.is_long(Path(given)):
-            print0(f"{given}: longer than {LONGEST:g} seconds, and is not drawn")
+            remark(given, f"longer than {LONGEST:g} seconds, and is not drawn")
             return
         panels = self.with_items([given], lambda items: self.panels(items[0], best))
         plot_attention(panels, self.characters(best.tokens), path, best.text)

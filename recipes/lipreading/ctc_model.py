@@ -23,6 +23,7 @@ from seqkit.described import described
 from seqkit.errors import InputError
 from seqkit.nn.dropout import Dropout
 from seqkit.ranges import Range
+from seqkit.recipes.common.input_remarks import remark
 from seqkit.recipes.common.scorers import ScorerOptions, word_separator
 from seqkit.recipes.lipreading.data import StreamReader, count_frames
 from seqkit.recipes.lipreading.encoders import StreamEncoder
@@ -140,7 +141,7 @@ class CtcPredictor:
     def plot(self, given: str | Path, found: Sequence[Prediction], path: Path) -> None:
         """Posteriors over time, and where frames are pixels a saliency map for every word in *_saliency.png."""
         if self.is_long(Path(given)):
-            print0(f"{given}: longer than {LONGEST:g} seconds, and is not drawn")
+            remark(given, f"longer than {LONGEST:g} seconds, and is not drawn")
             return
         read, logits = self.frames_and_logits([given])
         frames, logits_TV = read[0][0], logits[0]

@@ -19,6 +19,7 @@ from seqkit.data.sound_track import SAMPLES_PER_FRAME, length_of, read_sound, wr
 from seqkit.data.video_file import read_clip, read_note
 from seqkit.described import described
 from seqkit.errors import InputError
+from seqkit.recipes.common.input_remarks import remark
 from seqkit.score.prediction import Prediction, Word
 
 FACELESS = "no face from the front, so that the sound alone is read"
@@ -75,15 +76,13 @@ def raw_item(path: Path, folder: Path, *, video: bool = True, faceless: bool = F
     Raises InputError, naming the file, for one that is missing, holds neither, shows no face, is too long or ends the
     process that decodes it.
     """
-    from seqkit.train.distributed import print0
-
     if not has_file(path):
         raise InputError(f"INPUT must be a file, got {path}, which is none")
     if path.suffix == ".npy":
         return Item(id=path.name, features=path)
     found = apart(path, decoded_item, path, folder, video, LONGEST, faceless)
-    for remark in found.remarks:
-        print0(f"{path}: {remark}")
+    for text in found.remarks:
+        remark(path, text)
     return found.item
 
 

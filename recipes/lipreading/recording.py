@@ -17,11 +17,11 @@ from seqkit.data.manifest import Item
 from seqkit.data.shards import has_file
 from seqkit.data.sound_track import SAMPLES_PER_FRAME, write_wav
 from seqkit.data.video_file import write_clip
+from seqkit.recipes.common.input_remarks import remark
 from seqkit.recipes.lipreading import raw_video
 from seqkit.recipes.lipreading.data import count_frames
 from seqkit.recipes.lipreading.face_stream import FaceStream
 from seqkit.recipes.lipreading.raw_video import measure
-from seqkit.train.distributed import print0
 
 
 class StoredRecording:
@@ -94,10 +94,10 @@ class StreamedRecording:
 
     def tell(self, remarks: Iterable[str]) -> None:
         """Print what was not told before."""
-        for remark in remarks:
-            if remark not in self.told:
-                self.told.add(remark)
-                print0(f"{self.path}: {remark}")
+        for text in remarks:
+            if text not in self.told:
+                self.told.add(text)
+                remark(self.path, text)
 
     def tell_faces(self) -> None:
         """Print what is odd about the talker of the whole recording."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from seqkit.errors import InputError
 from seqkit.recipe import TrainedRun
+from seqkit.recipes.common.input_remarks import heard_remarks
 from seqkit.score.prediction import Prediction
 
 NBEST = 5
@@ -33,26 +34,34 @@ def answers(run: TrainedRun, given: Any, folder: Path, progress: Progress) -> It
     progress(0.1, desc="reading the input and searching")
     began = time.monotonic()
     scored = run.recipe.name == "language_model"  # which judges its input, and attends to nothing
-    found = run.predict([given], nbest=1 if scored else NBEST)[0]
+    with heard_remarks() as remarks:
+        found = run.predict([given], nbest=1 if scored else NBEST)[0]
     searched = time.monotonic() - began
     best = found[0]
     text = best.text
     if scored:
         text = f"perplexity {math.exp(-best.score):.2f}, log-probability {best.logprob:.2f} nats"
-    tables = ("" if scored else nbest_table(found)) + words_table(best)
+    tables = about_input(remarks) + ("" if scored else nbest_table(found)) + words_table(best)
     yield Answer(text, tables + timing(run, searched))
     if scored:
         return
     progress(0.6, desc="drawing the attention")
     note = ""
     try:
-        run.predictor.plot(given, found, folder / "answer.png")
+        with heard_remarks() as more:
+            run.predictor.plot(given, found, folder / "answer.png")
+        note = about_input([text for text in more if text not in remarks])
     except InputError as error:  # a model without attention
         note = f"<p>{escape(str(error))}</p>"
     drawn = time.monotonic() - began - searched
     video = folder / "answer.mp4"
     plots = tuple(sorted(folder.glob("*.png")))
     yield Answer(text, tables + note + timing(run, searched, drawn), plots, video if video.is_file() else None)
+
+
+def about_input(remarks: Sequence[str]) -> str:
+    """What is odd about the input, a line each."""
+    return "".join(f"<p class='remark'>{escape(text[:1].upper() + text[1:])}.</p>" for text in remarks)
 
 
 def nbest_table(found: Sequence[Prediction]) -> str:

@@ -31,6 +31,7 @@ STYLE = """
 .details th, .details td { text-align: left; padding: .3rem .8rem .3rem 0 !important;
   border: none !important; border-bottom: 1px solid var(--border-color-primary) !important }
 .given img, .given video { max-height: 20rem; object-fit: contain } .plot img { padding-top: 1.8rem }
+.remark { border-left: 3px solid #d97706; padding-left: .6rem }
 .problem p { color: #b42318; font-weight: 600 } .dark .problem p { color: #ff9c92 }
 """
 MEDIA = ("image", "video", "audio")  # keys whose values are files
@@ -64,7 +65,9 @@ FORMS = {
     "grounding": Form(("image", "source"), "Drop a picture and type a phrase."),
     "lipnet": Form(("video",), "Upload or record a video of a face."),
     "wlas": Form(("video",), "Upload or record a video of a face."),
-    "las": Form(("audio",), "Upload or record sound."),
+    "las": Form(
+        ("audio",), "Upload or record sound; of a video, save its sound as a file first, such as .m4a or .wav."
+    ),
 }
 
 

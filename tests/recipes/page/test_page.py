@@ -16,6 +16,7 @@ from seqkit.data.sound_track import write_wav
 from seqkit.data.video_file import read_clip, write_clip
 from seqkit.errors import InputError
 from seqkit.recipe import TrainedRun
+from seqkit.recipes.common.input_remarks import remark
 from seqkit.recipes.page import app
 from seqkit.recipes.page.answer import Answer, answers, nbest_table
 from seqkit.recipes.page.app import FORMS, Tab, digest, respond_to
@@ -31,6 +32,8 @@ class Fake:
         self.attends = attends
 
     def predict(self, inputs: Sequence[Any], nbest: int) -> list[list[Prediction]]:
+        if "odd" in str(inputs[0]):
+            remark(inputs[0], "the sound is <silent>")
         if "broken" in str(inputs[0]):
             raise InputError(f"{inputs[0]}: must be a picture, got other data")
         words = (Word("<b>", 0.5, 1.0, 0.25), Word("x"))
@@ -64,6 +67,16 @@ def test_the_answer_comes_first_and_then_what_was_attended_to(tmp_path: Path) ->
     for text in ("&lt;b&gt; a 4", "<td dir='auto'>0.50</td>", "<td dir='auto'>0.250</td>", "0.368", "-1.00", "on cpu"):
         assert text in last.details
     assert "<b>" not in last.details
+
+
+def test_what_is_odd_about_an_input_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `predict` tells it, without the folder of the file, and of that input alone."""
+    run = fake_tab("wlas").run
+    for found in answers(run, tmp_path / "odd.mp4", tmp_path, lambda *args, **more: None):
+        assert "<p class='remark'>The sound is &lt;silent&gt;.</p>" in found.details
+        assert str(tmp_path) not in found.details.partition("<h4>")[0]
+    assert capsys.readouterr().err == f"{tmp_path}/odd.mp4: the sound is <silent>\n"
+    assert all("remark" not in found.details for found in answers(run, "a", tmp_path, lambda *args, **more: None))
 
 
 def test_a_share_that_reads_as_nothing_and_what_the_search_ranked_by_are_told() -> None:
