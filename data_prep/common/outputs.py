@@ -12,7 +12,7 @@ from seqkit.share import is_part, or_end
 
 Stats = dict[str, dict[str, Any]]  # by split
 MAX_NAMED = 100  # at most so many dropped items a reason are named in the statistics
-HIDDEN = ("files", "named", "reasons", "remarks")  # long values: in stats.json alone
+HIDDEN = ("files", "named", "reasons", "remarks", "shared_texts", "unread_texts")  # long values: in stats.json alone
 
 
 class PreparedSplit(NamedTuple):

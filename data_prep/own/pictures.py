@@ -22,7 +22,7 @@ from seqkit.data.text import is_blank
 from seqkit.data_prep.common.image_check import check_images
 from seqkit.data_prep.common.outputs import Stats, print_stats
 from seqkit.data_prep.common.raw_files import Files, find_files
-from seqkit.data_prep.own.shares import Dropped, Shares, add_arguments, shares_of, write_own
+from seqkit.data_prep.own.shares import Dropped, Shares, add_arguments, id_of, shares_of, unique_stems, write_own
 from seqkit.data_prep.own.table import is_missing, pick, texts_of
 from seqkit.data_prep.own.table_rows import ENDINGS, NO_ROWS, read_rows
 from seqkit.errors import InputError
@@ -91,12 +91,21 @@ def prepare(
     for fault, names in report.dropped.items():
         for name in names:
             dropped.add(fault, name, report.reasons.get(name, ""))
+    firsts: dict[str, str] = {}  # of each stem: a picture in two formats is in one split
+    stems = unique_stems(list(report.paths))
     items = [
-        Item(id=re.sub(r"[\\/]", "-", os.path.splitext(name)[0]), image=path, references=tuple(found[name]))
-        for name, path in report.paths.items()
+        Item(id=id_of(stem), image=path, references=tuple(found[name]))
+        for stem, (name, path) in zip(stems, report.paths.items(), strict=True)
     ]
-    units = {"picture": [path.name for path in report.paths.values()], "text": [item.references[0] for item in items]}
+    units = {
+        "picture": [firsts.setdefault(path.stem, path.name) for path in report.paths.values()],
+        "text": [item.references[0] for item in items],
+    }
+    shared: dict[str, list[str]] = defaultdict(list)
+    for name in report.paths if table is None else ():
+        shared[f"{os.path.splitext(name)[0]}.txt"].append(name)
     about = {"pictures": len(report.paths), "files": [table.name] if table else ["texts beside the pictures"]}
+    about["shared_texts"] = {text: names for text, names in shared.items() if len(names) > 1}
     return write_own(out, items, units, shares, {**about, **report.more()}, dropped)
 
 

@@ -1,12 +1,12 @@
 """What own videos and own sound share: texts of every recording, names of their own, and who speaks."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from seqkit.data_prep.own.shares import Dropped
-from seqkit.data_prep.own.spoken_texts import Cue, by_recording, find_text, read_cues, table_cues
+from seqkit.data_prep.own.shares import Dropped, unique_stems
+from seqkit.data_prep.own.spoken_texts import Cue, by_recording, find_text, read_cues, table_cues, texts_beside
 from seqkit.errors import InputError
 
 TABLES = (".csv", ".tsv")
@@ -17,13 +17,21 @@ class Texts(NamedTuple):
 
     cues: dict[Path, list[Cue]]
     kinds: dict[Path, str]  # ending of the file that says it
+    shared: dict[str, list[str]]  # a text to the recordings that have it, of those that several have
+    unread: dict[str, list[str]]  # a recording to its texts, of which the first was read
 
 
 def find_texts(raw: Path, paths: Sequence[Path], table: Path | None, tier: str | None, dropped: Dropped) -> Texts:
     """The texts of recordings: from the table, or the file beside each, or the only table in the folder. What has none
     is dropped. Raises InputError for a table that cannot be read or names no recording."""
-    texts = Texts({}, {})
-    beside = {path: find_text(path) for path in paths} if table is None else {}
+    texts = Texts({}, {}, {}, {})
+    beside: dict[Path, Path | None] = {}
+    for path in paths if table is None else ():
+        try:
+            beside[path] = find_text(path)
+        except InputError as error:
+            beside[path] = path  # there is one, but none that can be read
+            dropped.add("several_texts", str(path.relative_to(raw)), str(error))
     tables = [path for path in sorted(raw.iterdir()) if path.suffix.lower() in TABLES]
     if table is None and not any(beside.values()):
         if len(tables) != 1:
@@ -34,11 +42,17 @@ def find_texts(raw: Path, paths: Sequence[Path], table: Path | None, tier: str |
         cues = table_cues(table)
         texts.cues.update(by_recording(cues, paths, raw))
         texts.kinds.update(dict.fromkeys(texts.cues, table.suffix))
+        alike: dict[int, list[str]] = defaultdict(list)
+        for path, own in texts.cues.items():
+            alike[id(own)].append(path.relative_to(raw).as_posix())
+        texts.shared.update({f"{table.name}: {some[0]}": some for some in alike.values() if len(some) > 1})
         if not texts.cues:
             first = next(iter(cues), "")
             raise InputError(f"{table}: must name recordings below {raw}, such as {paths[0].name}, got {first!r}")
     for path in paths:
         text = beside.get(path)
+        if text == path:
+            continue
         if text is not None:
             try:
                 texts.cues[path] = read_cues(text, tier)
@@ -48,14 +62,24 @@ def find_texts(raw: Path, paths: Sequence[Path], table: Path | None, tier: str |
         elif path not in texts.cues:
             told = f"no row of {table.name}" if table else f"no {path.stem}.TextGrid, .vtt, .srt or .txt beside it"
             dropped.add("no_text", str(path.relative_to(raw)), told)
+    name_others(raw, beside, texts)
     return texts
 
 
+def name_others(raw: Path, beside: Mapping[Path, Path | None], texts: Texts) -> None:
+    """Names the recordings that share a text, and the texts that were not read."""
+    for path, text in beside.items():
+        if path in texts.cues and text is not None:
+            texts.shared.setdefault(text.relative_to(raw).as_posix(), []).append(path.relative_to(raw).as_posix())
+            texts.unread[path.relative_to(raw).as_posix()] = [other.name for other in texts_beside(path)]
+    for named in (texts.shared, texts.unread):
+        for name in [name for name, others in named.items() if len(others) < 2]:
+            del named[name]
+
+
 def unique_names(raw: Path, paths: Sequence[Path]) -> dict[Path, str]:
-    """A name for each recording: its path below `raw` without ending, or with it where two would have the same."""
-    short = {path: path.relative_to(raw).with_suffix("").as_posix() for path in paths}
-    counts = Counter(short.values())
-    return {path: name if counts[name] == 1 else path.relative_to(raw).as_posix() for path, name in short.items()}
+    """A name for each recording, by `unique_stems` of its path below `raw`."""
+    return dict(zip(paths, unique_stems([path.relative_to(raw).as_posix() for path in paths]), strict=True))
 
 
 def speaker_folders(raw: Path, paths: Sequence[Path]) -> dict[Path, str]:

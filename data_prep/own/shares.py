@@ -5,6 +5,8 @@ in two splits. All items of a unit are in one split, the same one on every machi
 whatever is added later.
 """
 
+import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -125,6 +127,7 @@ def write_own(
     """
     if not or_end(items):
         raise InputError(f"--raw must hold items to keep, got none{dropped.told()}")
+    check_ids(items)
     names, by = split_named(units, shares, named or [None] * len(items))
     parts: dict[str, list[Item]] = defaultdict(list)
     for item, name in zip(items, names, strict=True):
@@ -140,6 +143,41 @@ def write_own(
     stats["all"] = {**about, "items": len(items), "split": by, **dropped.stats()}
     write_stats(out, stats)
     return stats
+
+
+def unique_stems(names: Sequence[str]) -> list[str]:
+    """For each file below a folder a name of which ids and outputs are made: without its ending, or with it where two
+    would have the same. Raises InputError, naming both, for two that are alike all the same (x/a.jpg and x-a.jpg)."""
+    stems = [os.path.splitext(name)[0] for name in names]
+    while True:
+        places: dict[str, list[int]] = defaultdict(list)
+        for number, stem in enumerate(stems):
+            places[id_of(stem)].append(number)
+        alike = [number for group in places.values() if len(group) > 1 for number in group]
+        if all(stems[number] == names[number] for number in alike):
+            break
+        for number in alike:
+            stems[number] = names[number]
+    if alike:
+        one, two = next(group for group in places.values() if len(group) > 1)[:2]
+        raise InputError(f"{names[one]} and {names[two]} must have names of their own; rename one of them")
+    return stems
+
+
+def id_of(name: str) -> str:
+    """The name of a file below a folder as an id."""
+    return re.sub(r"[\\/]", "-", name)
+
+
+def check_ids(items: Sequence[Item]) -> None:
+    """Raises InputError, with both places, for two items of one id."""
+    known: dict[str, Item] = {}
+    for item in items:
+        if (first := known.setdefault(item.id, item)) is not item:
+            one, two = (own.image or own.video or own.audio or own.source for own in (first, item))
+            raise InputError(
+                f"{one} and {two} must have ids of their own, got {item.id!r} for both; rename one of them"
+            )
 
 
 def split_counts(items: Sequence[Item]) -> dict[str, Any]:

@@ -123,10 +123,15 @@ def from_files(
         cues = [cue._replace(speaker=cue.speaker or folders.get(path)) for cue in said.cues[path]]
         try:
             for item in items_of(path, duration(path, found.remarks), cues, names[path], out, longest, dropped):
-                found.add(item, names[path])
+                found.add(item, path.relative_to(raw).with_suffix("").as_posix())
         except InputError as error:
             dropped.add("unreadable", str(path.relative_to(raw)), str(error))
-    return {"sounds": len(paths), "texts": dict(Counter(said.kinds.values()))}
+    return {
+        "sounds": len(paths),
+        "texts": dict(Counter(said.kinds.values())),
+        "shared_texts": said.shared,
+        "unread_texts": said.unread,
+    }
 
 
 def from_kaldi(folders: Sequence[Path], raw: Path, dropped: Dropped, found: Found) -> dict[str, object]:

@@ -52,14 +52,22 @@ class Cue(NamedTuple):
     words: Words = ()  # on the clock of the file
 
 
-def find_text(path: Path) -> Path | None:
-    """The text beside a recording; of several, the one that says most."""
-    found: dict[str, Path] = {}
+def texts_beside(path: Path) -> list[Path]:
+    """The texts beside a recording: first the one that says most, of two that say as much that of its very name."""
     named = re.compile(rf"{re.escape(path.stem)}(\.[\w-]+)?")  # a.srt, or a.en.srt
-    for other in sorted(path.parent.iterdir()):
-        if other.suffix.lower() in ENDINGS and named.fullmatch(other.stem):
-            found.setdefault(other.suffix.lower(), other)
-    return next((found[ending] for ending in ENDINGS if ending in found), None)
+    found = [
+        other for other in path.parent.iterdir() if other.suffix.lower() in ENDINGS and named.fullmatch(other.stem)
+    ]
+    return sorted(found, key=lambda text: (ENDINGS.index(text.suffix.lower()), text.stem != path.stem, text))
+
+
+def find_text(path: Path) -> Path | None:
+    """The text beside a recording; of several, the one that says most. Raises InputError where either could be meant,
+    such as one in English and one in German."""
+    found = texts_beside(path)
+    if len(found) > 1 and found[0].stem != path.stem and found[0].suffix.lower() == found[1].suffix.lower():
+        raise InputError(f"{path}: must have one text of a kind, got {found[0].name} and {found[1].name}; take out one")
+    return found[0] if found else None
 
 
 def read_cues(path: Path, tier: str | None = None) -> list[Cue]:

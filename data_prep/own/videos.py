@@ -121,7 +121,7 @@ def prepare(raw: Path, out: Path, shares: Shares, options: Options = Options()) 
     for job in jobs:
         own = list(items_of(found[job.source], names[job.source], folders.get(job.source)))
         items += own
-        recordings += [names[job.source]] * len(own)
+        recordings += [job.source.relative_to(raw).with_suffix("").as_posix()] * len(own)
         for reason, text in found[job.source].faults:
             dropped.add(reason, str(job.source.relative_to(raw)), text)
     clips = [clip for job in jobs for clip in found[job.source].clips]
@@ -141,6 +141,8 @@ def about(videos: Sequence[Path], texts: Texts, clips: Sequence[PieceClip]) -> M
     return {
         "videos": len(videos),
         "texts": dict(Counter(texts.kinds.values())),
+        "shared_texts": texts.shared,
+        "unread_texts": texts.unread,
         "without_sound": sum(not clip.note["sound"] for clip in clips),
         "several_faces": sum(any("faces, of which" in remark for remark in own) for own in remarks.values()),
         "remarked": len(remarks),
