@@ -67,7 +67,14 @@ def read_text(path: Path) -> tuple[str, Words]:
             words.append((word, start, max(start, end)))
     if not text:
         raise InputError(f"{path}: must have a line `Text: ...` with a sentence, got none")
+    if words and letters(text) != letters(spoken := " ".join(word for word, _, _ in words)):
+        raise InputError(f"{path}: must have the words of `Text:` in its table, got {text[:60]!r} and {spoken[:60]!r}")
     return text, tuple(words)
+
+
+def letters(text: str) -> str:
+    """What is said of a text: its letters and digits, without case or signs such as {LG}."""
+    return "".join(filter(str.isalnum, re.sub(r"\{\w*\}", "", text).casefold()))
 
 
 def find_clips(files: Files) -> list[Clip]:

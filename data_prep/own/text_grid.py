@@ -16,6 +16,7 @@ from seqkit.errors import InputError
 
 TOKEN = re.compile(r'"(?P<text>(?:[^"]|"")*)"|(?P<comment>!.*)|(?P<flag><\w+>)|(?P<word>[^\s"!<][^\s"!]*)|(?P<open>")')
 NUMBER = re.compile(r"(?P<value>[-+]?\d+(\.\d*)?([eE][-+]?\d+)?)(?P<percent>%?)")
+COMMA = re.compile(r",\d")  # after a number: a decimal comma, of which Praat reads what is before it
 BINARY = b"ooBinaryFile"
 LARGEST = 1e9  # seconds, or intervals, that are no mistake
 
@@ -62,6 +63,8 @@ class _Tokens:
         for match in self.found:
             number = NUMBER.match(match["word"]) if match["word"] else None
             there = "number" if number else match.lastgroup
+            if number and COMMA.match(match["word"], number.end()):
+                raise self.fault("a number with a decimal point", repr(match[0][:40]), match.start())
             if there in ("text", "number", "flag", "open"):
                 if there == kind:
                     return number or match

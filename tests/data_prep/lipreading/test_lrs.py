@@ -120,8 +120,10 @@ def test_faults_are_counted_and_named(tmp_path, talker):
 
 def test_texts(tmp_path):
     path = tmp_path / "1.txt"
-    path.write_text("Text:  SO  IT'S\nRef: x\nFRAME X Y W H\n000001 0.1 0.2 0.3 0.4\nWORD START END\nSO 0.5 0.4\n\n")
-    assert read_text(path) == ("SO IT'S", (("SO", 0.5, 0.5),))
+    path.write_text(
+        "Text:  SO  IT'S\nRef: x\nFRAME X Y W H\n000001 0.1 0.2 0.3 0.4\nWORD START END\nSO 0.5 0.4\nIt's 0.6 0.7\n\n"
+    )
+    assert read_text(path) == ("SO IT'S", (("SO", 0.5, 0.5), ("It's", 0.6, 0.7)))
     for faulty in ("A 1", "A nan 1", "A 0 inf", "A -1 1", "A 1e999 2"):
         path.write_text(f"Text: A\nWORD START END\n{faulty}\n")
         with pytest.raises(InputError, match=rf"1.txt, line 3: must be a word, start and end, got '{faulty}'"):
@@ -200,6 +202,15 @@ def test_what_a_list_names_and_is_not_there_is_named(tmp_path, talker):
     (tmp_path / "train.txt").write_text("55/00001\n55/00002\n")
     found = run(tmp_path, tmp_path / "out")["train"]
     assert found["dropped"] == {"missing": 1} and found["named"] == {"missing": ["55/00002"]}
+
+
+def test_a_table_of_other_words_than_the_text_is_named(tmp_path):
+    for text, table in (("ONE TWO", "ONE 0 1\n"), ("ONE", "TWO 0 1\n"), ("ONE", "ONE 0 1\nTWO 1 2\n")):
+        (tmp_path / "a.txt").write_text(f"Text:  {text}\nWORD START END\n{table}")
+        with pytest.raises(InputError, match=rf"a.txt: must have the words of `Text:` in its table, got '{text}' and "):
+            read_text(tmp_path / "a.txt")
+    (tmp_path / "a.txt").write_text("Text:  {NS} ONE-TWO\nWORD START END\none 0 1\ntwo 1 2\n")
+    assert read_text(tmp_path / "a.txt")[0] == "{NS} ONE-TWO"
 
 
 def test_a_text_that_comes_twice_is_named(tmp_path):
