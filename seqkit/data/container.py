@@ -13,6 +13,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from seqkit.data.aperture import cropped
 from seqkit.data.clock import FRAME_RATE, JUMP, LASTS, Clock, Run, continues, make_clock
 from seqkit.data.media_length import missing
 from seqkit.data.shards import has_file, open_file, openable, size_of
@@ -133,6 +134,8 @@ def timed_frames(
     stream, clock = video_stream(container, path, note), read_clock(path) if clock is None else clock
     step = min(float(1 / (stream.average_rate or stream.guessed_rate or FRAME_RATE)), JUMP)
     first, last, number, jumps = 0.0, -step, 0, clock.jumps
+    if remark := cropped(path, container.format.name.split(",")[0], stream.width, stream.height):
+        note(remark)
     for number, frame in enumerate(whole(container, stream, note, clock), 1):
         time = last + step if frame.time is None else frame.time
         if number == 1:

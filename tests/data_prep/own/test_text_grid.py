@@ -80,7 +80,7 @@ def test_points_are_passed_over_and_letters_of_an_old_file_are_read(tmp_path):
         (SHORT.replace("1\n2\n", "1\n"), "line 17: must be as .*, a number here, got '\"hello\"'"),
         (SHORT.replace("TextGrid", "Sound"), 'line 1: must be .*, "ooTextFile" and "TextGrid" here, got \'ooText'),
         (
-            SHORT.replace("0.5", "0,5"),
+            SHORT.replace("\n1\n2\n", "\n0,5\n2\n"),
             "must be as Praat writes a TextGrid, a number with a decimal point here, got '0,5'",
         ),
         (b"ooBinaryFile\x08TextGrid", "must be a TextGrid saved as text, got a binary one"),
