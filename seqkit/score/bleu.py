@@ -53,7 +53,7 @@ def _bleu(options: TextOptions) -> BLEU:
         raise InputError(
             f"the tokenizer {tokenizer} must find {missing[0]}, got no such package: {extra}, or take char"
         )
-    return BLEU(tokenize=tokenizer, lowercase=options.lowercase)
+    return BLEU(tokenize=tokenizer, lowercase=options.lowercase, force=True)  # what it would warn of is remarked
 
 
 def _chrf(options: TextOptions, words: int) -> CHRF:
@@ -143,7 +143,8 @@ def has_ngrams(name: str, statistics_NK: Array) -> bool:
 
 def _up_to(order: int) -> Metric:
     value, settings = partial(_bleu_value, order=order), partial(_bleu_settings, order=order)
-    return Metric(_bleu_statistics, value, settings, COUNTS, item_value=partial(value, effective_order=True))
+    by_item = partial(value, effective_order=True)
+    return Metric(_bleu_statistics, value, settings, COUNTS, item_value=by_item, in_parts=True)
 
 
 def _chrf_metric(words: int) -> Metric:
@@ -153,7 +154,7 @@ def _chrf_metric(words: int) -> Metric:
         name for unit, both, n in kinds for name in (f"hypothesis_{unit}_{n}", f"reference_{unit}_{n}", f"{both}_{n}")
     ]
     value, settings = partial(_chrf_value, words=words), partial(_chrf_settings, words=words)
-    return Metric(partial(_chrf_statistics, words=words), value, settings, tuple(counts))
+    return Metric(partial(_chrf_statistics, words=words), value, settings, tuple(counts), in_parts=True)
 
 
 BLEU_METRICS: dict[str, Metric] = {

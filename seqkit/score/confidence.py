@@ -27,6 +27,7 @@ Value = Callable[[Array], Array]  # sums (R, K) to values (R,)
 
 RESAMPLES = 1000
 LEVEL = 95.0  # percent
+_ROWS = 2**14  # of the counts of items, added at once
 _ENTRIES = 2**18  # of the random matrix (B, N) held at once: few megabytes, which stay in the cache
 
 
@@ -128,7 +129,9 @@ def paired_test(
 
 def total(statistics_NK: Array) -> Array:
     """Sums (K,) over items, added in their order as sacrebleu does, so that fractions agree to the last digit."""
-    sums_K: Array = np.cumsum(statistics_NK, axis=0)[-1]
+    sums_K: Array = np.zeros(statistics_NK.shape[1])
+    for first in range(0, len(statistics_NK), _ROWS):
+        sums_K = np.cumsum(np.vstack([sums_K, statistics_NK[first : first + _ROWS]]), axis=0)[-1]
     return sums_K
 
 

@@ -97,7 +97,8 @@ def _settings(references: str, options: TextOptions, *, unit: Unit) -> dict[str,
 
 
 def _error_rate(unit: Unit) -> Metric:
-    return Metric(partial(_statistics, unit=unit), _rate, partial(_settings, unit=unit), _COUNTS, lower_is_better=True)
+    functions = partial(_statistics, unit=unit), _rate, partial(_settings, unit=unit)
+    return Metric(*functions, _COUNTS, lower_is_better=True, in_parts=True)
 
 
 def _sentence_statistics(references: References, hypotheses: Sequence[str], _: TextOptions) -> Array:
@@ -122,5 +123,6 @@ ERROR_RATES: dict[str, Metric] = {
         partial(_settings, unit="word"),
         ("sentence_errors", "sentences"),
         lower_is_better=True,
+        in_parts=True,
     ),
 }

@@ -16,11 +16,12 @@ from seqkit.score.bleu import TOKENIZERS as SACREBLEU
 from seqkit.score.boxes import BOX_METRICS
 from seqkit.score.caption import CAPTION_METRICS, COCO_BLEU
 from seqkit.score.confidence import RESAMPLES, Difference, by_group, holm, interval, paired_test, resampled_sums, total
+from seqkit.score.counting import item_counts
 from seqkit.score.error_rate import ERROR_RATES, edit_counts
 from seqkit.score.groups import Groups, group_names, in_order, numbered
 from seqkit.score.language import options_for
 from seqkit.score.meteor import METEOR
-from seqkit.score.metric import AS_IT_IS, Array, Metric, References, Score, TextOptions, normalize, signature
+from seqkit.score.metric import AS_IT_IS, Array, Metric, References, Score, TextOptions, signature
 from seqkit.score.own_metric import own_metric
 from seqkit.score.vqa import ANSWER_METRICS
 from seqkit.score.wups import WUPS_METRICS
@@ -148,9 +149,7 @@ def statistics(
     options = options_for(references, options)
     coco = COCO_BLEU if options.tokenizer in ("ptb", "ptb+char") else {}
     metrics = {name: coco.get(name, metric) for name, metric in named.items()}
-    counters = {metric.statistics: metric.lowercases for metric in metrics.values()}
-    texts = {lowercases: _normalized(references, hypotheses, options, lowercases) for lowercases in counters.values()}
-    counts = {counter: counter(*texts[lowercases], options) for counter, lowercases in counters.items()}
+    counts = item_counts(list(metrics.values()), references, hypotheses, options)
     return {
         name: Statistics(metric, counts[metric.statistics], signature(name, metric, references, options))
         for name, metric in metrics.items()
@@ -255,15 +254,6 @@ def worst_first(tallied: Statistics, references: References, hypotheses: Sequenc
     value_N = item_values(tallied)
     edits_N = edit_counts(references, hypotheses, "word")[:, :3].sum(1)
     return np.lexsort((-edits_N, -value_N if tallied.metric.lower_is_better else value_N))
-
-
-def _normalized(
-    references: References, hypotheses: Sequence[str], options: TextOptions, lowercases: bool
-) -> tuple[References, list[str]]:
-    """Normalizes both for a metric; one that lowercases by itself is left to do it."""
-    options = options._replace(lowercase=False) if lowercases else options
-    theirs = [[normalize(text, options) for text in texts] for texts in references]
-    return theirs, [normalize(text, options) for text in hypotheses]
 
 
 def _plain(number: float) -> float:

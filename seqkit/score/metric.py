@@ -45,6 +45,7 @@ class Metric(NamedTuple):
     lower_is_better: bool = False
     lowercases: bool = False  # it lowercases its tokens itself, after tokenizing: `lowercase` does not apply to it
     item_value: Callable[[Array], Array] | None = None  # of single items, where `value` suits only a corpus
+    in_parts: bool = False  # an item's statistics are the same whichever other items are beside it
 
 
 class Score(NamedTuple):

@@ -22,6 +22,7 @@ from seqkit.score.metric import AS_IT_IS, References, TextOptions, normalize
 
 CHANGED = 0.05  # of the words of the references, by which a normalizer changes what rates are of
 MARK = re.compile(r"▁|￭|@@(?=\s|$)|</?s>|<unk>|<pad>|&(?:amp|quot|apos|lt|gt|#\d+);")  # left by other programs
+CUT = 100  # hypotheses that look tokenized, from which on sacrebleu warns too
 PEOPLE = 4  # whose equal answers reach 100 by `vqa_accuracy`
 Rule = Callable[[str, Statistics, References, Sequence[str], TextOptions], Iterator[str]]
 
@@ -73,6 +74,9 @@ def _form(references: References, hypotheses: Sequence[str], options: TextOption
 def _bleu(
     name: str, tallied: Statistics, references: References, hypotheses: Sequence[str], options: TextOptions
 ) -> Iterator[str]:
+    cut = sum(text.endswith(" .") for text in hypotheses)
+    if cut >= CUT:
+        yield f"{cut:,} hypotheses end in a period after a space: undo tokenization, BLEU has its own"
     order = order_of(name)
     counts = dict(zip(tallied.metric.counts, tallied.statistics_NK.sum(0), strict=True))
     lacking = {"hypothesis": not counts[f"ngrams_{order}"], "reference": not has_ngrams(name, tallied.statistics_NK)}

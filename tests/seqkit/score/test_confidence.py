@@ -1,6 +1,7 @@
 """Resampling against plain loops and enumeration; intervals and tests against what statistics promises."""
 
 import math
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
-from seqkit.score import confidence
+from seqkit.score import METRICS, TextOptions, confidence, counting
 from seqkit.score.confidence import Array, Difference, bootstrap, interval, paired_test, resampled_sums, swapped_sums
 from seqkit.score.evaluate import paired_tests, scores_with_intervals, statistics
+from seqkit.score.metric import References
 
 
 def mean(sums_R2: Array) -> Array:
@@ -37,6 +39,34 @@ def test_draws_depend_on_seed_and_items_alone(monkeypatch: pytest.MonkeyPatch) -
     assert not np.array_equal(both[:, :2], resampled_sums(first_NK, seed=4))
     monkeypatch.setattr(confidence, "_ENTRIES", 100)
     assert np.array_equal(both[:, :2], resampled_sums(first_NK, seed=3))
+
+
+def test_sums_are_those_of_adding_one_item_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts_NK = np.random.default_rng(0).normal(0, 1e3, (50, 2))
+    expected = np.cumsum(counts_NK, axis=0)[-1]
+    for rows in (1, 7, 50, 64):
+        monkeypatch.setattr(confidence, "_ROWS", rows)
+        assert np.array_equal(confidence.total(counts_NK), expected)
+
+
+@pytest.mark.parametrize("items", [4, 5, 6, 11])
+def test_statistics_in_parts_are_those_of_the_whole(items: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name for name in METRICS if not name.startswith(("wups", "iou", "meteor"))]
+    references = [[f"the cat {n} sat", *["A dog ran home"] * (n % 3)] for n in range(items)]
+    hypotheses = [f"The cat  {n} sat down" for n in range(items)]
+    whole = statistics(names, references, hypotheses)
+    most, counter = [0], METRICS["wer"].statistics
+
+    def watched(own: References, given: Sequence[str], options: TextOptions) -> Array:
+        most.append(len(given))
+        return counter(own, given, options)
+
+    monkeypatch.setitem(METRICS, "wer", METRICS["wer"]._replace(statistics=watched))
+    monkeypatch.setattr(counting, "PART", 5)
+    parts = statistics(names, references, hypotheses)
+    assert list(parts) == names and max(most) == min(5, items)
+    for name in names:
+        assert np.array_equal(parts[name].statistics_NK, whole[name].statistics_NK), name
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_the_normal_law_says() -> None:

@@ -23,6 +23,7 @@ LONG, OTHER = ["a cat sits on the mat"], ["two dogs run over green grass"]
         ("bleu", [["yes"], ["no"]], ["yes", "no"], {}, "bleu: no hypothesis and no reference has 4 tokens"),
         ("bleu", [LONG, OTHER], ["a cat", "dogs"], {}, "bleu: no hypothesis has 4 tokens"),
         ("bleu2", [["yes"], ["no"]], ["yes it", "no"], {}, "bleu2: no reference has 2 tokens"),
+        ("bleu", [LONG] * 100, ["a cat sits ."] * 100, {}, "bleu: 100 hypotheses end in a period after a space"),
         (
             "bleu4",
             [["yes"], ["no"]],
