@@ -82,6 +82,7 @@ class Training(NamedTuple):
     average: WeightAverage
     pending: StepMetrics
     data: Data
+    parts: int = 1  # micro-batches of a batch
 
     @property
     def device(self) -> torch.device:
