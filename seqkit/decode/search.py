@@ -166,6 +166,11 @@ def score_next_tokens(
     return logprob_NV, rank_NV, Prefixes(prefixes.tokens_NT, state, tuple(scored))
 
 
+def on_host(x: Tensor) -> bool:
+    """Whether the host reads `x` without waiting for a device."""
+    return x.device.type == "cpu"
+
+
 def log_softmax(logits: Tensor) -> Tensor:
     """Over the last dimension, in float32 at least."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
@@ -209,7 +214,7 @@ def _best(value_NM: Tensor, count: int) -> Tensor:
     count = min(count, size)
     value_NC, place_NC = value_NM.topk(min(count + 1, size), -1)
     least_N1 = value_NC[:, count - 1 : count]
-    clear = value_NM.device.type == "cpu" and bool((value_NC[:, count:] < least_N1).all())
+    clear = on_host(value_NM) and bool((value_NC[:, count:] < least_N1).all())
     if not clear:  # or not known without waiting for the device
         above_NM, equal_NM = value_NM > least_N1, value_NM == least_N1
         free_N1 = count - above_NM.sum(1, keepdim=True)
@@ -220,7 +225,7 @@ def _best(value_NM: Tensor, count: int) -> Tensor:
 
 def split_closed(closed_B: Tensor, step: int, last: bool) -> tuple[Tensor, Tensor] | None:
     """The places of closed and of open sentences; None where it is not time to check or too few are closed."""
-    if not last and closed_B.device.type != "cpu" and step % CHECK_EVERY:
+    if not last and not on_host(closed_B) and step % CHECK_EVERY:
         return None
     leave_N = closed_B.nonzero()[:, 0]
     if len(leave_N) < max(1.0, LEAVE_SHARE * len(closed_B)):

@@ -1,14 +1,17 @@
 """Laws that greedy and beam search both obey: batches, lengths, forbidden tokens, given states."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from seqkit.decode import Coverage, LanguageModel, Sampling, Search, beam, greedy, sample
+from seqkit.decode import Coverage, HotWords, LanguageModel, LengthBonus, Sampling, Search, beam, greedy, sample
 from seqkit.decode import search as core
+from seqkit.nn.decoder import build_decoder
 from seqkit.nn.memory import repeat, select
 from tests.oracles import Recurrent, Table, assert_same, one, source
 
@@ -112,9 +115,31 @@ def test_finished_sentences_leave_and_nothing_changes(search: Any, monkeypatch: 
     assert len(seen) == len(model.rows_seen)
 
 
-def test_on_an_accelerator_the_host_looks_every_few_steps() -> None:
-    closed_B = torch.ones(4, dtype=torch.bool, device="meta")
-    assert all(core.split_closed(closed_B, step, False) is None for step in range(1, core.CHECK_EVERY))
+class Reads(TorchDispatchMode):
+    """Counts what an accelerator would have to be waited for: values, and shapes that depend on values."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        masked = func is torch.ops.aten.index.Tensor and any(x is not None and x.dtype == torch.bool for x in args[1])
+        waits = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "_unique2", "equal")
+        self.count += masked or func.overloadpacket.__name__ in waits
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("search", [greedy, beam])
+def test_an_accelerator_is_waited_for_every_eighth_step(search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "on_host", lambda x: False)
+    monkeypatch.setattr(torch.Tensor, "tolist", None)  # reads too, and is for the end of a sentence alone
+    decoder = build_decoder(200, 6, 8, (5,), attention="additive", attention_dim=4, readout_dim=6).eval()
+    language = build_decoder(200, 6, 8, readout="linear").eval()
+    hot = HotWords(["ab", "c"], ["", "", "", *(f" {chr(97 + n % 26)}" for n in range(197))])
+    memories = decoder.make_memory((torch.randn(4, 6, 5), torch.tensor([6, 2, 5, 1]), torch.zeros(4, 5)))
+    options = Search(beam=3, max_len=70, min_len=64, no_repeat_ngram=2, length_penalty="average")
+    scorers = [(Coverage(), 0.1), (LengthBonus(), 0.1), (LanguageModel(language), 0.1), (hot, 1.0)]
+    with Reads() as reads, suppress(TypeError):  # at the first sentence that ends
+        search(decoder, memories, options, scorers=scorers)
+    assert 64 // core.CHECK_EVERY <= reads.count <= 64 // core.CHECK_EVERY + 4  # and what is read of the options
 
 
 class Poisoned(Table):
