@@ -32,16 +32,21 @@ def missing(path: Path, container: InputContainer, clock: Clock) -> tuple[str, .
         return tuple(found)
     for stream in container.streams if name in COUNTS else ():
         share = clock.packets.get(stream.index, stream.frames) / max(1, stream.frames)
-        if share < SHORT and stream.type in NAMES and not stream.codec_context.name.startswith("pcm"):
+        if share < SHORT and stream.type in NAMES and not _is_pcm(stream):
             found.append(f"cut off: {share:.0%} of its {NAMES[stream.type]}")
     told, there = (container.duration or 0) / av.time_base, clock.end - (container.start_time or 0) / av.time_base
     if name == "caf" and container.streams.audio:  # whose duration is that of what is there
         stream = container.streams.audio[0]
-        told = stream.frames / (stream.rate or 1) if stream.codec_context.name.startswith("pcm") else told
+        told = stream.frames / (stream.rate or 1) if _is_pcm(stream) else told
     known = (name in HEADER or name == "mp3" and counted(path)) and _only_media(container)
     if known and there < min(SHORT * told, told - LEAST):
         found.append(cut_off(there, told))
     return tuple(found)
+
+
+def _is_pcm(stream: Any) -> bool:
+    """Whether a stream counts its samples as frames."""
+    return stream.codec_context is not None and bool(stream.codec_context.name.startswith("pcm"))
 
 
 def _only_media(container: InputContainer) -> bool:

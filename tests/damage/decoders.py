@@ -6,7 +6,7 @@ from seqkit.data.audio import read_audio
 from seqkit.data.container import start_offset
 from seqkit.data.image import read_image, read_orientation, read_size
 from seqkit.data.sound_file import read_cut
-from seqkit.data.sound_track import read_sound
+from seqkit.data.sound_track import length_of, read_sound
 from seqkit.data.video_file import read_clip, read_frames, read_note
 from seqkit.data_prep.lipreading.clips import Job, make_clip
 
@@ -22,7 +22,8 @@ def picture(path: Path) -> object:
 
 
 def sound(path: Path) -> object:
-    return read_audio(path), read_audio(path, start=0.01, end=0.05), read_cut(path).loudest
+    heard = sum(map(len, read_sound(path)))  # as of long recordings
+    return read_audio(path), read_audio(path, start=0.01, end=0.05), read_cut(path).loudest, heard, length_of(path)
 
 
 def mouth(path: Path) -> object:

@@ -10,7 +10,7 @@ from seqkit.data.sound_file import joined, oddities, read_cut
 from seqkit.data.sound_track import length_of, read_sound
 from seqkit.data.video_file import read_frames
 from seqkit.recipes.lipreading.face_stream import read_blocks
-from tests.seqkit.data.test_odd_videos import block, flashes, heard, write
+from tests.seqkit.data.test_odd_videos import block, flashes, heard, seen, write
 
 VIDEOS = {
     "mp4": ("libx264", "aac", 16_000),
@@ -132,3 +132,12 @@ def test_sound_that_is_cut_off_is_told_by_every_reader(ending, tmp_path):
     streamed = [remark for found in read_blocks(path, video=False) for remark in found.remarks]
     for told in (notes, streamed, oddities(read_cut(path))):
         assert sum(note.startswith("cut off") for note in told) == 1
+
+
+def test_a_stream_of_an_unknown_codec_has_no_count_to_compare(tmp_path):
+    path = write(tmp_path / "a.mov", flashes(10, 3), noise(0.4, 16_000), codecs=("libx264", "aac"))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"mp4a", b"xxxx"))
+    notes: list[str] = []
+    assert seen(path, note=notes.append) == [3]
+    assert not [note for note in notes if note.startswith("cut off")]
