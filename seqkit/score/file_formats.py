@@ -6,6 +6,7 @@ with a line that names what scores it.
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,15 +120,14 @@ def _kind_of_lines(texts: Sequence[str]) -> str:
         return ""
     if len(texts) > 1 and texts[0].strip().isdecimal() and " --> " in texts[1]:
         return "subtitles"
-    columns = [text.split() for text in texts]
-    names = [fields[0] for fields in columns]
-    timed = all(map(_FRACTION.search, texts)) or len(set(names)) < len(names)
-    if timed and all(map(_TIMED.fullmatch, texts)):
-        return "ctm"
+    if all(map(_TIMED.fullmatch, texts)):
+        names = {text.split(maxsplit=1)[0] for text in texts}
+        if len(names) < len(texts) or all(map(_FRACTION.search, texts)):
+            return "ctm"
     if all(map(_FRACTION.search, texts)) and all(map(_SEGMENT.fullmatch, texts)):
         return "stm"
     if len(texts) > 2 and all(map(_LABEL.fullmatch, texts)):
-        times = [float(fields[place]) for fields in columns for place in (0, 1)]
+        times = [float(time) for text in texts for time in text.split()[:2]]
         return "labels" if times == sorted(times) and times[0] < times[-1] else ""
     return ""
 
@@ -136,7 +136,7 @@ def is_json(path: Path, lines: Sequence[tuple[int, str]]) -> bool:
     """Tells whether the file is one JSON value of a kind that `read_json` may know."""
     if ending(path) == ".json":
         return True
-    first = "".join([line.strip() for _, line in lines if line.strip()][:3]).replace(" ", "")
+    first = "".join(islice((line.strip() for _, line in lines if line.strip()), 3)).replace(" ", "")
     return first.startswith(('[{"', '{"annotations"', '{"images"', '{"info"', '{"licenses"'))
 
 

@@ -12,6 +12,7 @@ kept: those of a manifest, and of the annotations of VQA such as `answer_type`.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -62,10 +63,13 @@ def read_corpus(references: Sequence[Path], hypotheses: Sequence[Path], form: Fo
             raise InputError(f"{path}: must hold at least one line, got an empty file")
     forms = _formats(places, lines) if form == "auto" else dict.fromkeys(lines, form)
     files = [PARSERS[forms[path]](path, lines[path], key) for path, key in places]
+    lines.clear()
     files, remarks = _answered(files, len(references))
     remarks = (*remarks, *_perhaps_ids(files))
     matched = [_matched(files[0], file) for file in files]
-    targets = [[text for texts in item for text in texts] for item in zip(*matched[: len(references)], strict=True)]
+    targets = matched[0]
+    if len(references) > 1:
+        targets = [[text for texts in item for text in texts] for item in zip(*matched[: len(references)], strict=True)]
     systems = [[text for (text,) in texts] for texts in matched[len(references) :]]
     ids = files[0].ids or [str(number) for number in range(1, len(targets) + 1)]
     how = "by id" if all(file.ids for file in files) else "line by line"
@@ -124,7 +128,7 @@ def _are_ids(words: Sequence[str]) -> bool:
 def _perhaps_ids(files: Sequence[_File]) -> Iterator[str]:
     """Remarks where lines of files without ids begin with what may be one: with ids or numbers in some of the files
     alone, or with the same words in another order."""
-    firsts = [[_id_and_text(text)[0] for (text, *_) in file.texts] for file in files if file.ids is None]
+    firsts = [[sys.intern(_id_and_text(text)[0]) for (text, *_) in file.texts] for file in files if file.ids is None]
     numbered = [_are_ids(words) for words in firsts]
     if any(numbered) and not all(numbered) and len(firsts) == len(files):
         path = files[numbered.index(True)].path
@@ -138,9 +142,10 @@ def _perhaps_ids(files: Sequence[_File]) -> Iterator[str]:
 
 
 def _has_ids(lines: Sequence[str], known: set[str]) -> bool:
-    words = [_id_and_text(line)[0] for line in lines if line.strip()]
-    likely = all(_ID.fullmatch(word) for word in words) or 2 * sum(word in known for word in words) >= len(words)
-    return bool(words) and likely
+    filled = [line for line in lines if line.strip()]
+    if not filled or all(_ID.fullmatch(_id_and_text(line)[0]) for line in filled):
+        return bool(filled)
+    return bool(known) and 2 * sum(_id_and_text(line)[0] in known for line in filled) >= len(filled)
 
 
 def _id_and_text(line: str) -> tuple[str, str]:
