@@ -22,6 +22,7 @@ from seqkit.flags import Parser, parse, pick_device, run_cli, run_command
 from seqkit.predict import predict
 from seqkit.recipe import SEARCH, EvaluationReport, Recipe, preset, read_recipe_values
 from seqkit.same_data import check_same_data, data_digest
+from seqkit.tasks import command_of
 from seqkit.train.allocator import keep_memory
 from seqkit.train.checkpoint import find_checkpoint
 from seqkit.train.distributed import print0
@@ -46,14 +47,14 @@ def run_task(recipe: Recipe, argv: list[str]) -> object:
     if not recipe.variants:
         del commands["compare"]
     keep_memory()
-    return run_command(f"seqkit {recipe.name}", commands, argv)
+    return run_command(command_of(recipe.name), commands, argv)
 
 
 def train(recipe: Recipe, argv: list[str]) -> Outcome:
     """`seqkit TASK train`."""
     everything = "--help-all" in argv
     parser = Parser(
-        f"seqkit {recipe.name} train",
+        f"{command_of(recipe.name)} train",
         "A preset changes the defaults, a config file changes the preset, and flags change both.",
         usage="%(prog)s --data DIR --out RUN [--preset P] [--config FILE] [--<field> VALUE …] [--resume] [--init RUN]",
         epilog=_everything(recipe) if everything else _example(recipe),
@@ -105,14 +106,14 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
         header = {"recipe": recipe.name, "data": word_of(data), "data_sha256": digest}
         save_config(config, folder / "config.yaml", **header)
 
-    next_command = f"to score it: seqkit {recipe.name} evaluate --run {args.out} --split val"
+    next_command = f"to score it: {command_of(recipe.name)} evaluate --run {args.out} --split val"
     run = RunFolder(args.out, args.resume, write_config=write_config, next_command=next_command)
     return recipes.train(recipe, config, data, run, init=args.init, extend_vocab=extend_vocab, device=device)
 
 
 def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
     """`seqkit TASK evaluate`."""
-    parser = Parser(f"seqkit {recipe.name} evaluate", "Decode one split and write a report to RUN/evaluate/.")
+    parser = Parser(f"{command_of(recipe.name)} evaluate", "Decode one split and write a report to RUN/evaluate/.")
     parser.add_argument(
         "--run",
         metavar="RUN",
@@ -218,5 +219,5 @@ def _example(recipe: Recipe) -> str:
     names = ", ".join(recipe.presets)
     return (
         f"presets: {names}. `--help-all` lists every field, and what each preset changes.\n\n"
-        f"example: seqkit {recipe.name} train --data DIR --out RUN --preset small"
+        f"example: {command_of(recipe.name)} train --data DIR --out RUN --preset small"
     )

@@ -24,6 +24,7 @@ from seqkit.score.confidence import Difference
 from seqkit.score.evaluate import METRICS, Statistics, paired_tests, statistics, with_holm
 from seqkit.score.metric import Score
 from seqkit.score.terminal import columns, figure, signed
+from seqkit.tasks import command_of
 from seqkit.train.loop import Outcome
 from seqkit.unscored import is_unanswered
 
@@ -80,7 +81,7 @@ def run(
 def _parse(recipe: Recipe, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
     """The flags of `compare`, and those of `train` and of `evaluate`."""
     parser = Parser(
-        f"seqkit {recipe.name} compare",
+        f"{command_of(recipe.name)} compare",
         "Variants that differ in a few fields, trained and scored alike; and every flag of `train`, for all of them.",
         usage="%(prog)s --data DIR --out DIR [--variants NAMES] [--split NAME] [--preset P] [--<field> VALUE …]",
         epilog=_listed(recipe.variants),

@@ -14,11 +14,14 @@ from seqkit.flags import Parser, parse, pick_device, stdin_batches
 from seqkit.recipe import SEARCH, Recipe, TrainedRun
 from seqkit.score.prediction import Interrupted, Prediction
 from seqkit.share import all_inputs, is_part, is_shared, shared
+from seqkit.tasks import command_of
 
 
 def predict(recipe: Recipe, argv: list[str]) -> int:
     """`seqkit TASK predict`; 2 where some input was unusable, each of which is named."""
-    parser = Parser(f"seqkit {recipe.name} predict", "Predictions go to standard output, one line an input, in order.")
+    parser = Parser(
+        f"{command_of(recipe.name)} predict", "Predictions go to standard output, one line an input, in order."
+    )
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help=f"{recipe.inputs}; from standard input if not given")
     parser.add_argument(
         "--run",

@@ -4,6 +4,7 @@ The one place where the library names what stands above it; modules are imported
 """
 
 import importlib
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -92,6 +93,11 @@ def find_recipe(task: str) -> "Recipe":
         raise InputError(f"the task must be one of {', '.join(TASKS)}, got {task!r}")
     recipe: Recipe = importlib.import_module(f"seqkit.recipes.{TASKS[task].module}").RECIPE
     return recipe
+
+
+def command_of(task: str) -> str:
+    """What starts a task's commands: its word after `seqkit`, or the file of a recipe of one's own."""
+    return f"seqkit {task}" if task in TASKS else f"python {sys.argv[0]}"
 
 
 def find_export(task: str) -> Callable[[Any, Any], Any]:

@@ -32,10 +32,11 @@ from tests.pretend_recipe import (
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command of the pretended recipe; status, what reached its functions, and what is on stderr."""
     calls: list[tuple[Any, ...]] = []
     recipe = pretend(tmp_path / "made", calls)
+    monkeypatch.setattr("sys.argv", ["pretend.py"])
 
     def command(*argv: object) -> tuple[int, list[tuple[Any, ...]], str]:
         calls.clear()
@@ -89,7 +90,7 @@ def test_a_list_takes_spaces_and_commas_alike(run: Run, tmp_path: Path, words: l
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--hiden", "4"], "error: `--hiden` must be a flag of seqkit pretend train; did you mean `--hidden`?\n"),
+        (["--hiden", "4"], "error: `--hiden` must be a flag of python pretend.py train; did you mean `--hidden`?\n"),
         (["--hidden", "4.5"], "error: `hidden` must be int, got '4.5'\n"),
         (["--sizes", "4", "x"], "error: `sizes` must be [int, ...], got '4 x'\n"),
         (["--penalty", "x"], "error: `penalty` must be wu|null, got 'x'\n"),
@@ -98,8 +99,8 @@ def test_a_list_takes_spaces_and_commas_alike(run: Run, tmp_path: Path, words: l
         (["--config", "nowhere.yaml"], "error: nowhere.yaml: No such file or directory\n"),
         (["--init", "nowhere"], "error: `--init` must be the folder of a run, got nowhere, which is none\n"),
         (["--device", "tpu"], "error: argument --device: invalid choice: 'tpu'"),
-        (["--snr", "5"], "error: `--snr` must be a flag of seqkit pretend train"),
-        (["--subtitles", "x"], "error: `--subtitles` must be a flag of seqkit pretend train"),
+        (["--snr", "5"], "error: `--snr` must be a flag of python pretend.py train"),
+        (["--subtitles", "x"], "error: `--subtitles` must be a flag of python pretend.py train"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_written(
@@ -299,7 +300,7 @@ def test_evaluate_without_a_data_folder(run: Run, trained: Path) -> None:
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_only_search_can_be_changed_after_training(run: Run, trained: Path, command: str) -> None:
     status, _, line = run(command, "--run", trained, "--hidden", "9")
-    assert status == 2 and line.startswith(f"error: `--hidden` must be a flag of seqkit pretend {command}")
+    assert status == 2 and line.startswith(f"error: `--hidden` must be a flag of python pretend.py {command}")
 
 
 @pytest.mark.parametrize(
@@ -464,7 +465,7 @@ def test_help_lists_the_common_fields_and_help_all_every_one(
     common = shown_by(run, capsys, "train", "--help")
     assert {name for name in fields_by_name(Config) if f"--{name} " in common} == {"hidden", "steps", "beam"}
     assert "--help-all" in common and "presets: small, tiny" in common
-    assert "example: seqkit pretend train --data DIR --out RUN" in common
+    assert "example: python pretend.py train --data DIR --out RUN" in common
     shown = shown_by(run, capsys, "predict", "--help")
     assert "--beam" in shown and "--subtitles" in shown and "--hidden" not in shown and "--snr" not in shown
     shown = shown_by(run, capsys, "evaluate", "--help")
