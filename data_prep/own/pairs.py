@@ -40,7 +40,9 @@ def documents_of(path: Path | None, pairs: Iterator[Pair]) -> Iterator[tuple[Pai
 
 
 def prepare(source: Path, target: Path, out: Path, shares: Shares, documents: Path | None = None) -> Stats:
-    """Writes what it finds; statistics by split. Raises InputError for files of different lengths."""
+    """Writes what it finds; statistics by split. Raises InputError for files of different lengths, or one for both."""
+    if source.exists() and target.exists() and source.samefile(target):
+        raise InputError(f"--source and --target must be two files, got {source} for both")
     dropped, seen = Dropped(), set()
     items: list[Item] = []
     units: dict[str, list[str | None]] = {"document": [], "text": []}

@@ -52,8 +52,28 @@ def times(lines: Sequence[Line]) -> Iterator[Finding]:
                 yield Finding(True, "beyond the end", fault)
             length = cut
         late = [(word, start, end) for word, start, end in item.words if end > length + SLACK]
+        yield from _order(line)
         whole = bool(late) and item.start is not None and item.words[0][1] >= item.start
         for word, start, end in late:
             advice = "`words` counts from the beginning of the item, not of the file" if whole else "correct it"
             fault = f"{line.at('words')}: {word!r} at {start:g} to {end:g} seconds is outside the item; {advice}"
             yield Finding(start >= length, "word outside", fault)
+
+
+def _order(line: Line) -> Iterator[Finding]:
+    """Finds words that are not in the order of time, and words that are not those of the text."""
+    words, item = line.item.words, line.item
+    back = next((n for n, (one, two) in enumerate(zip(words, words[1:])) if two[1] < one[1]), None)  # noqa: B905
+    if back is not None:
+        told = f"{words[back + 1][0]!r} begins before {words[back][0]!r}, which stands before it; sort them by time"
+        yield Finding(False, "words out of order", f"{line.at('words')}: {told}")
+    said = _letters(" ".join(word for word, _, _ in words))
+    if said and item.references and said not in map(_letters, item.references):
+        told = f"are not those of `references`, {item.references[0][:40]!r}; correct one of them"
+        yield Finding(False, "other words", f"{line.at('words')}: {told}")
+    if item.rows and not item.features:
+        yield Finding(False, "unread key", f"{line.at('rows')}: nothing reads it without `features`; remove it")
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))

@@ -190,6 +190,7 @@ def _pictures(
 ) -> Iterator[Pixels]:
     stream = first_stream(container, path, "video")
     unit = stream.time_base or Fraction(1, FRAME_RATE)
+    shape: tuple[int, ...] | None = None  # of the first, and so of all
     mode = cv2.IMREAD_GRAYSCALE if grayscale else cv2.IMREAD_COLOR_RGB
     if first:
         container.seek(int(first / FRAME_RATE / unit), stream=stream)
@@ -200,6 +201,7 @@ def _pictures(
         if not packet.size or number < first:
             continue
         pixels = cv2.imdecode(np.frombuffer(bytes(packet), np.uint8), mode)
-        if pixels is None:
+        shape = shape if shape or pixels is None else pixels.shape
+        if pixels is None or pixels.shape != shape:
             raise InputError(f"{path}: must hold JPEG frames, got damage at frame {number}; prepare the clip again")
         yield pixels.astype(np.uint8, copy=False)

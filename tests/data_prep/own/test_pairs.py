@@ -54,3 +54,9 @@ def test_documents_must_be_as_many_as_pairs(tmp_path, lines, fault):
     write_lines(tmp_path / "docs", *("d" for _ in range(lines)))
     with pytest.raises(InputError, match=f"docs: must have a line for each pair, {fault}"):
         prepare(source, target, tmp_path / "out", Shares(), tmp_path / "docs")
+
+
+def test_one_file_is_no_pair(tmp_path):
+    source, _ = write(tmp_path)
+    with pytest.raises(InputError, match=r"--source and --target must be two files, got \S+a.en for both"):
+        prepare(source, source.parent / "." / source.name, tmp_path / "out", Shares())

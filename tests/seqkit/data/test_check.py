@@ -89,6 +89,14 @@ def test_a_sound_folder_has_no_findings(tmp_path, capsys):
         (item(seconds=2, end=3), True, "beyond the end", "`seconds`: is 2, but `start` to `end` lasts 3; correct one"),
         (item(seconds=2, words=[["so", 1.5, 2.5]]), False, "word outside", "`words`: 'so' at 1.5 to 2.5 seconds is"),
         (item(start=1, end=2, words=[["so", 0.5, 1.5]]), False, "word outside", "`words`: 'so' at 0.5 to 1.5"),
+        (
+            item(words=[["Neues.", 0.5, 0.6], ["Etwas", 0.1, 0.2]]),
+            False,
+            "words out of order",
+            "`words`: 'Etwas' begins before 'Neues.', which stands before it; sort them by time",
+        ),
+        (item(words=[["Etwas", 0.1, 0.2]]), False, "other words", "`words`: are not those of `references`, 'Etwas Neu"),
+        (item(rows=[0, 1]), False, "unread key", "`rows`: nothing reads it without `features`; remove it"),
         (item(features="text.npy"), True, "features", "text.npy must hold (time, width), got no array"),
         (item(features="flat.npy"), True, "features", "flat.npy must hold (time, width), got shape (3,)"),
         (item(features="good.npy", rows=[0, 4]), True, "beyond the end", "`rows`: ends at 4, past the 3 rows of"),
@@ -232,11 +240,13 @@ def test_lengths_are_those_of_the_media_not_of_the_manifest(tmp_path):
 
 def test_words_of_a_cut_count_from_its_beginning(tmp_path):
     words = [["bin", 3.1, 3.4], ["blue", 3.4, 3.9]]
-    findings = found(corpus(tmp_path, line2=item(start=3.0, end=6.0, words=words)))
+    findings = found(corpus(tmp_path, line2=item(start=3.0, end=6.0, words=words, references=["Bin, blue!"])))
     assert {(is_problem, kind) for is_problem, kind, _ in findings} == {(True, "word outside")}
     assert "`words` counts from the beginning of the item, not of the file" in findings[0][2]
     moved = [[word, begin - 3, end - 3] for word, begin, end in words]
-    assert found(corpus(tmp_path, line2=item(start=3.0, end=6.0, seconds=3.0, words=moved))) == []
+    assert (
+        found(corpus(tmp_path, line2=item(start=3.0, end=6.0, seconds=3.0, words=moved, references=["bin blue"]))) == []
+    )
 
 
 def test_whole_faces_and_silence_are_remarked(tmp_path):

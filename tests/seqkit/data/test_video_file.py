@@ -274,6 +274,15 @@ def test_players_can_show_a_clip(stored):
     assert numbers(read_frames(stored)) == list(range(40))
 
 
+def test_a_frame_of_another_size_in_a_clip_is_named(stored, tmp_path):
+    content = bytearray(stored.read_bytes())
+    sizes = [n + 5 for n in range(len(content)) if content[n : n + 5] == b"\xff\xc0\x00\x11\x08"]
+    content[sizes[7] + 1] -= 8  # the height of the eighth frame
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(InputError, match=r"a.mp4: must hold JPEG frames, got damage at frame 7; prepare the clip aga"):
+        read_clip(tmp_path / "a.mp4")
+
+
 def test_damage_in_a_clip_is_named(stored, tmp_path):
     content = bytearray(stored.read_bytes())
     for place in [n for n in range(len(content)) if content[n : n + 3] == b"\xff\xd8\xff"][20:]:
