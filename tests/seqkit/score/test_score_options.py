@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -265,3 +266,13 @@ def test_own_metrics_are_found_from_the_folder_one_works_in(files: list[Path], t
     done = subprocess.run(list(map(str, words)), cwd=tmp_path, env=paths, capture_output=True, check=True)
     value = json.loads(done.stdout)["systems"][0]["metrics"]["mine:longest"]["value"]
     assert value == sum(map(len, SYSTEMS[0])) / 30
+
+
+def test_reading_holds_little_more_than_the_texts(tmp_path: Path) -> None:
+    texts = "".join(f"{WORDS[n % 10]} {n}{' cats sat on the mat and saw a dog' * 3}\n" for n in range(4000))
+    paths = [file(tmp_path, name, texts) for name in ("references", "hypotheses")]
+    tracemalloc.start()
+    corpus = read_corpus(paths[:1], paths[1:])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(corpus.ids) == 4000 and peak < 10 * len(texts)
