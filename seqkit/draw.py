@@ -29,6 +29,8 @@ LINES = ("#2563a8", "#c2571a", "#2f7d4f", "#7a4fa3", "#8a6d1f")
 LONGEST = 24  # characters of a label, beyond which it is cut
 PANELS = 6  # pictures in a row
 LETTERS = 10  # of a title, for each inch
+NARROWEST = 3.0  # inches that a title has above a narrow figure
+BAND = (0.085, 0.21)  # inches: the width of a box's label for each character, and its height
 
 
 def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str], path: Path, title: str = "") -> None:
@@ -64,7 +66,8 @@ def alignment(weights_TS: ArrayLike, source: Sequence[str], target: Sequence[str
     axes.set_yticks(np.arange(len(target)) + 0.5, shown, parse_math=False, fontsize=size)
     axes.tick_params(length=0, pad=4, labeltop=True)
     if title:
-        axes.set_title(title, loc="left", pad=10, parse_math=False, fontsize=size + 1, color=INK)
+        shown_title = wrap_title(title, max(NARROWEST, cell * len(source)))
+        axes.set_title(shown_title, loc="left", pad=10, parse_math=False, fontsize=size + 1, color=INK)
     save_figure(figure, path)
 
 
@@ -140,7 +143,8 @@ def heat_maps(image_HW3: ArrayLike, steps: Sequence[tuple[str, ArrayLike]], path
 def boxes(image_HW3: ArrayLike, drawn: Sequence[tuple[str, Sequence[float]]], path: Path, title: str = "") -> None:
     """Plots labeled boxes on an image, each in a color of its own, the first on top.
 
-    image_HW3 is uint8, or floats on 0..1. A box is left, top, right, bottom in pixels of the picture.
+    image_HW3 is uint8, or floats on 0..1. A box is left, top, right, bottom in pixels of the picture. A label stands on
+    the left end of the box's upper side, or below the labels that are there already.
     """
     image = np.asarray(image_HW3)
     if image.ndim != 3 or image.shape[2] != 3 or any(len(box) != 4 for _, box in drawn):
@@ -153,11 +157,13 @@ def boxes(image_HW3: ArrayLike, drawn: Sequence[tuple[str, Sequence[float]]], pa
     figure, axes = new_figure(6.4, 6.4 * image.shape[0] / image.shape[1])
     axes.imshow(image, extent=(0, image.shape[1], image.shape[0], 0), interpolation="bilinear")
     axes.set_axis_off()
-    for (label, (left, top, right, bottom)), color in reversed([*zip(drawn, itertools.cycle(LINES), strict=False)]):
+    places = label_places(drawn, image.shape[1] / 6.4)
+    rows = [*zip(drawn, places, itertools.cycle(LINES), strict=False)]
+    for (label, (left, top, right, bottom)), place, color in reversed(rows):
         axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=color, linewidth=2.5))
         axes.text(
             left,
-            top,
+            place,
             f" {format_label(label)} ",
             va="bottom",
             fontsize=9,
@@ -167,6 +173,20 @@ def boxes(image_HW3: ArrayLike, drawn: Sequence[tuple[str, Sequence[float]]], pa
         )
     axes.set_title(wrap_title(title, 6.4), loc="left", parse_math=False, fontsize=12, color=INK)
     save_figure(figure, path)
+
+
+def label_places(drawn: Sequence[tuple[str, Sequence[float]]], pixels: float) -> list[float]:
+    """The lower edge of each box's label, so that none hides another; `pixels` of the picture make an inch."""
+    width, height = (pixels * inches for inches in BAND)
+    taken: list[tuple[float, float, float]] = []
+    for label, (left, lower, *_) in drawn:
+        right = left + width * (len(format_label(label)) + 2)
+        beside = [edge for start, end, edge in sorted(taken, key=lambda band: band[2]) if left < end and start < right]
+        for edge in beside:
+            if abs(edge - lower) < height:
+                lower = edge + height
+        taken.append((left, right, lower))
+    return [lower for *_, lower in taken]
 
 
 def wrap_title(title: str, width: float) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqkit.draw import INK, RULE, format_label, new_figure, save_figure
+from seqkit.draw import INK, NARROWEST, RULE, format_label, new_figure, save_figure, wrap_title
 
 SPAN = 9.0  # inches of a picture over time
 
@@ -26,7 +26,9 @@ def saliency(images_KHW3: ArrayLike, maps_KHW: ArrayLike, labels: Sequence[str],
 
     width = min(2.0, SPAN / len(images))
     height = width * images.shape[1] / images.shape[2] + 0.25
-    figure = Figure(figsize=(width * len(images), 2 * height + 0.3), layout="constrained")
+    title = wrap_title(title, max(NARROWEST, width * len(images)))
+    lines = 0.1 + 0.2 * max(1, len(title.splitlines()))
+    figure = Figure(figsize=(width * len(images), 2 * height + lines), layout="constrained")
     most = max(float(np.quantile(maps, 0.999)), np.finfo(float).tiny)
     for place, (image, values, label) in enumerate(zip(images, maps, labels, strict=True), 1):
         for row in range(2):
@@ -74,7 +76,7 @@ def posteriors(
     for word, start, end in words:
         axes.axvline(start, color=RULE, linewidth=0.8)
         axes.text((start + end) / 2, -0.3, word, ha="center", va="bottom", fontsize=9, color=INK, parse_math=False)
-    axes.set_title(title, loc="left", pad=20, parse_math=False, fontsize=11, color=INK)
+    axes.set_title(wrap_title(title, SPAN), loc="left", pad=20, parse_math=False, fontsize=11, color=INK)
     save_figure(figure, path)
 
 
@@ -124,7 +126,9 @@ def double_attention(
         )
     depth, end = max(1.2, 0.14 * len(tokens)), max(seconds for *_, seconds in panels)
     heights = [height for _ in panels for height in (0.9, depth)]
-    figure = Figure(figsize=(SPAN, sum(heights) + 0.5 * len(panels) + 0.3), layout="constrained")
+    title = wrap_title(title, SPAN)
+    lines = 0.1 + 0.2 * max(1, len(title.splitlines()))
+    figure = Figure(figsize=(SPAN, sum(heights) + 0.5 * len(panels) + lines), layout="constrained")
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for (name, shown, weights_US, seconds), above, below in zip(panels, axes[::2], axes[1::2], strict=True):
         shown = np.asarray(shown)

@@ -193,14 +193,14 @@ def example_rows(tab: Tab, folder: Path, clips: dict[str, Path]) -> list[list[st
         for key in tab.form.keys:
             value: Any = item.references[0] if key == "references" else getattr(item, key)
             if key == "video":
-                shown = folder / f"example{number}.mp4"
+                shown = folder / str(number) / f"{item.video.stem if item.video else key}.mp4"
                 clip = copy_clip(item, folder / "clips")
                 write_playable(clip, shown)
                 clips[digest(shown)] = clip
                 value = shown
             elif isinstance(value, Path):
-                copied = folder / f"example{number}{value.suffix}"
-                folder.mkdir(parents=True, exist_ok=True)
+                copied = folder / str(number) / value.name
+                copied.parent.mkdir(parents=True, exist_ok=True)
                 copied.write_bytes(value.read_bytes())
                 value = copied
             row.append(str(value))

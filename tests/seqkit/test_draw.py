@@ -129,7 +129,22 @@ def test_boxes_are_drawn_where_they_are_the_first_on_top(tmp_path: Path) -> None
         return int((np.abs(image - wanted).max(-1) < 0.05).sum())
 
     first, covered, third = map(drawn, draw.LINES[:3])
-    assert first > 100 and third > 100 and covered < 0.1 * first
+    assert first > 100 and third > 100 and 100 < covered < 0.5 * first  # of the covered box the label alone is seen
+
+
+def test_no_label_of_a_box_hides_another() -> None:
+    drawn = [(label, (left, 20, 90, 90)) for label, left in (("a dog", 20), ("a cat", 20), ("a man", 24), ("far", 70))]
+    width, height = (10 * inches for inches in draw.BAND)
+    assert draw.label_places(drawn, 10) == pytest.approx([20, 20 + height, 20 + 2 * height, 20])
+    assert width * len(" a dog ") < 50
+
+
+def test_a_long_title_takes_more_lines_not_more_width(tmp_path: Path) -> None:
+    shapes = []
+    for title in ("two men", "two men stand at a grill " * 8):
+        draw.alignment(weights(5, 12), ["w"] * 12, ["w"] * 5, tmp_path / "a.png", title=title)
+        shapes.append(imread(tmp_path / "a.png").shape)
+    assert shapes[1][0] > shapes[0][0] and shapes[1][1] < 1.5 * shapes[0][1]
 
 
 def test_boxes_need_a_picture_and_four_numbers_each(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ def test_double_attention_has_a_panel_a_stream(tmp_path: Path) -> None:
     sound = ("sound", np.random.default_rng(0).random((300, 13)), weights, 3.0)
     draw_time.double_attention([video, sound], list("now "), tmp_path / "both.png", title="now")
     draw_time.double_attention([sound], list("now "), tmp_path / "one.png")
+    draw_time.double_attention([sound], list("now "), tmp_path / "long.png", title="bin blue at f two now " * 12)
+    assert imread(tmp_path / "long.png").shape[1] < 1.1 * imread(tmp_path / "one.png").shape[1]
     assert imread(tmp_path / "both.png").shape[0] > 1.5 * imread(tmp_path / "one.png").shape[0]
     with pytest.raises(ValueError, match="`weights` must be one row a token, 2"):
         draw_time.double_attention([sound], ["a", "b"], tmp_path / "a.png")

@@ -19,7 +19,7 @@ from seqkit.recipe import TrainedRun
 from seqkit.recipes.common.input_remarks import remark
 from seqkit.recipes.page import app
 from seqkit.recipes.page.answer import Answer, answers, nbest_table
-from seqkit.recipes.page.app import FORMS, Tab, digest, respond_to
+from seqkit.recipes.page.app import FORMS, Tab, digest, example_rows, respond_to
 from seqkit.recipes.page.examples import copy_clip, find_items, write_playable
 from seqkit.score.prediction import Prediction, Word
 from seqkit.tasks import TASKS, find_recipe
@@ -128,6 +128,18 @@ def test_examples_are_the_runs_own_where_they_are_there(tmp_path: Path, monkeypa
         assert [item.source for item in find_items(recipe, run, ("source",))] == found
     assert find_items(recipe._replace(synthetic=None), run, ("source",)) == []
     assert find_items(recipe, run, ("source", "image")) == []
+
+
+def test_examples_keep_the_names_of_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = []
+    for part in ("a", "b"):
+        picture = tmp_path / part / "dog.png"
+        picture.parent.mkdir()
+        picture.write_bytes(part.encode())
+        items.append(Item(id=part, image=picture, references=("x",)))
+    monkeypatch.setattr(app, "find_items", lambda *_: items)
+    rows = example_rows(fake_tab("captioning"), tmp_path / "page", {})
+    assert [(Path(row[0]).name, Path(row[0]).read_bytes()) for row in rows] == [("dog.png", b"a"), ("dog.png", b"b")]
 
 
 def test_browsers_can_show_the_copy_of_a_clip_with_its_sound(tmp_path: Path) -> None:
