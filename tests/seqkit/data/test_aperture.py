@@ -27,7 +27,9 @@ def grown(content: bytes, place: int, extra: bytes) -> bytes:
     return bytes(made)
 
 
-@pytest.mark.parametrize(("wide", "high", "cut"), [(48, 40, True), (64, 48, False), (64, 47, False)])
+@pytest.mark.parametrize(
+    ("wide", "high", "cut"), [(48, 40, True), (48, 48, True), (64, 40, True), (64, 48, False), (64, 47, False)]
+)
 def test_a_clean_aperture_is_told(wide, high, cut, tmp_path):
     path = write(tmp_path / "a.mp4", flashes(5, 1))
     content = path.read_bytes()
