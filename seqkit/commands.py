@@ -8,6 +8,7 @@ import argparse
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from seqkit.flags import Parser, parse, pick_device, run_cli, run_command
 from seqkit.predict import predict
 from seqkit.recipe import SEARCH, EvaluationReport, Recipe, preset, read_recipe_values
 from seqkit.same_data import check_same_data, data_digest
+from seqkit.share import PartDone
 from seqkit.tasks import command_of
 from seqkit.train.allocator import keep_memory
 from seqkit.train.checkpoint import find_checkpoint
-from seqkit.train.distributed import print0
+from seqkit.train.distributed import print0, process_group, sharing_work
+from seqkit.train.failures import explain_lost_process
 from seqkit.train.loop import Outcome, RunFolder
 from seqkit.train.precision import best_precision
 from seqkit.train.training_config import RESUMABLE
@@ -111,8 +114,8 @@ def train(recipe: Recipe, argv: list[str]) -> Outcome:
     return recipes.train(recipe, config, data, run, init=args.init, extend_vocab=extend_vocab, device=device)
 
 
-def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
-    """`seqkit TASK evaluate`."""
+def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport | None:
+    """`seqkit TASK evaluate`; None where another process has the report."""
     parser = Parser(f"{command_of(recipe.name)} evaluate", "Decode one split and write a report to RUN/evaluate/.")
     parser.add_argument(
         "--run",
@@ -148,11 +151,18 @@ def evaluate(recipe: Recipe, argv: list[str]) -> EvaluationReport:
     device = pick_device(args.device)
     own = update(recipe.config(), path, stored)
     name = args.name or "_".join([args.split, *_differences(own, args, stored, search, options)])
-    run = recipes.load(recipe, runs, device, search)
     folder = report_home(args.run[0]) / "evaluate" / name
-    found = recipes.evaluate(run, data, args.split, options, folder, plots=args.plots)
-    print(found.summary)
-    return found
+    with (
+        suppress(PartDone),
+        process_group(device) as device,
+        explain_lost_process(folder, "evaluate again"),
+        sharing_work(),
+    ):
+        run = recipes.load(recipe, runs, device, search)
+        found = recipes.evaluate(run, data, args.split, options, folder, plots=args.plots)
+        print(found.summary)
+        return found
+    return None
 
 
 def _compare(recipe: Recipe, argv: list[str]) -> None:

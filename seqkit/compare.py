@@ -46,7 +46,7 @@ def run(
     recipe: Recipe,
     argv: Sequence[str],
     train: Callable[[list[str]], Outcome],
-    evaluate: Callable[[list[str]], EvaluationReport],
+    evaluate: Callable[[list[str]], EvaluationReport | None],
 ) -> None:
     """Train and score variants of a recipe; `train` and `evaluate` take the arguments of these commands. Whatever flag
     is not known here is one of theirs. Ends where a training is interrupted."""
@@ -69,6 +69,7 @@ def run(
             return
         search = flags({field: value for field, value in changes.items() if field in searched})
         found = evaluate(["--run", str(folder), *data, "--split", args.split, "--name", name, *search, *asked])
+        assert found, "one process has the report"
         result, counts = read_result(folder, name, found, first)
         results.append(result)
         first = first or counts

@@ -11,6 +11,7 @@ from seqkit.data.manifest import Item
 from seqkit.errors import InputError
 from seqkit.score.evaluate import corpus_scores, statistics
 from seqkit.score.metric import AS_IT_IS, TextOptions
+from seqkit.share import shared
 from seqkit.train.loop import Validate
 from seqkit.train.step import Loss
 
@@ -37,13 +38,16 @@ def silently(make: Callable[[], Data]) -> Data | None:
 def with_loss(validate: Validate, loss: Loss, held_out: Data, device: torch.device) -> Validate:
     """The same validation with the mean `loss` of held-out batches beside its metrics."""
 
+    def sums(batches: Sequence[Sequence[int]]) -> list[list[tuple[float, float]]]:
+        found = (loss(batch.to(device), 0) for batch in held_out.load(batches, 0))
+        return [[(float(loss_sum), float(terms))] for loss_sum, terms in found]
+
     def validate_with_loss() -> tuple[Mapping[str, float], Sequence[tuple[str, str]]]:
         found = validate()
         metrics, samples = found if isinstance(found, tuple) else (found, ())
         total, count = 0.0, 0.0
-        for batch in held_out.load(held_out.epoch(0), 0):
-            loss_sum, terms = loss(batch.to(device), 0)
-            total, count = total + float(loss_sum), count + float(terms)
+        for ((loss_sum, terms),) in shared(sums, held_out.epoch(0)):
+            total, count = total + loss_sum, count + terms
         return {**metrics, "loss": total / max(1.0, count)}, samples
 
     return validate_with_loss

@@ -187,11 +187,11 @@ def train(
             if run.write_config and job.ending == "finished" and rank() == 0:
                 run.write_config(run.folder)
             return job
-        run = run._replace(assets=job.save_assets)
-        validate, metrics = job.validate, job.metrics
+        run, validate, metrics = run._replace(assets=job.save_assets), job.validate, job.metrics
         if job.held_out and (held_out := silently(job.held_out)):
             validate, metrics = with_loss(validate, job.loss, held_out, device), (*metrics, "loss") if metrics else ()
-        return fit(job.model, job.loss, job.data, validate, config.training, run, job.optimizer, metrics=metrics)
+        what = job.model, job.loss, job.data, validate, config.training, run, job.optimizer
+        return fit(*what, metrics=metrics, share_validation=True)
 
 
 def read_config(recipe: Recipe, path: Path) -> Any:

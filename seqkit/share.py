@@ -1,5 +1,6 @@
 """A part of a command's work: `--shard i/n --parts DIR` computes its share of every loop and keeps the results; `seqkit
-merge DIR` runs the command itself with these results in the place of the computation.
+merge DIR` runs the command itself with these results in the place of the computation. Processes that run a command
+together, as torchrun starts them, share its loops in the same way and exchange the results at once.
 
 What a command does is a few long loops over batches, or jobs, and short work around them. A loop that goes through
 `shared` is cut by batches, so that each is computed just as one process would compute it, and what the merged command
@@ -41,8 +42,18 @@ class Part:
     version: str = __version__
 
 
+@dataclass(frozen=True)
+class Together:
+    """The processes that run one command side by side."""
+
+    rank: int
+    processes: int
+    gather: Callable[[Any], list[Any]]  # a value of each process, in order of rank, in all of them
+
+
 _part: Part | None = None  # that this process computes
 _replay: Part | None = None  # all results, for the command that uses them
+_together: Together | None = None  # who computes the other batches now
 
 
 def is_part() -> bool:
@@ -66,6 +77,8 @@ def shared(
     """
     if _replay is not None:
         return _replayed(_replay, len(batches))
+    if _together is not None and batches:
+        return _computed_together(_together, run, batches)
     if _part is None or not batches:
         return run(batches)
     part, own = _part, own_share(_part, len(batches))
@@ -80,6 +93,24 @@ def shared(
     kept = zip(own.values(), found, strict=True)
     good = {k: result for k, result in kept if not isinstance(result, InputError)}
     return [good.get(k, other) for k, other in enumerate(others)]
+
+
+def _computed_together(
+    group: Together, run: Callable[[Sequence[X]], Sequence[Sequence[Y]]], batches: Sequence[X]
+) -> Sequence[Sequence[Y]]:
+    """`run(batches)` in all processes, each of which computes its share."""
+    with alone():
+        own = _each(run, [batches[k] for k in range(group.rank, len(batches), group.processes)])
+    shares = group.gather(own)
+    found = [shares[k % group.processes][k // group.processes] for k in range(len(batches))]
+    return _without_errors(found)
+
+
+def _without_errors(found: list[Any]) -> list[Any]:
+    for result in found:
+        if isinstance(result, InputError):
+            raise result
+    return found
 
 
 def _size(batch: Any) -> int:
@@ -105,22 +136,30 @@ def _replayed(replay: Part, count: int) -> list[Any]:
     replay.batches += count
     if lacking := [number for number in numbers if number not in replay.results]:
         raise InputError(f"the parts must hold {count} batches here, got {len(lacking)} fewer; compute them again")
-    found = [replay.results[number] for number in numbers]
-    for result in found:
-        if isinstance(result, InputError):
-            raise result
-    return found
+    return _without_errors([replay.results[number] for number in numbers])
 
 
 class PartDone(Exception):
-    """The end of a part: what its command does from here on is done when the parts are merged."""
+    """The end of a part: what its command does from here on is done when the parts are merged, or by the first of the
+    processes that run it together."""
 
 
 def or_end(found: X) -> X:
     """What was found by all loops of a command; a part ends here."""
-    if _part is not None:
+    if _part is not None or (_together is not None and _together.rank > 0):
         raise PartDone
     return found
+
+
+@contextmanager
+def together(rank: int, processes: int, gather: Callable[[Any], list[Any]]) -> Iterator[None]:
+    """Context in which several processes share the loops of what all of them run."""
+    global _together
+    before, _together = _together, Together(rank, processes, gather) if processes > 1 else None
+    try:
+        yield
+    finally:
+        _together = before
 
 
 def shared_jobs(run: Callable[[list[int]], Iterator[tuple[int, Y]]], count: int) -> Iterator[tuple[int, Y]]:
@@ -155,13 +194,13 @@ def is_shared() -> bool:
 @contextmanager
 def alone() -> Iterator[None]:
     """Context in which loops are this process's alone."""
-    global _part, _replay
-    before = _part, _replay
-    _part = _replay = None
+    global _part, _replay, _together
+    before = _part, _replay, _together
+    _part = _replay = _together = None
     try:
         yield
     finally:
-        _part, _replay = before
+        _part, _replay, _together = before
 
 
 def split_flags(argv: Sequence[str]) -> tuple[list[str], str, str]:

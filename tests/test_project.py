@@ -34,6 +34,7 @@ FLOORS = {  # every part of the library with the parts it may stand on
     "seqkit.score": ("seqkit", "seqkit.errors", "seqkit.data", "seqkit.decode"),
     "seqkit.train": (
         "seqkit", "seqkit.errors", "seqkit.ranges", "seqkit.data", "seqkit.nn", "seqkit.decode", "seqkit.score",
+        "seqkit.share",
     ),
     "seqkit.draw": ("seqkit.errors",),
     "seqkit.draw_time": ("seqkit.draw",),
@@ -53,7 +54,7 @@ FLOORS = {  # every part of the library with the parts it may stand on
         "seqkit.train.checkpoint",
     ),
     "seqkit.start": ("seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.find_run", "seqkit.train"),
-    "seqkit.held_out": ("seqkit.errors", "seqkit.data", "seqkit.score", "seqkit.train"),
+    "seqkit.held_out": ("seqkit.errors", "seqkit.data", "seqkit.score", "seqkit.share", "seqkit.train"),
     "seqkit.unscored": ("seqkit.errors", "seqkit.data", "seqkit.score"),
     "seqkit.recipe": (
         "seqkit.held_out", "seqkit.unscored", "seqkit.errors", "seqkit.config", "seqkit.data", "seqkit.find_run",

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.data.batch import Data
+from seqkit.flags import run_cli
 from seqkit.train.distributed import process_group
 from seqkit.train.loop import Outcome, RunFolder, TrainingConfig, fit
 from seqkit.train.step import Loss
@@ -167,7 +168,25 @@ def forked(work: Callable[[], None]) -> int:
         os._exit(1)
 
 
-if __name__ == "__main__":  # torchrun's processes: FOLDER PLAN-AS-JSON DROPOUT
+def killed_once(step: int, mark: Path) -> Callable[[int], None]:
+    """A hook that kills the second process within that step, but not where it has left its mark before."""
+
+    def hook(now: int) -> None:
+        if now == step and os.environ["RANK"] == "1" and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook
+
+
+def main(folder: str, plan: str, dropout: str, kill_at: str = "-1") -> int:
+    """What each process of torchrun runs: FOLDER PLAN-AS-JSON DROPOUT [STEP-TO-BE-KILLED-AT]."""
     torch.set_num_threads(1)
+    hook = killed_once(int(kill_at), Path(f"{folder}.killed"))
     with process_group(torch.device("cpu")):
-        train(Path(sys.argv[1]), TrainingConfig(**json.loads(sys.argv[2])), dropout=float(sys.argv[3]), resume=True)
+        train(Path(folder), TrainingConfig(**json.loads(plan)), dropout=float(dropout), resume=True, hook=hook)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_cli(lambda argv: main(*argv)))

@@ -17,10 +17,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from seqkit.errors import InputError
+from seqkit.share import together
 
 T = TypeVar("T")
 
-TIMEOUT = timedelta(hours=12)  # the others wait while the first process validates
+TIMEOUT = timedelta(hours=12)  # the others wait while the first process validates, or writes
 
 
 @contextmanager
@@ -95,6 +96,13 @@ def all_gather(value: Any) -> list[Any]:
     if world_size() > 1:
         dist.all_gather_object(values, value)
     return values
+
+
+@contextmanager
+def sharing_work() -> Iterator[None]:
+    """Context in which the processes share the batches of an evaluation that all of them run; see `seqkit.share`."""
+    with together(rank(), world_size(), all_gather):
+        yield
 
 
 def any_rank(flags: Iterable[bool]) -> list[bool]:

@@ -44,7 +44,9 @@ def explain_out_of_memory(what: str, advice: str) -> Iterator[None]:
 
 
 @contextmanager
-def explain_lost_process(folder: Path) -> Iterator[None]:
+def explain_lost_process(
+    folder: Path, advice: str = "resume the run, with any number of processes; the last checkpoint is whole"
+) -> Iterator[None]:
     """Context that turns the end of another process of the group into an InputError."""
     try:
         yield
@@ -54,5 +56,5 @@ def explain_lost_process(folder: Path) -> Iterator[None]:
             raise
         raise InputError(
             f"{folder}: all {distributed.world_size()} processes must go on together, got one that has ended: see its "
-            "own message, and resume the run, with any number of processes; the last checkpoint is whole"
+            f"own message, and {advice}"
         ) from error

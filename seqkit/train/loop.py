@@ -49,6 +49,7 @@ def fit(
     optimizer: Optimizer | None = None,
     *,
     metrics: Collection[str] = (),
+    share_validation: bool = False,
 ) -> Outcome:
     """Train `model` on its device; writes checkpoints `best` and `last` and the log into the run's folder.
 
@@ -57,8 +58,9 @@ def fit(
     loss(batch, step) returns the sum of the losses of a batch and the number of its terms (tokens, or sentences), or
     their mean alone; then every batch of a step counts alike.
     validate() returns metrics by name, or a pair of those and of sample outputs, (given or expected, output) texts. It
-    runs in eval mode with the averaged weights, in the first process only. metrics: names of what it returns; without
-    them it runs once before the first step, so that an unknown `config.metric` is refused there.
+    runs in eval mode with the averaged weights, in the first process only; with `share_validation` in all, which share
+    the batches of its predictors. metrics: names of what it returns; without them it runs once before the first step,
+    so that an unknown `config.metric` is refused there.
     optimizer defaults to the config's over all parameters.
 
         rows = [(torch.randn(8, 3), torch.randn(8, 1)) for _ in range(10)]
@@ -81,6 +83,7 @@ def fit(
             distributed.print0(f"{run.folder}: finished, and cannot go on without its `last`: left as it is")
             return Outcome("already finished", Progress(checkpoint.read_meta(run.folder / "best").get("step", 0)))
         training, progress, logged = start_or_resume(model, optimizer, as_data(data, config.seed), config, run)
+        training = training._replace(share_validation=share_validation)
         if is_finished(progress, training):
             outcome = Outcome("already finished", progress)
         else:

@@ -83,6 +83,7 @@ class Training(NamedTuple):
     pending: StepMetrics
     data: Data
     parts: int = 1  # micro-batches of a batch
+    share_validation: bool = False  # all processes run it
 
     @property
     def device(self) -> torch.device:

@@ -1,4 +1,4 @@
-"""Validation during training: in eval mode, in the first process, without a trace in what training draws at random."""
+"""Validation during training: in eval mode, shared by the processes, without a trace in the random numbers."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,20 @@ Validate = Callable[[], Mapping[str, float] | tuple[Mapping[str, float], Sequenc
 
 
 def run_validation(training: Training, validate: Validate) -> tuple[dict[str, float], list[tuple[str, str]]]:
-    """Metrics and samples, from the first process; the metric that chooses is among them."""
+    """Metrics and samples, those of the first process; the metric that chooses is among them.
+
+    Where `validate` is shared, all processes run it, each with its share of the batches.
+    """
     with (
         eval_mode(training.model, training.device),
         explain_out_of_memory("a batch of validation", "lower `decode_batch_size`"),
     ):
-        metrics, samples = distributed.on_rank_zero(lambda: metrics_and_samples(validate()))
+        if training.share_validation:
+            with distributed.sharing_work():
+                found = metrics_and_samples(validate())
+            metrics, samples = distributed.on_rank_zero(lambda: found)
+        else:
+            metrics, samples = distributed.on_rank_zero(lambda: metrics_and_samples(validate()))
     check_metric_name(training.config.metric, metrics)
     return metrics, samples
 

@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,30 +17,11 @@ from seqkit.train.distributed import process_group
 from seqkit.train.loop import TrainingConfig
 from seqkit.train.state import Progress
 from seqkit.train.step import _gradients, batches
-from tests.tiny_training import Tiny, differences, forked, order, rows_of, state_of, stop_at, train
+from tests.processes import free_port, together
+from tests.tiny_training import Tiny, differences, order, rows_of, state_of, stop_at, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 CPU = torch.device("cpu")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def together(count: int, work: Callable[[int], None]) -> list[int]:
-    """Run `work(rank)` in `count` processes joined by gloo; their exit codes."""
-    port = str(free_port())
-
-    def joined(rank: int) -> None:
-        names = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "MASTER_PORT": port, "MASTER_ADDR": "127.0.0.1"}
-        os.environ |= {name: str(value) for name, value in names.items()}
-        with process_group(CPU):
-            work(rank)
-
-    children = [forked(lambda rank=rank: joined(rank)) for rank in range(count)]  # type: ignore[misc]
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def test_alone_everything_is_as_it_is() -> None:
@@ -147,6 +126,33 @@ def test_every_batch_goes_to_one_process(tmp_path: Path) -> None:
         assert shares == [[dealt[1 + rank], dealt[3 + rank]], [dealt[5 + rank]]]
 
     assert together(2, work) == [0, 0]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3)])
+def test_another_number_of_processes_goes_on_in_the_same_order(
+    before: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Data(order, lambda some, epoch: iter(some))
+
+    def taken(progress: Progress, world: int, steps: int) -> tuple[list[list[int]], Progress]:
+        """The batches of all ranks of some steps, in the order of the epoch, and where they end."""
+        found, end = list[list[int]](), progress
+        monkeypatch.setattr(distributed, "world_size", lambda: world)
+        streams = []
+        for rank in range(world):
+            monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+            stream = batches(data, TrainingConfig(), progress)
+            streams.append([next(stream) for _ in range(steps)])
+        for step in zip(*streams, strict=True):
+            found += [batch for _, share in step for batch in share]
+            end = progress._replace(epoch=step[0][0][0], batch=step[0][0][1])
+        return found, end
+
+    first, middle = taken(Progress(), before, 2)
+    assert middle[1:3] == (0, 2 * before)
+    rest, end = taken(middle, after, -(-(7 - 2 * before) // after))
+    assert first + rest == list(order(0)) and end[1:3] == (1, 0)  # every item once, in the order of one process
+    assert sorted(item for batch in first + rest for item in batch) == list(range(26))
 
 
 def test_parameters_that_took_no_part_do_not_stop_the_others() -> None:

@@ -17,7 +17,7 @@ from seqkit.nn.ctc import ctc_loss
 from seqkit.train import checkpoint, distributed
 from seqkit.train.failures import explain_full_disk, explain_out_of_memory
 from seqkit.train.loop import RunFolder, TrainingConfig, fit
-from tests.seqkit.train.test_distributed import together
+from tests.processes import together
 from tests.tiny_training import Tiny, forked, make_data, make_loss, make_validate, train
 
 CONFIG = TrainingConfig(steps=9, learning_rate=0.02, checkpoint_every=2)
