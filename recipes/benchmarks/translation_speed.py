@@ -24,10 +24,9 @@ from seqkit.recipes.translation.model import Translator, make_model
 from seqkit.recipes.translation.recipe import RECIPE, make_loss
 from seqkit.train.allocator import keep_memory
 from seqkit.train.average import WeightAverage
-from seqkit.train.micro_batches import parts_of_batch
 from seqkit.train.optimizer import make_optimizer
-from seqkit.train.state import Progress, StepMetrics, Training
-from seqkit.train.step import batches, measure_horizon, train_step
+from seqkit.train.state import StepMetrics, Training
+from seqkit.train.step import measure_horizon, train_step
 
 PEER = {  # batches of 128 sentences hold as many real target tokens as ours at this budget
     "vocab_size": 8000,
@@ -93,6 +92,7 @@ def main(argv: Sequence[str]) -> None:
     vocabs = train_vocabs(config.text, items)
     model = make_model(config.network, vocabs)
     data, loss = train_data(config.text, vocabs, items, seed=1), make_loss(model, config.objective)
+    batches = list(data.load(data.epoch(0)[: given.batches + 3], 0))
     optimizer = make_optimizer(model.parameters(), config.training)
     training = Training(
         config.training,
@@ -102,21 +102,18 @@ def main(argv: Sequence[str]) -> None:
         WeightAverage(model),
         StepMetrics(),
         data,
-        parts_of_batch(model, config.training.micro_batches),
     )
-    steps = batches(data, config.training, Progress(), training.parts)
-    timed = [list(next(steps)[1]) for _ in range(given.batches + 3)]
     peak = multiply_rate()
-    for step, parts in enumerate(timed):
+    for step, batch in enumerate(batches):
         if step == 3:  # the first ones warm caches up
             began = time.perf_counter()
-        train_step(training, loss, parts, step)
-    seconds, done = time.perf_counter() - began, [batch for parts in timed[3:] for batch in parts]
-    tokens = sum(int(batch.lengths_B.sum()) for batch in done)
-    source = sum(int(batch.streams[0].lengths_B.sum()) for batch in done)
+        train_step(training, loss, [batch], step)
+    seconds, timed = time.perf_counter() - began, batches[3:]
+    tokens = sum(int(batch.lengths_B.sum()) for batch in timed)
+    source = sum(int(batch.streams[0].lengths_B.sum()) for batch in timed)
     share = tokens / seconds * operations_a_token(model, source / tokens) / ((peak + multiply_rate()) / 2)
     print(
-        f"training: {tokens / seconds:,.0f} target tokens a second, {given.batches / seconds:.2f} batches a second, "
+        f"training: {tokens / seconds:,.0f} target tokens a second, {len(timed) / seconds:.2f} batches a second, "
         f"{100 * share:.0f} % of the matrix-multiply rate"
     )
     if given.run:

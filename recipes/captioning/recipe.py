@@ -94,7 +94,6 @@ class Config:
     objective: Objective = field(default_factory=Objective)
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            micro_batches=2,
             epochs=9,
             optimizer="adam",
             learning_rate=1e-3,

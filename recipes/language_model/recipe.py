@@ -84,7 +84,7 @@ class Config:
     network: Network = field(default_factory=Network)
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            micro_batches=2, epochs=10, learning_rate=2e-3, schedule="cosine", warmup=100, metric="perplexity"
+            epochs=10, learning_rate=2e-3, schedule="cosine", warmup=100, metric="perplexity"
         )
     )
     search: SearchConfig = field(default_factory=SearchConfig)

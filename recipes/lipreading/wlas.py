@@ -101,7 +101,6 @@ class Config:
     modality_dropout: ModalityDropout = ModalityDropout()
     objective: Objective = Objective()
     training: TrainingConfig = TrainingConfig(
-        micro_batches=2,
         epochs=36,
         optimizer="adam",
         learning_rate=1e-3,

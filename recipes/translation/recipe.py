@@ -76,7 +76,6 @@ class Config:
     objective: Objective = field(default_factory=Objective)
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            micro_batches=2,
             epochs=8,
             optimizer="adam",
             learning_rate=1.5e-3,

@@ -7,7 +7,6 @@ does not change what is learned.
 B batch, S source positions, T target positions.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar, overload
@@ -117,17 +116,6 @@ class Batches(Sequence[list[int]]):
     def of(self, numbers_N: NDArray[np.integer[Any]]) -> "Batches":
         """The same batches of other numbers: item n becomes `numbers_N[n]`."""
         return Batches(numbers_N[self.items_N], self.ends_M)
-
-
-def split(batches: Sequence[Sequence[int]], parts: int) -> Batches:
-    """Every batch cut into `parts` runs of items that follow each other, as equal as can be; fewer of fewer items."""
-    if not isinstance(batches, Batches):
-        sizes = np.array([len(items) for items in batches], np.int64)
-        batches = Batches(np.fromiter(itertools.chain.from_iterable(batches), np.int64), np.cumsum(sizes))
-    sizes_M = np.diff(batches.ends_M, prepend=0)
-    counts_M1, numbers_P = np.minimum(sizes_M, parts)[:, None], np.arange(1, parts + 1)
-    ends_MP = (batches.ends_M - sizes_M)[:, None] + sizes_M[:, None] * numbers_P // counts_M1
-    return Batches(batches.items_N, ends_MP[numbers_P <= counts_M1])
 
 
 def take(batches: Sequence[Sequence[int]], places: Sequence[int]) -> Sequence[Sequence[int]]:

@@ -22,7 +22,7 @@ def map_batches(fn: Callable[[X], Sequence[Y]], batches: Sequence[X], device: to
 
     `fn` gives a result for each member of a batch. In a part of a command only a share is computed.
     """
-    return shared(lambda some: side_by_side(fn, some, device), batches)
+    return shared(lambda some: _map(fn, some, device), batches)
 
 
 def each_batch(fn: Callable[[X], Sequence[Y]], batches: Sequence[X]) -> Sequence[Sequence[Y]]:
@@ -44,14 +44,13 @@ def in_batches(rows: Sequence[X], size: int) -> list[list[X]]:
     return [list(rows[first : first + size]) for first in range(0, len(rows), size)]
 
 
-def side_by_side(fn: Callable[[X], Y], batches: Sequence[X], device: torch.device) -> list[Y]:
-    """`fn` of every batch, on a CPU as many at once as torch has threads, which they share; elsewhere in turn."""
+def _map(fn: Callable[[X], Y], batches: Sequence[X], device: torch.device) -> list[Y]:
     threads = min(torch.get_num_threads(), len(batches))
     if device.type != "cpu" or threads < 2:
         return [fn(batch) for batch in batches]
     before = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, before // threads)) as pool:
+        with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
             return list(pool.map(fn, batches))
     finally:
         torch.set_num_threads(before)  # the matrix library has one setting for all threads

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from seqkit.nn.attention import AttentionKind, make_attention
 from seqkit.nn.dropout import Dropout
 from seqkit.nn.embedding import Embedding
-from seqkit.nn.generator import generator
 from seqkit.nn.initial_state import InitHidden, make_init_hidden
 from seqkit.nn.kernels import attention as fused
 from seqkit.nn.masks import mask_from_lengths
@@ -229,7 +228,7 @@ class Decoder(nn.Module):
         for embedded_BE in embedded_BTE.unbind(1):
             if sampling and columns:
                 own_BE = self.dropout(self.embedding(self.predict(columns[-1], argmax=argmax)))
-                sampled_B1 = torch.rand(len(own_BE), 1, device=own_BE.device, generator=generator()) < sampling
+                sampled_B1 = torch.rand(len(own_BE), 1, device=own_BE.device) < sampling
                 embedded_BE = torch.where(sampled_B1, own_BE, embedded_BE)
             features_BF, state = self.step_features(embedded_BE, memories, state)
             columns.append(features_BF)
@@ -254,5 +253,5 @@ class Decoder(nn.Module):
 
 def draw(logits_BV: Tensor) -> Tensor:
     """One token a row (B,) from softmax(logits), on the device (the Gumbel trick: no waiting for the host)."""
-    uniform_BV = torch.rand(logits_BV.shape, device=logits_BV.device, generator=generator()).clamp_min(1e-20)
+    uniform_BV = torch.rand_like(logits_BV, dtype=torch.float32).clamp_min(1e-20)
     return (logits_BV.float() - (-uniform_BV.log()).log()).argmax(-1)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqkit.nn.generator import generator
 from seqkit.nn.kernels import call, usable
 
 
@@ -19,8 +18,7 @@ class Dropout(nn.Dropout):
         """In training, x with elements at 0 with probability p, the others divided by 1 - p; else x itself."""
         if not (self.training and 0 < self.p < 1 and usable(x)):
             return super().forward(x)
-        keys = torch.randint(-(2**31), 2**31, (2,), generator=generator()).tolist()
-        kept: Tensor = Masked.apply(x, self.p, *keys)
+        kept: Tensor = Masked.apply(x, self.p, *torch.randint(-(2**31), 2**31, (2,)).tolist())
         return kept
 
 
@@ -56,6 +54,5 @@ class VariationalDropout(nn.Module):
         """In training, x with each sequence's mask; else x itself."""
         if not self.training or not self.rate:
             return x_BTD
-        uniform_B1D = torch.rand(len(x_BTD), 1, x_BTD.shape[2], device=x_BTD.device, generator=generator())
-        keep_B1D = uniform_B1D >= self.rate
+        keep_B1D = torch.rand(len(x_BTD), 1, x_BTD.shape[2], device=x_BTD.device) >= self.rate
         return x_BTD * keep_B1D / (1 - self.rate)

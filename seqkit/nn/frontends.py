@@ -26,7 +26,6 @@ import torch
 from torch import Tensor, nn
 
 from seqkit.nn.frames import PackedFrames, PixelNorm, TemporalConv, kaiming
-from seqkit.nn.generator import generator
 from seqkit.nn.masks import mask_from_lengths
 
 
@@ -128,8 +127,7 @@ class Stcnn(nn.Module):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x_NCHW = self.relu(norm(conv(x_NCHW, frames)))
             if self.training and self.dropout:
-                shape, device = (len(lengths_B), x_NCHW.shape[1]), x_NCHW.device
-                keep_BC = torch.rand(shape, device=device, generator=generator()) >= self.dropout
+                keep_BC = torch.rand(len(lengths_B), x_NCHW.shape[1], device=x_NCHW.device) >= self.dropout
                 x_NCHW = x_NCHW * (keep_BC / (1 - self.dropout)).to(x_NCHW.dtype)[frames.clip_N, :, None, None]
             x_NCHW = nn.functional.max_pool2d(x_NCHW, 2)
         return frames.unpack(x_NCHW.flatten(1)), lengths_B

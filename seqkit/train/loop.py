@@ -24,7 +24,6 @@ from seqkit.train.average import WeightAverage
 from seqkit.train.failures import explain_full_disk, explain_lost_process, explain_out_of_memory
 from seqkit.train.lock import forget_owner
 from seqkit.train.log import Log
-from seqkit.train.micro_batches import parts_of_batch
 from seqkit.train.optimizer import make_optimizer, set_learning_rates
 from seqkit.train.outcome import Outcome, report_ending
 from seqkit.train.random_state import get_rng_state
@@ -106,7 +105,7 @@ def train(
     folder = run.folder if distributed.rank() == 0 else None
     log = Log(folder, length=logged, step=progress.step, total=horizon.steps)
     with catch_signals() as signals, closing(log), explain_out_of_memory("a training batch", "lower `batch_budget`"):
-        for (epoch, batch), own in log.time_waiting(batches(training.data, config, progress, training.parts)):
+        for (epoch, batch), own in log.time_waiting(batches(training.data, config, progress)):
             rate = set_learning_rates(training.optimizer, lr_factor(config, horizon, progress.step, progress.scores))
             with blame_divergence(training, progress.step):
                 training.pending.add(train_step(training, loss, own, progress.step), rate)
@@ -136,8 +135,7 @@ def start_or_resume(
     model.train()
     average = WeightAverage(model, ema_decay=config.ema_decay, average_last=config.average_last)
     optimizer = optimizer or make_optimizer(model.parameters(), config)
-    parts = parts_of_batch(model, config.micro_batches)
-    training = Training(config, Horizon(0, 0), model, optimizer, average, StepMetrics(), data, parts)
+    training = Training(config, Horizon(0, 0), model, optimizer, average, StepMetrics(), data)
     last = run.folder / "last"
     if distributed.on_rank_zero(lambda: run.resume and checkpoint.find_checkpoint(last)):
         resumed = state.load_training_state(last, training)

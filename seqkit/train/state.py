@@ -82,7 +82,6 @@ class Training(NamedTuple):
     average: WeightAverage
     pending: StepMetrics
     data: Data
-    parts: int = 1  # micro-batches of a batch
     share_validation: bool = False  # all processes run it
 
     @property

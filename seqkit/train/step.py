@@ -13,12 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqkit.data.batch import Data, split, take
+from seqkit.data.batch import Data, take
 from seqkit.errors import InputError
 from seqkit.train import distributed
 from seqkit.train.adapters import sum_and_count, to_device
 from seqkit.train.batch_norm import StepStatistics
-from seqkit.train.micro_batches import Terms, backward_in_turn, backward_side_by_side
 from seqkit.train.schedule import Horizon
 from seqkit.train.state import Progress, Training
 from seqkit.train.training_config import TrainingConfig
@@ -44,13 +43,10 @@ def measure_horizon(data: Data, config: TrainingConfig, progress: Progress = Pro
     return Horizon(progress.step + max(0, left), math.ceil(sum(steps) / config.epochs))
 
 
-def batches(
-    data: Data, config: TrainingConfig, progress: Progress, parts: int = 1
-) -> Iterator[tuple[tuple[int, int], list[Any]]]:
+def batches(data: Data, config: TrainingConfig, progress: Progress) -> Iterator[tuple[tuple[int, int], list[Any]]]:
     """For every step from `progress` on, endlessly: the (epoch, batch) after it, and its batches on this process.
 
-    A step takes `grad_accumulation` batches per process, in turn; the last step of an epoch takes what is left. Each
-    batch comes in `parts` micro-batches.
+    A step takes `grad_accumulation` batches per process, in turn; the last step of an epoch takes what is left.
     """
     epoch, first, width = progress.epoch, progress.batch, config.grad_accumulation * distributed.world_size()
     while True:
@@ -58,37 +54,31 @@ def batches(
         starts = range(first, len(batches), width)
         rank, world = distributed.rank(), distributed.world_size()
         mine = [range(start, min(start + width, len(batches)))[rank::world] for start in starts]
-        own = take(batches, list(itertools.chain.from_iterable(mine)))
-        loaded = iter(data.load(split(own, parts) if parts > 1 else own, epoch))
+        loaded = iter(data.load(take(batches, list(itertools.chain.from_iterable(mine))), epoch))
         for start, share in zip(starts, mine, strict=True):
             after = (epoch, start + width) if start + width < len(batches) else (epoch + 1, 0)
-            yield after, list(itertools.islice(loaded, sum(min(parts, len(batches[place])) for place in share)))
+            yield after, list(itertools.islice(loaded, len(share)))
         epoch, first = epoch + 1, 0
 
 
 def train_step(training: Training, loss: Loss, batches: Sequence[Any], step: int) -> Tensor:
     """One optimizer step; returns (3,) on the device: sum of losses, number of terms, L2 norm of the gradient.
 
-    A parameter without a gradient counts as zero. Nothing here waits for the GPU. Where the training has parts of a
-    batch, as many of the `batches` are computed side by side.
+    A parameter without a gradient counts as zero. Nothing here waits for the GPU.
     """
     device, config = training.device, training.config
     exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
     sums_2 = torch.zeros(2, dtype=exact, device=device)
     statistics = StepStatistics(training.model) if len(batches) > 1 or distributed.world_size() > 1 else None
-
-    def terms(batch: Any) -> Terms:
+    for batch in batches:
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            return sum_and_count(loss(to_device(batch, device), step))
-
-    parameters = _trained(training.optimizer)
-    backward = backward_side_by_side if training.parts > 1 else backward_in_turn
-    for total, count in backward(terms, batches, parameters, training.parts):
-        sums_2[0] += total
+            total, count = sum_and_count(loss(to_device(batch, device), step))
+        total.backward()  # type: ignore[no-untyped-call]
+        sums_2[0] += total.detach()
         sums_2[1] += count
         if statistics:
             statistics.after_batch()
-    gradients = _gradients(parameters)
+    gradients = _gradients(training.optimizer)
     distributed.all_reduce([*gradients, sums_2, *(statistics.to_reduce() if statistics else ())])
     if statistics:
         statistics.after_step()
@@ -107,13 +97,10 @@ def _batches(data: Data, epoch: int) -> Sequence[Sequence[int]]:
     return batches
 
 
-def _trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-
-
-def _gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients of the parameters; zeros where there is none."""
+def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Gradients of all trainable parameters; zeros where there is none."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return [parameter.grad for parameter in parameters]

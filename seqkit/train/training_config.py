@@ -51,9 +51,6 @@ class TrainingConfig:
     """gradient clipping: largest L2 norm of the gradient; 0: none (Sutskever et al. 2014: 5; Bahdanau et al.: 1)"""
     grad_accumulation: Annotated[int, Range(min=1)] = 1
     """batches per step and process whose gradients are accumulated"""
-    micro_batches: Annotated[int, Range(min=1)] = 1
-    """parts of a batch that a CPU computes side by side, a thread each, where the model allows it; their gradients are
-    added, so that the batch of a step stays the same"""
     precision: Literal["auto", "float32", "bf16"] = "float32"
     """arithmetic of forward and backward; bf16 is autocast, weights and optimizer stay float32; auto: bf16 where the
     device has instructions for it, stored as what was chosen"""

@@ -113,19 +113,7 @@ def test_an_ensemble_has_one_vocabulary(run, corpus, tmp_path, capsys):
 
 
 def test_two_processes_train_what_one_does_with_twice_the_batch(corpus, tmp_path):
-    flags = [
-        *SMALL,
-        "--dropout",
-        "0",
-        "--steps",
-        "4",
-        "--log_every",
-        "1",
-        "--optimizer",
-        "sgd",
-        "--learning_rate",
-        "0.5",
-    ]
+    flags = [*SMALL, "--dropout", "0", "--steps", "4", "--log_every", "1"]
     root = Path(__file__).parents[3]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     result = subprocess.run(
