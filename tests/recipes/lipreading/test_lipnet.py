@@ -195,6 +195,7 @@ def test_what_does_not_fit_the_run_is_named(run, talking_mouths, rows, tmp_path,
     monkeypatch.setattr("seqkit.data_prep.lipreading.mouths.crop", lambda *_: cropped.append(1) or note)
     # longer than its time stamps say, by which it would have been read as a long recording
     monkeypatch.setattr("seqkit.recipes.lipreading.raw_video.read_clock", lambda _: Clock())
+    monkeypatch.setattr("seqkit.recipes.lipreading.raw_video.length_of", lambda _: 0.0)
     assert command("predict", "--run", run, clip) == 2
     assert "must last at most 1 seconds, a few sentences, got" in capsys.readouterr().err and cropped
 
