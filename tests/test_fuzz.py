@@ -16,10 +16,7 @@ from tests.damage.outcomes import GOOD, MANY, Case, Reader, fuzz
 from tests.damage.readers import READERS
 
 ROOT = Path(__file__).parents[1]
-FEW, FEWER = (
-    200,
-    {"video": 100, "sound": 100},
-)  # inputs of a reader, by what names begin with; a minute of the processor in all
+FEW, FEWER = 200, {"video": 100, "sound": 100}  # inputs of a reader, by what names begin with
 MODULES = sorted(path for folder in ("seqkit", "recipes", "data_prep") for path in (ROOT / folder).rglob("*.py"))
 METHODS = {"read_text", "read_bytes"}  # of a Path
 OPENERS = {
